@@ -2,21 +2,29 @@
 
 #include <fmt/core.h>
 
-#include <stdexcept>
+#include <exception>
 #include <string>
+#include <utility>
 
 #include <ballast/core/real.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
+class Module;
+
 /// Base of every error Ballast throws. The message says what was given, what was expected, and what to do.
-struct Error : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct Error : std::exception {
+  explicit Error(std::string text) : message(std::move(text)) {}
+  const char* what() const noexcept override { return message.c_str(); }
+  std::string message;
 };
 
-/// An operation got a tensor whose shape it can't use. A layer in whose `forward` it was thrown adds its name in front.
+/// An operation got a tensor whose shape it can't use. The layer in whose `forward` it was thrown puts its
+/// path and description in front: "ShapeError in net.3 (Linear 784 -> 10): x is (32, 783); its last dimension
+/// must be 784".
 struct ShapeError : Error {
   using Error::Error;
+  const Module* thrown_in = nullptr;
 };
 
 /// A value out of its range: an option, an index, a label.
@@ -24,22 +32,25 @@ struct ValueError : Error {
   using Error::Error;
 };
 
-/// A tape, gradient, parameter or optimizer is used in a way that would train something else than intended.
+/// A tape, gradient, parameter or optimizer used in a way that would train something else than was meant.
 struct UsageError : Error {
   using Error::Error;
 };
 
-/// A file that can't be read or written. The message is `<path>: <CODE>: <detail>`, CODE one short word in capitals.
+/// A file that can't be read or written. The message is `<path>: <CODE>: <detail>`, CODE one short word in
+/// capitals.
 struct FileError : Error {
-  FileError(const std::string& path, const std::string& code, const std::string& detail)
-      : Error(path + ": " + code + ": " + detail), code(code) {}
+  FileError(const std::string& path, const std::string& what, const std::string& detail)
+      : Error(path + ": " + what + ": " + detail), code(what) {}
   std::string code;
 };
 
-/// Throws `E` with the formatted message unless `condition` holds.
+/// Throws `E` with the formatted message unless `condition` holds. The arguments are evaluated either way:
+/// keep them cheap.
 template <class E, class... Args>
 void check(bool condition, fmt::format_string<Args...> message, Args&&... args) {
-  if (!condition) [[unlikely]] throw E(fmt::format(message, std::forward<Args>(args)...));
+  if (!condition) [[unlikely]]
+    throw E(fmt::format(message, std::forward<Args>(args)...));
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

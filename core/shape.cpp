@@ -9,20 +9,21 @@ Shape::Shape(const int64_t* sizes, int64_t rank) : rank_(static_cast<int>(rank))
   std::copy_n(sizes, rank, sizes_.begin());
   bool empty = false;
   for (int64_t size : *this) {
-    check<ShapeError>(size >= 0, "the sizes of a shape can't be negative: {}", str());
+    check<ShapeError>(size >= 0, "the sizes of a shape can't be negative: {}", *this);
     empty |= size == 0;
   }
   for (int64_t size : *this) {
-    check<ShapeError>(empty || !__builtin_mul_overflow(count_, size, &count_), "a tensor of shape {} is too large", str());
+    check<ShapeError>(empty || !__builtin_mul_overflow(count_, size, &count_),
+                      "a tensor of shape {} is too large", *this);
   }
   // 2^60 elements leave room for a byte count that can't overflow either.
-  check<ShapeError>(empty || count_ < (int64_t{1} << 60), "a tensor of shape {} is too large", str());
+  check<ShapeError>(empty || count_ < (int64_t{1} << 60), "a tensor of shape {} is too large", *this);
   if (empty) count_ = 0;
 }
 
 int Shape::axis(int axis, const char* what) const {
-  check<ShapeError>(axis >= -rank_ && axis < rank_, "{}: axis {} of a tensor of shape {}, which has {} axes", what, axis, str(),
-                    rank_);
+  check<ShapeError>(axis >= -rank_ && axis < rank_, "{}: axis {} of a tensor of shape {}, which has {} axes",
+                    what, axis, *this, rank_);
   return axis < 0 ? axis + rank_ : axis;
 }
 
@@ -45,14 +46,16 @@ Shape Shape::without(int axis) const {
 }
 
 Shape Shape::inserted(int axis, int64_t size) const {
-  check<ShapeError>(rank_ < max_rank, "a tensor of shape {} can't get another axis", str());
+  check<ShapeError>(rank_ < max_rank, "a tensor of shape {} can't get another axis", *this);
   auto sizes = sizes_;
   std::copy(sizes_.begin() + axis, sizes_.begin() + rank_, sizes.begin() + axis + 1);
   sizes[static_cast<size_t>(axis)] = size;
   return {sizes.data(), rank_ + 1};
 }
 
-bool Shape::operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+bool Shape::operator==(const Shape& other) const {
+  return std::equal(begin(), end(), other.begin(), other.end());
+}
 
 std::string Shape::str() const {
   std::string text = "(";
@@ -65,8 +68,10 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   std::array<int64_t, Shape::max_rank> sizes{};
   for (int i = 1; i <= rank; ++i) {
     const int64_t size_a = i <= a.rank() ? a[-i] : 1, size_b = i <= b.rank() ? b[-i] : 1;
-    check<ShapeError>(size_a == size_b || size_a == 1 || size_b == 1,
-                      "{}: shapes {} and {} don't broadcast; matched from the last axis, sizes must agree or be 1", op, a.str(), b.str());
+    check<ShapeError>(
+        size_a == size_b || size_a == 1 || size_b == 1,
+        "{}: shapes {} and {} don't broadcast; matched from the last axis, sizes must agree or be 1", op, a,
+        b);
     sizes[static_cast<size_t>(rank - i)] = size_a == 1 ? size_b : size_a;
   }
   return {sizes.data(), rank};

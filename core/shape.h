@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include <ballast/core/check.h>
 
@@ -45,8 +46,16 @@ class Shape {
   int rank_ = 0;
 };
 
-/// The shape two operands have in common after broadcasting, by NumPy's rule: axes are matched from the last, sizes
-/// must agree or be 1. Throws ShapeError naming `op` when they don't.
+/// The shape two operands have in common after broadcasting, by NumPy's rule: axes are matched from the last,
+/// sizes must agree or be 1. Throws ShapeError naming `op` when they don't.
 Shape broadcast(const char* op, const Shape& a, const Shape& b);
 
 }  // namespace ballast::inline BALLAST_PRECISION
+
+template <>
+struct fmt::formatter<ballast::Shape> : fmt::formatter<std::string_view> {
+  template <class Context>
+  auto format(const ballast::Shape& shape, Context& context) const {
+    return fmt::formatter<std::string_view>::format(shape.str(), context);
+  }
+};

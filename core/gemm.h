@@ -1,0 +1,21 @@
+#pragma once
+
+#include <cstdint>
+
+#include <ballast/core/real.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// A row-major matrix operand of `gemm`, `ld` elements from row to row, used as it is or transposed.
+struct Matrix {
+  const real* data;
+  int64_t ld;
+  bool transposed = false;
+};
+
+/// C = op(A) op(B) + beta C with op(A) m x k, op(B) k x n and C m x n, row-major, `ldc` elements from row to
+/// row. With beta 0, C may be uninitialized. Cut into tiles that depend on m, n and k alone, each one
+/// single-threaded BLAS call.
+void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc);
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <ballast/core/ops/activation.h>
+#include <ballast/core/ops/conv.h>
+#include <ballast/core/ops/dropout.h>
+#include <ballast/core/ops/elementwise.h>
+#include <ballast/core/ops/linear.h>
+#include <ballast/core/ops/loss.h>
+#include <ballast/core/ops/movement.h>
+#include <ballast/core/ops/norm.h>
+#include <ballast/core/ops/pooling.h>
+#include <ballast/core/ops/reduce.h>

@@ -1,0 +1,19 @@
+#include <ballast/core/ops/accumulate.h>
+
+#include <algorithm>
+
+#include <ballast/core/ops/map.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+void accumulate(real* g, const real* x, int64_t count, real beta) {
+  parallel_for(count, elementwise_grain, [=](int64_t begin, int64_t end) {
+    if (beta == 0) {
+      std::copy(x + begin, x + end, g + begin);
+    } else {
+      for (int64_t i = begin; i < end; ++i) g[i] = beta * g[i] + x[i];
+    }
+  });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

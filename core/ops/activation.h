@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ballast/core/tape.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+// Activations, element by element on any shape.
+
+/// max(x, 0), with gradient 0 at 0.
+Tensor relu(Tensor x);
+/// x for x > 0, slope x elsewhere (Maas et al. 2013).
+Tensor leaky_relu(Tensor x, real slope = real(0.01));
+/// 1 / (1 + e^-x), safe at both ends.
+Tensor sigmoid(Tensor x);
+Tensor tanh(Tensor x);
+/// x sigmoid(x), also called swish (Ramachandran et al. 2017).
+Tensor silu(Tensor x);
+/// x Phi(x) with Phi the normal distribution function, exactly, by erf (Hendrycks & Gimpel 2016).
+Tensor gelu(Tensor x);
+
+/// exp(x - max) / sum exp(x - max) along `axis`.
+Tensor softmax(Tensor x, int axis = -1);
+/// log softmax(x) along `axis`, without forming the softmax.
+Tensor log_softmax(Tensor x, int axis = -1);
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+
+#include <ballast/core/parameter.h>
+#include <ballast/core/tape.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+// All norms compute y = (x - mean) / sqrt(var + eps) * weight + bias with the biased variance, and differ in
+// what mean and variance are taken over. `weight` and `bias` may be no tensor (1 and 0). Mean and variance
+// are formed safely: a constant input of any size gives exactly the bias.
+
+/// Where a batch normalization keeps its running statistics; any of the three may be null.
+struct RunningStatistics {
+  Buffer* mean = nullptr;
+  Buffer* var = nullptr;  // of the unbiased variance
+  Counter* batches = nullptr;
+  /// Weight of the new value: running = (1 - momentum) running + momentum batch, PyTorch's convention.
+  /// Without one, the mean over all batches.
+  std::optional<double> momentum = 0.1;
+};
+
+/// Batch normalization (Ioffe & Szegedy 2015): per channel over the batch and all positions. x (N, C) or (N,
+/// C, ...). Normalizes by the batch's statistics and updates the running ones when a scope trains or when
+/// there are no running ones, else by the running ones. Throws ShapeError for one value per channel, whose
+/// variance means nothing.
+Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running = {},
+                  real eps = real(1e-5));
+
+/// Layer normalization (Ba et al. 2016): per sample, over the last `axes` axes. weight and bias have their
+/// shape.
+Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps = real(1e-5));
+
+/// Group normalization (Wu & He 2018): per sample over groups of C/groups channels and all positions. x (N,
+/// C, ...); weight, bias (C).
+Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps = real(1e-5));
+
+/// Instance normalization (Ulyanov et al. 2016): per sample and channel over all positions. x (N, C, ...),
+/// weight, bias (C). With running statistics, which here average the instances' own, evaluation normalizes by
+/// them.
+Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running = {},
+                     real eps = real(1e-5));
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <initializer_list>
+
+#include <ballast/core/tape.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+// Reductions over all elements, giving a scalar, or over some axes, which keep size 1 with `keep_axes` and
+// vanish without.
+
+/// Sums are formed in double.
+Tensor sum(Tensor x);
+Tensor sum(Tensor x, std::initializer_list<int> axes, bool keep_axes = false);
+Tensor mean(Tensor x);
+Tensor mean(Tensor x, std::initializer_list<int> axes, bool keep_axes = false);
+/// The largest element; the gradient goes to the first one that is largest. Throws ShapeError when there is
+/// none.
+Tensor max(Tensor x);
+Tensor max(Tensor x, std::initializer_list<int> axes, bool keep_axes = false);
+
+/// The index along the last axis of the first largest element: (..., K) -> one label per row. Not
+/// differentiable.
+Labels argmax(const Tensor& x);
+
+/// `x` summed over the axes along which `shape` broadcasts to its shape: the adjoint of broadcasting. Not
+/// recorded.
+Tensor sum_to(Tensor x, const Shape& shape);
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,178 @@
+#include <ballast/core/parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <exception>
+#include <mutex>
+#include <thread>
+
+#include <ballast/core/check.h>
+
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+// Denormals cost a hundred cycles each, and a network that saturates is full of them.
+class FlushToZero {
+ public:
+#ifdef __SSE__
+  FlushToZero() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // FTZ and DAZ
+  ~FlushToZero() { _mm_setcsr(saved_); }
+
+ private:
+  unsigned saved_;
+#endif
+};
+
+thread_local bool inside_loop = false;
+
+void relax() {
+#ifdef __SSE__
+  _mm_pause();
+#endif
+}
+
+// One loop at a time. `gate_` is the number of helpers inside the loop, plus `open` while more may enter: a
+// helper that wakes too late finds it closed, so that the caller never waits for one that still sleeps.
+class Pool {
+ public:
+  static constexpr int max_threads = 256;
+
+  void run(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
+    const int64_t chunks = (count + grain - 1) / grain;
+    call_ = call, body_ = body, count_ = count, grain_ = grain;
+    next_.store(0, std::memory_order_relaxed);
+    error_ = nullptr;
+    helpers_wanted_.store(static_cast<int>(std::min<int64_t>(threads_.load(), chunks)) - 1,
+                          std::memory_order_relaxed);
+    gate_.store(open, std::memory_order_release);
+    loops_.fetch_add(1, std::memory_order_release);
+    loops_.notify_all();
+    work(0);
+    gate_.fetch_sub(open, std::memory_order_acq_rel);
+    while (gate_.load(std::memory_order_acquire) != 0) relax();
+    if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
+  }
+
+  void set_threads(int count) {
+    const std::scoped_lock lock(mutex);
+    threads_ = count;
+    for (; started_ < count - 1; ++started_) std::thread([this, id = started_ + 1] { help(id); }).detach();
+  }
+
+  int threads() const { return threads_.load(std::memory_order_relaxed); }
+
+  int used_since_last_call() {
+    int used = 0;
+    for (auto& flag : used_) used += flag.exchange(false, std::memory_order_relaxed);
+    return used;
+  }
+
+  std::mutex mutex;  // held by the thread whose loop runs
+
+ private:
+  static constexpr int open = 1 << 20;
+
+  void work(int id) {
+    inside_loop = true;
+    const FlushToZero flush;
+    used_[static_cast<size_t>(id)].store(true, std::memory_order_relaxed);
+    try {
+      for (;;) {
+        const int64_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
+        if (begin >= count_) break;
+        call_(body_, begin, std::min(begin + grain_, count_));
+      }
+    } catch (...) {
+      next_.store(count_, std::memory_order_relaxed);  // the others stop after the chunk they have
+      const std::scoped_lock lock(error_mutex_);
+      if (!error_) error_ = std::current_exception();
+    }
+    inside_loop = false;
+  }
+
+  [[noreturn]] void help(int id) {
+    uint32_t seen = loops_.load(std::memory_order_acquire);
+    for (;;) {
+      seen = wait_for_loop(seen);
+      if (id > helpers_wanted_.load(std::memory_order_relaxed)) continue;
+      int gate = gate_.load(std::memory_order_acquire);
+      while (gate >= open && !gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) {
+      }
+      if (gate < open) continue;
+      work(id);
+      gate_.fetch_sub(1, std::memory_order_acq_rel);
+    }
+  }
+
+  // Spins for 20 us, since the next loop of a training step usually comes at once, then sleeps.
+  uint32_t wait_for_loop(uint32_t seen) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
+    do {
+      for (int i = 0; i < 64; ++i) {
+        const uint32_t now = loops_.load(std::memory_order_acquire);
+        if (now != seen) return now;
+        relax();
+      }
+    } while (std::chrono::steady_clock::now() < deadline);
+    loops_.wait(seen, std::memory_order_acquire);
+    return loops_.load(std::memory_order_acquire);
+  }
+
+  void (*call_)(void*, int64_t, int64_t) = nullptr;
+  void* body_ = nullptr;
+  int64_t count_ = 0, grain_ = 1;
+  std::exception_ptr error_;
+  std::mutex error_mutex_;
+  alignas(64) std::atomic<int64_t> next_ = 0;
+  alignas(64) std::atomic<int> gate_ = 0;
+  alignas(64) std::atomic<uint32_t> loops_ = 0;
+  std::atomic<int> helpers_wanted_ = 0;
+  std::atomic<int> threads_ = 1;
+  int started_ = 0;
+  std::atomic<bool> used_[max_threads] = {};
+};
+
+int threads_at_start() {
+  const char* text = std::getenv("BALLAST_NUM_THREADS");
+  const int wanted = text ? std::atoi(text) : static_cast<int>(std::thread::hardware_concurrency());
+  return std::clamp(wanted, 1, Pool::max_threads);
+}
+
+// Never destroyed: its threads are detached, and static objects may still compute when the program ends.
+Pool& pool() {
+  static Pool* instance = [] {
+    auto* p = new Pool;
+    p->set_threads(threads_at_start());
+    return p;
+  }();
+  return *instance;
+}
+
+}  // namespace
+
+int num_threads() { return pool().threads(); }
+
+void set_num_threads(int count) {
+  check<ValueError>(count >= 1 && count <= Pool::max_threads, "set_num_threads: {} threads; give 1 to {}",
+                    count, Pool::max_threads);
+  pool().set_threads(count);
+}
+
+int threads_used_since_last_call() { return pool().used_since_last_call(); }
+
+void detail::parallel_for(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
+  if (!inside_loop && count > grain && pool().threads() > 1) {
+    const std::unique_lock lock(pool().mutex, std::try_to_lock);
+    if (lock.owns_lock()) return pool().run(count, grain, call, body);
+  }
+  const FlushToZero flush;
+  for (int64_t begin = 0; begin < count; begin += grain) call(body, begin, std::min(begin + grain, count));
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+#include <ballast/core/real.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// How many threads compute, the caller included. At first BALLAST_NUM_THREADS if it is set, else the
+/// processors there are.
+int num_threads();
+void set_num_threads(int count);
+
+/// How many threads have worked on parallel loops since the last call: lets a test see that its loops really
+/// were shared.
+int threads_used_since_last_call();
+
+/// Calls body(begin, end) for the chunks [0, grain), [grain, 2 grain), ... of [0, count), on several threads
+/// when that is allowed. The chunks depend on `count` and `grain` alone, never on the number of threads: a
+/// loop that writes one partial result per chunk (number begin / grain) and adds them in order gives the same
+/// bits on any number of threads.
+///
+/// An exception thrown by `body` reaches the caller after all threads have left the loop. Nested calls, and
+/// calls while another thread's loop runs, run inline. Denormals are flushed to zero inside, and the caller's
+/// setting restored.
+template <class Body>
+void parallel_for(int64_t count, int64_t grain, Body&& body);
+
+/// The grain that cuts [0, count) into at most `chunks` chunks of at least `least` each.
+inline int64_t grain_for(int64_t count, int64_t least, int64_t chunks) {
+  const int64_t grain = (count + chunks - 1) / chunks;
+  return grain < least ? least : grain;
+}
+
+namespace detail {
+void parallel_for(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body);
+}
+
+template <class Body>
+void parallel_for(int64_t count, int64_t grain, Body&& body) {
+  using Plain = std::remove_reference_t<Body>;
+  detail::parallel_for(
+      count, grain, [](void* b, int64_t begin, int64_t end) { (*static_cast<Plain*>(b))(begin, end); },
+      const_cast<void*>(static_cast<const void*>(std::addressof(body))));
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

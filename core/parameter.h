@@ -1,0 +1,118 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ballast/core/tensor.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// The one stretch of memory where an optimizer keeps its parameters, and their gradients at the same
+/// offsets. Parameters and optimizer share it: either may die first.
+struct Slab {
+  Tensor values, grads;
+  bool has_optimizer = true;
+  /// Set by `backward` when a tape that reached a parameter of this slab also reached one that no optimizer
+  /// owns.
+  std::string unowned;
+};
+
+/// What belongs to a parameter beside its value. A gradient is valid while `has_grad`: the first write since
+/// `step()` or `zero_grad()` overwrites, later ones add.
+struct ParameterState {
+  Tensor grad;  // memory; empty until the first gradient
+  bool has_grad = false;
+  bool trainable = true;
+  bool decay = true;
+  std::shared_ptr<Slab> slab;
+  // The leaf made for it on the tape that used it last: a cache, so that no tape has to search.
+  uint64_t leaf_tape = 0;
+  NodeId leaf;
+};
+
+struct ParameterOptions {
+  /// Weight decay applies to it under DecayRule::weights_only. Biases and the parameters of norms say no.
+  bool decay = true;
+};
+
+/// A tensor that is trained. It has an identity: moving it keeps that, copying makes a deep copy with an
+/// identity of its own, assigning, loading and initializing write in place. A default-constructed one is
+/// absent (a layer without bias) and isn't visited.
+class Parameter {
+ public:
+  Parameter() = default;
+  explicit Parameter(Tensor value, ParameterOptions options = {});
+  Parameter(const Parameter& other);
+  Parameter(Parameter&&) noexcept = default;
+  Parameter& operator=(const Parameter& other);
+  Parameter& operator=(Parameter&&) noexcept = default;
+
+  /// This parameter and `other` become one: it is stepped once, and saved under each name.
+  void tie(const Parameter& other);
+
+  bool empty() const { return value_.empty(); }
+  const Shape& shape() const { return value_.shape(); }
+  int64_t count() const { return value_.count(); }
+  real* data() { return value_.data(); }
+  const real* data() const { return value_.data(); }
+  const Tensor& value() const { return value_; }
+  operator const Tensor&() const { return value_; }
+  /// Overwrites the value in place; throws ShapeError unless the shapes agree.
+  void assign(const Tensor& value);
+
+  /// The gradient accumulated since the last `step()` or `zero_grad()`; empty if none arrived.
+  Tensor grad() const;
+  void zero_grad() { state().has_grad = false; }
+
+  /// A frozen parameter is a constant: no gradient is computed for it.
+  bool trainable() const { return state().trainable; }
+  void set_trainable(bool trainable);
+  bool decays() const { return state().decay; }
+
+  ParameterState& state() const { return *value_.storage()->parameter; }
+
+ private:
+  Tensor value_;
+};
+
+/// A tensor that is kept and saved but not trained, such as a running mean. Identity as for Parameter.
+class Buffer {
+ public:
+  Buffer() { enlist(); }
+  explicit Buffer(Tensor value);
+  Buffer(const Buffer& other);
+  Buffer(Buffer&& other) noexcept;
+  Buffer& operator=(const Buffer& other);
+  Buffer& operator=(Buffer&& other) noexcept;
+  ~Buffer();
+
+  bool empty() const { return value_.empty(); }
+  const Shape& shape() const { return value_.shape(); }
+  const real* data() const { return value_.data(); }
+  const Tensor& value() const { return value_; }
+  operator const Tensor&() const { return value_; }
+  void assign(const Tensor& value);
+  /// The elements to write a new state into. Notes which model's forward pass updated it, so that `save` can
+  /// refuse to lose a buffer that no `visit` lists.
+  real* update();
+
+  /// Which buffers a forward pass of `root` (the outermost module called) has updated.
+  static std::vector<const Buffer*> updated_by(const Module* root);
+
+ private:
+  void enlist();
+  void leave();
+
+  Tensor value_;
+  const Module* updated_by_ = nullptr;
+  Buffer* previous_ = nullptr;  // all live buffers form a list
+  Buffer* next_ = nullptr;
+};
+
+/// A whole number that is kept and saved, such as `num_batches_tracked`.
+struct Counter {
+  int64_t value = 0;
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,241 @@
+#include <ballast/core/tape.h>
+
+#include <atomic>
+
+#include <ballast/core/ops/accumulate.h>
+#include <ballast/core/parameter.h>
+#include <ballast/core/random.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+thread_local Scope* innermost_scope = nullptr;
+std::atomic<uint64_t> next_serial = 1;
+
+}  // namespace
+
+Scope::Scope(const State& state) : state_(state), outer_(innermost_scope) { innermost_scope = this; }
+
+Scope::~Scope() { innermost_scope = outer_; }
+
+const Scope::State& Scope::now() {
+  static constexpr State evaluating{};
+  const Scope* scope = innermost_scope;
+  while (scope && scope->ended_) scope = scope->outer_;
+  return scope ? scope->state_ : evaluating;
+}
+
+bool Scope::innermost() const {
+  const Scope* scope = innermost_scope;
+  while (scope && scope != this && scope->ended_) scope = scope->outer_;
+  return scope == this;
+}
+
+FrozenStatisticsScope::FrozenStatisticsScope()
+    : Scope([] {
+        State state = now();
+        state.running_statistics_ = false;
+        return state;
+      }()) {}
+
+Tape::Tape(Mode mode)
+    : Scope(State{
+          .recording = this, .batch_statistics_ = mode == Mode::train, .dropout_ = mode == Mode::train}),
+      serial_(next_serial.fetch_add(1, std::memory_order_relaxed)),
+      number_(random_state().tapes++) {
+  auto& memories = spare();
+  if (memories.empty()) {
+    tape_ = std::make_unique<Memory>();
+  } else {
+    tape_ = std::move(memories.back());
+    memories.pop_back();
+  }
+}
+
+Tape::~Tape() {
+  destroy_closures();
+  tape_->nodes.clear();
+  tape_->kept.clear();
+  tape_->block = tape_->used = 0;
+  spare().push_back(std::move(tape_));
+}
+
+std::vector<std::unique_ptr<Tape::Memory>>& Tape::spare() {
+  thread_local std::vector<std::unique_ptr<Memory>> memories;
+  return memories;
+}
+
+void* Tape::arena(size_t bytes) {
+  constexpr size_t block_bytes = size_t{1} << 16;
+  bytes = (bytes + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) * alignof(std::max_align_t);
+  if (bytes > block_bytes)
+    throw std::bad_alloc();  // no closure holds that much: tensors hold their elements elsewhere
+  Memory& memory = *tape_;
+  if (memory.block < memory.blocks.size() && memory.used + bytes > block_bytes) {
+    ++memory.block;
+    memory.used = 0;
+  }
+  if (memory.block == memory.blocks.size())
+    memory.blocks.push_back(std::make_unique<std::byte[]>(block_bytes));
+  void* place = memory.blocks[memory.block].get() + memory.used;
+  memory.used += bytes;
+  return place;
+}
+
+NodeId Tape::add_node(Node node) {
+  tape_->nodes.push_back(std::move(node));
+  return {static_cast<int32_t>(tape_->nodes.size()) - 1};
+}
+
+NodeId Tape::leaf(const StorageRef& parameter) {
+  ParameterState& state = *parameter->parameter;
+  if (!state.trainable) return {};
+  if (state.leaf_tape != serial_) {
+    state.leaf = add_node({.op = "parameter", .parameter = parameter});
+    state.leaf_tape = serial_;
+  }
+  return state.leaf;
+}
+
+void Tape::forget(Tensor& y) {
+  if (y.tape_ != Tensor::detached) y.tape_ = 0;
+}
+
+void Tape::backward(const Tensor& loss) {
+  check<UsageError>(loss.count() == 1,
+                    "backward: the loss has shape {}; reduce it to one element, with mean or sum",
+                    loss.shape());
+  sweep(loss, full(loss.shape(), 1), false);
+}
+
+void Tape::backward(const Tensor& loss, Keep) {
+  check<UsageError>(loss.count() == 1,
+                    "backward: the loss has shape {}; reduce it to one element, with mean or sum",
+                    loss.shape());
+  sweep(loss, full(loss.shape(), 1), true);
+}
+
+void Tape::backward(const Tensor& y, Tensor dy) { sweep(y, std::move(dy), false); }
+
+void Tape::backward(const Tensor& y, Tensor dy, Keep) { sweep(y, std::move(dy), true); }
+
+void Tape::sweep(const Tensor& y, Tensor dy, bool keep) {
+  check<UsageError>(
+      !ended(),
+      "backward: this tape has already run backward; make a new one, or pass Keep to the earlier call");
+  check<UsageError>(innermost(),
+                    "backward: a tape or scope opened after this tape is still in force; let it end first");
+  check<UsageError>(
+      y.tape_ == serial_ && y.node_,
+      "backward: the loss was not recorded on this tape, or depends on nothing that takes a gradient");
+  check<ShapeError>(dy.shape() == y.shape(), "backward: a gradient of shape {} for a tensor of shape {}",
+                    dy.shape(), y.shape());
+  auto& nodes = tape_->nodes;
+  tape_->kept.clear();
+  Grads grads(*this);
+  if (!keep) end();
+  try {
+    const EvalScope evaluating;  // what backward functions compute is not recorded
+    nodes[static_cast<size_t>(y.node_.index)].grad = std::move(dy);
+    for (int32_t i = y.node_.index; i >= 0; --i) {
+      Node& node = nodes[static_cast<size_t>(i)];
+      Tensor grad = std::move(node.grad);
+      if (!grad.empty() && node.watched) tape_->kept.emplace_back(i, grad);
+      if (!grad.empty() && node.run) {
+        grads.op_ = node.op;
+        node.run(node.closure, std::move(grad), grads);
+      }
+      if (!keep && node.destroy) std::exchange(node.destroy, nullptr)(node.closure);
+    }
+    check_owned();
+  } catch (...) {
+    clear_reached(true);
+    for (Node& node : nodes) node.grad = {};
+    end();
+    throw;
+  }
+  clear_reached(false);
+  if (!keep) destroy_closures();  // those recorded after y
+}
+
+// A gradient for a parameter that no optimizer owns would be lost silently; the optimizers whose parameters
+// took part are told, and throw when they step.
+void Tape::check_owned() {
+  const auto state = [&](int32_t leaf) -> ParameterState& {
+    return *tape_->nodes[static_cast<size_t>(leaf)].parameter->parameter;
+  };
+  const auto owned = [](const ParameterState& p) { return p.slab && p.slab->has_optimizer; };
+  for (const auto& [leaf, op] : tape_->reached) {
+    if (owned(state(leaf))) continue;
+    const std::string lost = fmt::format("{}, with a parameter of shape {}", op, state(leaf).grad.shape());
+    for (const auto& [other, unused] : tape_->reached) {
+      if (owned(state(other))) state(other).slab->unowned = lost;
+    }
+  }
+}
+
+void Tape::clear_reached(bool drop_gradients) {
+  for (const auto& [leaf, op] : tape_->reached) {
+    Node& node = tape_->nodes[static_cast<size_t>(leaf)];
+    node.reached = false;
+    if (drop_gradients) node.parameter->parameter->has_grad = false;
+  }
+  tape_->reached.clear();
+}
+
+void Tape::destroy_closures() {
+  for (size_t i = tape_->nodes.size(); i-- > 0;) {
+    Node& node = tape_->nodes[i];
+    if (node.destroy) std::exchange(node.destroy, nullptr)(node.closure);
+  }
+}
+
+void Tape::watch(Tensor& x) {
+  check<UsageError>(!ended(), "watch: this tape has already run backward");
+  if (x.tape_ != serial_) {
+    check<UsageError>(x.tape_ == 0 || x.tape_ == Tensor::detached,
+                      "watch: the tensor belongs to another tape; pass x.detach()");
+    x.node_ = add_node({.op = "watch"});
+    x.tape_ = serial_;
+  }
+  tape_->nodes[static_cast<size_t>(x.node_.index)].watched = true;
+}
+
+Tensor Tape::grad(const Tensor& x) const {
+  check<UsageError>(x.tape_ == serial_ && x.node_ && tape_->nodes[static_cast<size_t>(x.node_.index)].watched,
+                    "grad: this tape doesn't watch the tensor; call tape.watch(x) before using x");
+  for (const auto& [index, gradient] : tape_->kept) {
+    if (index == x.node_.index) return gradient;
+  }
+  return {};
+}
+
+real* Grads::target(NodeId id, const Shape& shape, real& beta) {
+  Tape::Node& node = tape_.tape_->nodes[static_cast<size_t>(id.index)];
+  if (!node.parameter) {
+    beta = node.grad.empty() ? real{0} : real{1};
+    // Somebody else may hold the same elements: a sum passes one gradient to both operands.
+    node.grad = node.grad.empty() ? Tensor(shape) : own(std::move(node.grad));
+    return node.grad.data();
+  }
+  ParameterState& state = *node.parameter->parameter;
+  if (state.grad.empty()) state.grad = Tensor(shape);
+  beta = state.has_grad ? real{1} : real{0};
+  state.has_grad = true;
+  if (!std::exchange(node.reached, true)) tape_.tape_->reached.emplace_back(id.index, op_);
+  return state.grad.data();
+}
+
+void Grads::add(NodeId id, Tensor gradient) {
+  if (!wants(id)) return;
+  Tape::Node& node = tape_.tape_->nodes[static_cast<size_t>(id.index)];
+  if (!node.parameter && node.grad.empty()) {
+    node.grad = std::move(gradient);
+    return;
+  }
+  real beta = 0;
+  real* g = target(id, gradient.shape(), beta);
+  accumulate(g, gradient.data(), gradient.count(), beta);
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

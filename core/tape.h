@@ -1,0 +1,156 @@
+#pragma once
+
+#include <initializer_list>
+#include <memory>
+#include <new>
+#include <span>
+#include <vector>
+
+#include <ballast/core/scope.h>
+#include <ballast/core/tensor.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+class Grads;
+
+/// `Tape tape(Mode::eval)` records through a network that evaluates.
+enum class Mode { train, eval };
+
+/// Given to `backward`: the tape goes on recording, and can be run backward again.
+struct Keep {};
+
+/// Records the operations of this thread while it lives, and lets layers train: batch statistics, dropout.
+/// Tapes nest. The order of recording is a topological order, so backward is one sweep from the last node to
+/// the first.
+class Tape : public Scope {
+ public:
+  explicit Tape(Mode mode = Mode::train);
+  ~Tape();
+
+  /// Adds d loss / d parameter to the gradient of every trainable parameter that the loss was computed from.
+  /// Ends recording and training mode, and frees the tape as it goes, unless told `Keep`. `loss` must have
+  /// one element; throws UsageError if it wasn't recorded here. If an operation throws on the way, the
+  /// gradients of all parameters reached are dropped.
+  void backward(const Tensor& loss);
+  void backward(const Tensor& loss, Keep);
+  /// The same from any tensor `y`, given the gradient `dy` that arrives at it: dy^T dy/dparameter.
+  void backward(const Tensor& y, Tensor dy);
+  void backward(const Tensor& y, Tensor dy, Keep);
+
+  /// Makes `x` a variable whose gradient `grad` will give: an input, or a result of this tape.
+  void watch(Tensor& x);
+  /// The gradient of a watched tensor after `backward`; empty if the loss doesn't depend on it.
+  Tensor grad(const Tensor& x) const;
+
+  /// How many tapes were made on this thread since `manual_seed`: half of dropout's key.
+  uint64_t number() const { return number_; }
+  /// Numbers the random operations on this tape.
+  uint64_t next_call() { return calls_++; }
+  /// Number of recorded operations and leaves.
+  size_t size() const { return tape_->nodes.size(); }
+
+  // For operations
+  // ------------------------------------------------------------------------------------------------------
+  static Tape* recording() { return now().recording; }
+  uint64_t serial() const { return serial_; }
+  NodeId leaf(const StorageRef& parameter);
+  /// Makes `y`, which was computed without recording, forget where its elements were recorded before.
+  static void forget(Tensor& y);
+  template <class Backward>
+  void push(const char* op, Tensor& y, Backward&& backward);
+
+ private:
+  friend class Grads;
+
+  struct Node {
+    const char* op = nullptr;
+    void* closure = nullptr;  // in the arena
+    void (*run)(void* closure, Tensor dy, Grads& grads) = nullptr;
+    void (*destroy)(void* closure) = nullptr;
+    Tensor grad{};
+    StorageRef parameter{};  // leaves only
+    bool watched = false;
+    bool reached = false;  // leaves only: listed in Memory::reached
+  };
+  // The memory of a tape, kept by the thread for its next one.
+  struct Memory {
+    std::vector<Node> nodes;
+    std::vector<std::unique_ptr<std::byte[]>> blocks;
+    size_t block = 0, used = 0;                    // the arena's fill
+    std::vector<std::pair<int32_t, Tensor>> kept;  // gradients of watched nodes
+    std::vector<std::pair<int32_t, const char*>>
+        reached;  // leaves reached by the running backward, and by which operation
+  };
+
+  static std::vector<std::unique_ptr<Memory>>& spare();
+  void* arena(size_t bytes);
+  NodeId add_node(Node node);
+  void sweep(const Tensor& y, Tensor dy, bool keep);
+  void check_owned();
+  void clear_reached(bool drop_gradients);
+  void destroy_closures();
+
+  std::unique_ptr<Memory> tape_;
+  uint64_t serial_, number_, calls_ = 0;
+};
+
+/// What a backward function writes the gradients of its operation's inputs into.
+class Grads {
+ public:
+  /// Whether anybody wants the gradient of this input: skip the work if not.
+  bool wants(NodeId id) const { return bool(id); }
+  /// The gradient of input `id` grows by `gradient`. Does nothing where none is wanted.
+  void add(NodeId id, Tensor gradient);
+  /// For kernels that can accumulate themselves: calls write(g, beta) which must set g = beta g + gradient.
+  /// beta is 0 for the first gradient that arrives (g is then uninitialized), 1 for later ones.
+  template <class Write>
+  void write(NodeId id, const Shape& shape, Write&& write_gradient) {
+    if (!wants(id)) return;
+    real beta = 0;
+    real* g = target(id, shape, beta);
+    write_gradient(g, beta);
+  }
+
+ private:
+  friend class Tape;
+  explicit Grads(Tape& tape) : tape_(tape) {}
+  real* target(NodeId id, const Shape& shape, real& beta);
+
+  Tape& tape_;
+  const char* op_ = nullptr;
+};
+
+template <class Backward>
+void Tape::push(const char* op, Tensor& y, Backward&& backward) {
+  using Closure = std::remove_cvref_t<Backward>;
+  static_assert(alignof(Closure) <= alignof(std::max_align_t));
+  void* closure = new (arena(sizeof(Closure))) Closure(std::forward<Backward>(backward));
+  y.tape_ = serial_;
+  y.node_ = add_node(
+      {.op = op,
+       .closure = closure,
+       .run = [](void* c, Tensor dy, Grads& grads) { (*static_cast<Closure*>(c))(std::move(dy), grads); },
+       .destroy = [](void* c) { static_cast<Closure*>(c)->~Closure(); }});
+}
+
+/// Ends an operation: `y` was computed from tensors at `inputs`, and `backward(dy, grads)` adds to their
+/// gradients. Recorded if a tape records and any input takes a gradient. There is no recording without a
+/// backward function.
+template <class Backward>
+Tensor record(const char* op, Tensor y, std::span<const NodeId> inputs, Backward&& backward) {
+  for (NodeId input : inputs) {
+    if (input) {
+      Tape::recording()->push(op, y, std::forward<Backward>(backward));
+      return y;
+    }
+  }
+  Tape::forget(y);
+  return y;
+}
+
+template <class Backward>
+Tensor record(const char* op, Tensor y, std::initializer_list<NodeId> inputs, Backward&& backward) {
+  return record(op, std::move(y), std::span(inputs.begin(), inputs.size()), std::forward<Backward>(backward));
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <ballast/core/shape.h>
+#include <ballast/core/storage.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// Where the living tape keeps what a tensor was computed from; -1 when no gradient flows into it.
+struct NodeId {
+  int32_t index = -1;
+  explicit operator bool() const { return index >= 0; }
+};
+
+/// A value: a shape and its elements, contiguous in row-major order. Copies share the elements (a write
+/// through one is seen through all; `clone` makes them its own), reshaping is free. Of rank 0 to 6; the
+/// element type is `real`.
+class Tensor {
+ public:
+  /// No tensor at all: `empty()` is true.
+  Tensor() = default;
+  /// Uninitialized elements; see `zeros`, `full`, `tensor` ... for initialized ones.
+  explicit Tensor(const Shape& shape);
+  /// A scalar.
+  Tensor(real value);
+
+  bool empty() const { return !storage_; }
+  const Shape& shape() const { return shape_; }
+  int rank() const { return shape_.rank(); }
+  int64_t count() const { return shape_.count(); }
+  int64_t size(int axis) const { return shape_[shape_.axis(axis, "size")]; }
+
+  real* data() { return static_cast<real*>(storage_->data); }
+  const real* data() const { return static_cast<const real*>(storage_->data); }
+  std::span<const real> values() const { return {data(), static_cast<size_t>(count())}; }
+
+  /// The only element; throws ShapeError when there are more or fewer.
+  real item() const;
+  /// The element at an index per axis, checked: `x(n, c, h, w)`. Negative indices count from the end.
+  template <class... Index>
+  real operator()(Index... index) const {
+    return data()[offset({static_cast<int64_t>(index)...})];
+  }
+  template <class... Index>
+  real& operator()(Index... index) {
+    return data()[offset({static_cast<int64_t>(index)...})];
+  }
+
+  /// Elements of its own, not recorded.
+  Tensor clone() const;
+  /// The same elements, cut off from the tape: no gradient flows through it, not even into a parameter.
+  Tensor detach() const;
+
+  /// Nested brackets as NumPy prints them, long axes abbreviated.
+  std::string str() const;
+
+  // For operations (see core/tape.h)
+  // ----------------------------------------------------------------------------------
+  /// Where this tensor stands on the recording tape. Throws UsageError if it belongs to another tape or a
+  /// dead one.
+  NodeId node() const;
+  const StorageRef& storage() const { return storage_; }
+  Tensor(const Shape& shape, StorageRef storage) : shape_(shape), storage_(std::move(storage)) {}
+  /// The same elements under another shape of equal count, node and all.
+  Tensor viewed_as(const Shape& shape) const&;
+  Tensor viewed_as(const Shape& shape) &&;
+
+ private:
+  friend class Tape;
+  static constexpr uint64_t detached = ~uint64_t{0};
+  int64_t offset(std::initializer_list<int64_t> index) const;
+
+  Shape shape_;
+  StorageRef storage_;
+  uint64_t tape_ =
+      0;  // serial of the tape it was recorded on; 0: none; detached: not even a parameter's leaf
+  NodeId node_;
+};
+
+/// `x` itself when nobody else holds its elements, else a copy: what an operation may overwrite.
+/// Never the elements of a parameter or buffer.
+Tensor own(Tensor x);
+
+Tensor zeros(const Shape& shape);
+Tensor ones(const Shape& shape);
+Tensor full(const Shape& shape, real value);
+/// 0, 1, ..., count-1
+Tensor arange(int64_t count);
+/// A copy of `values` in row-major order; throws ShapeError unless their number fits the shape.
+Tensor tensor(std::span<const real> values, const Shape& shape);
+/// From nested lists: `tensor({1, 2})`, `tensor({{1, 2}, {3, 4}})`, and one level more. Rows must be of one
+/// length.
+Tensor tensor(std::initializer_list<real> values);
+Tensor tensor(std::initializer_list<std::initializer_list<real>> rows);
+Tensor tensor(std::initializer_list<std::initializer_list<std::initializer_list<real>>> blocks);
+
+/// Small whole numbers, one per sample: class labels, or the indices that `argmax` finds and `gather` takes.
+class Labels {
+ public:
+  Labels() = default;
+  /// Uninitialized.
+  explicit Labels(int64_t count);
+  Labels(std::initializer_list<int32_t> values);
+  explicit Labels(std::span<const int32_t> values);
+
+  int64_t size() const { return size_; }
+  int32_t* data() { return static_cast<int32_t*>(storage_->data); }
+  const int32_t* data() const { return static_cast<const int32_t*>(storage_->data); }
+  int32_t& operator[](int64_t n) { return data()[n]; }
+  int32_t operator[](int64_t n) const { return data()[n]; }
+  const int32_t* begin() const { return data(); }
+  const int32_t* end() const { return data() + size_; }
+
+ private:
+  int64_t size_ = 0;
+  StorageRef storage_ = Storage::allocate(0);
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION
+
+template <>
+struct fmt::formatter<ballast::Tensor> : fmt::formatter<std::string_view> {
+  template <class Context>
+  auto format(const ballast::Tensor& x, Context& context) const {
+    return fmt::formatter<std::string_view>::format(x.str(), context);
+  }
+};
