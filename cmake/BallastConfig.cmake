@@ -1,0 +1,7 @@
+include(CMakeFindDependencyMacro)
+list(APPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})
+find_dependency(Threads)
+find_dependency(fmt)
+find_dependency(ZLIB)
+find_dependency(OpenBLAS MODULE)
+include(${CMAKE_CURRENT_LIST_DIR}/BallastTargets.cmake)

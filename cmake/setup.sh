@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# setup.sh PRESET TARGET...: installs the Debian packages that are missing, configures the preset and builds the targets
+# into build/PRESET. What it does goes to stderr, so that the output of what is run afterwards stays its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+packages=(g++ cmake ninja-build libopenblas-dev libfmt-dev libcli11-dev doctest-dev librandom123-dev nlohmann-json3-dev zlib1g-dev)
+
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing ${missing[*]}" >&2
+  as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update -qq >&2
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+fi
+
+preset=$1
+shift
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { cmake --preset "$preset" && cmake --build --preset "$preset" --target "$@"; } >"$log" 2>&1; then
+  cat "$log" >&2
+  exit 1
+fi
