@@ -25,6 +25,7 @@ struct Error : std::exception {
 struct ShapeError : Error {
   using Error::Error;
   const Module* thrown_in = nullptr;
+  std::string layer;  // its description
 };
 
 /// A value out of its range: an option, an index, a label.

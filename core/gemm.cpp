@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <ballast/core/gemm_small.h>
 #include <ballast/core/parallel.h>
 
 #ifndef BALLAST_PLAIN_GEMM
@@ -37,6 +38,7 @@ constexpr auto blas_gemm = cblas_sgemm;
 #endif
 
 void gemm_tile(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
+  if (is_small_product(m, n, k)) return small_gemm(m, n, k, a, b, beta, c, ldc);
   // Our own threads call it; BLAS threads beside them would compete, and change bits with their number.
   static const bool single_threaded = (openblas_set_num_threads(1), true);
   static_cast<void>(single_threaded);

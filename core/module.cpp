@@ -1,6 +1,7 @@
 #include <ballast/core/module.h>
 
 #include <set>
+#include <utility>
 
 #include <ballast/core/scope.h>
 
@@ -8,6 +9,7 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
 thread_local const Module* outermost = nullptr;
+thread_local CallObserver* observers = nullptr;
 
 class OutermostCall {
  public:
@@ -26,6 +28,14 @@ class OutermostCall {
 }  // namespace
 
 const Module* outermost_module() { return outermost; }
+
+CallObserver::CallObserver() : next_(std::exchange(observers, this)) {}
+
+CallObserver::~CallObserver() {
+  CallObserver** link = &observers;
+  while (*link != this) link = &(*link)->next_;
+  *link = next_;
+}
 
 template <class Visit>
 void Visitor::at(std::string_view name, Visit visit) {
@@ -68,19 +78,25 @@ Tensor Module::operator()(Tensor x) {
   if (frozen.mode) mode.emplace();
   if (frozen.statistics) statistics.emplace();
   try {
-    return forward(std::move(x));
+    if (!observers) [[likely]]
+      return forward(std::move(x));
+    const Tensor input = x;
+    Tensor y = forward(std::move(x));
+    for (CallObserver* o = observers; o; o = o->next_) o->called(*this, input, y);
+    return y;
   } catch (ShapeError& error) {
     if (!error.thrown_in) {
       error.thrown_in = this;
-      error.message = describe() + "): " + error.message;
+      error.layer = describe();
     }
     if (call.is()) {
       std::string path;
       for_each_module(*this, [&](const std::string& p, Module& m) {
         if (&m == error.thrown_in) path = p;
       });
-      if (path.empty()) error.message.erase(error.message.find(')'), 1);
-      error.message = "ShapeError in " + (path.empty() ? "" : path + " (") + error.message;
+      const std::string& layer = error.layer;
+      error.message = fmt::format("ShapeError in {}: {}",
+                                  path.empty() ? layer : fmt::format("{} ({})", path, layer), error.message);
     }
     throw;
   }

@@ -98,4 +98,22 @@ void check_buffers_listed(Module& module);
 /// The module that was called first on this thread and hasn't returned yet; null outside any call.
 const Module* outermost_module();
 
+/// Is told of every call of a module on its thread, from its construction to its destruction: what probes are
+/// built on. It may read what it is given, and must not write to it.
+class CallObserver {
+ public:
+  CallObserver(const CallObserver&) = delete;
+  CallObserver& operator=(const CallObserver&) = delete;
+  /// `module(x)` has given `y`.
+  virtual void called(const Module& module, const Tensor& x, const Tensor& y) = 0;
+
+ protected:
+  CallObserver();
+  ~CallObserver();
+
+ private:
+  friend class Module;
+  CallObserver* next_;  // the observers of a thread form a list
+};
+
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -62,7 +62,10 @@ class Pool {
   void set_threads(int count) {
     const std::scoped_lock lock(mutex);
     threads_ = count;
-    for (; started_ < count - 1; ++started_) std::thread([this, id = started_ + 1] { help(id); }).detach();
+    // A new helper starts from the loops seen here, so that it joins the next one even if it gets to run only
+    // after that began.
+    for (; started_ < count - 1; ++started_)
+      std::thread([this, id = started_ + 1, seen = loops_.load()] { help(id, seen); }).detach();
   }
 
   int threads() const { return threads_.load(std::memory_order_relaxed); }
@@ -70,7 +73,7 @@ class Pool {
   int used_since_last_call() {
     int used = 0;
     for (auto& flag : used_) used += flag.exchange(false, std::memory_order_relaxed);
-    return used;
+    return std::max(used, 1);
   }
 
   std::mutex mutex;  // held by the thread whose loop runs
@@ -96,8 +99,7 @@ class Pool {
     inside_loop = false;
   }
 
-  [[noreturn]] void help(int id) {
-    uint32_t seen = loops_.load(std::memory_order_acquire);
+  [[noreturn]] void help(int id, uint32_t seen) {
     for (;;) {
       seen = wait_for_loop(seen);
       if (id > helpers_wanted_.load(std::memory_order_relaxed)) continue;

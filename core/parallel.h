@@ -13,8 +13,8 @@ namespace ballast::inline BALLAST_PRECISION {
 int num_threads();
 void set_num_threads(int count);
 
-/// How many threads have worked on parallel loops since the last call: lets a test see that its loops really
-/// were shared.
+/// How many threads have worked on parallel loops since the last call, at least the caller: lets a test see
+/// that its loops really were shared.
 int threads_used_since_last_call();
 
 /// Calls body(begin, end) for the chunks [0, grain), [grain, 2 grain), ... of [0, count), on several threads

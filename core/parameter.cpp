@@ -27,15 +27,13 @@ void write_in_place(Tensor& to, const Tensor& from, const char* what) {
 }  // namespace
 
 Parameter::Parameter(Tensor value, ParameterOptions options) : value_(with_role(value, Role::parameter)) {
-  value_.storage()->parameter = new ParameterState;
-  state().decay = options.decay;
+  value_.storage()->parameter = new ParameterState{.shape = shape(), .decay = options.decay};
 }
 
 Parameter::Parameter(const Parameter& other) : value_(with_role(other.value_, Role::parameter)) {
   if (empty()) return;
-  value_.storage()->parameter = new ParameterState;
-  state().trainable = other.state().trainable;
-  state().decay = other.state().decay;
+  value_.storage()->parameter = new ParameterState{
+      .shape = shape(), .trainable = other.state().trainable, .decay = other.state().decay};
 }
 
 Parameter& Parameter::operator=(const Parameter& other) {

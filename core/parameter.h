@@ -21,14 +21,15 @@ struct Slab {
 /// What belongs to a parameter beside its value. A gradient is valid while `has_grad`: the first write since
 /// `step()` or `zero_grad()` overwrites, later ones add.
 struct ParameterState {
-  Tensor grad;  // memory; empty until the first gradient
+  Shape shape;
+  Tensor grad{};  // memory; empty until the first gradient
   bool has_grad = false;
   bool trainable = true;
   bool decay = true;
-  std::shared_ptr<Slab> slab;
+  std::shared_ptr<Slab> slab{};
   // The leaf made for it on the tape that used it last: a cache, so that no tape has to search.
   uint64_t leaf_tape = 0;
-  NodeId leaf;
+  NodeId leaf{};
 };
 
 struct ParameterOptions {

@@ -53,9 +53,9 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b);
 }  // namespace ballast::inline BALLAST_PRECISION
 
 template <>
-struct fmt::formatter<ballast::Shape> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(const ballast::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string_view>::format(shape.str(), context);
+struct fmt::formatter<ballast::Shape> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  auto format(const ballast::Shape& shape, fmt::format_context& context) const {
+    return fmt::format_to(context.out(), "{}", shape.str());
   }
 };

@@ -219,7 +219,7 @@ real* Grads::target(NodeId id, const Shape& shape, real& beta) {
     return node.grad.data();
   }
   ParameterState& state = *node.parameter->parameter;
-  if (state.grad.empty()) state.grad = Tensor(shape);
+  if (state.grad.empty()) state.grad = Tensor(state.shape);
   beta = state.has_grad ? real{1} : real{0};
   state.has_grad = true;
   if (!std::exchange(node.reached, true)) tape_.tape_->reached.emplace_back(id.index, op_);

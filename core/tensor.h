@@ -123,9 +123,9 @@ class Labels {
 }  // namespace ballast::inline BALLAST_PRECISION
 
 template <>
-struct fmt::formatter<ballast::Tensor> : fmt::formatter<std::string_view> {
-  template <class Context>
-  auto format(const ballast::Tensor& x, Context& context) const {
-    return fmt::formatter<std::string_view>::format(x.str(), context);
+struct fmt::formatter<ballast::Tensor> {
+  constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
+  auto format(const ballast::Tensor& x, fmt::format_context& context) const {
+    return fmt::format_to(context.out(), "{}", x.str());
   }
 };

@@ -8,6 +8,21 @@ namespace ballast::inline BALLAST_PRECISION {
 /// Elements per chunk of an elementwise loop: 64 KB of float, so that a chunk outweighs handing it out.
 inline constexpr int64_t elementwise_grain = 16384;
 
+/// Chunks of rows that are as much work as `elementwise_grain` elements.
+inline int64_t row_grain(int64_t row_length) {
+  return row_length < elementwise_grain ? elementwise_grain / (row_length < 1 ? 1 : row_length) : 1;
+}
+
+/// Whether an operation may overwrite x: nobody else holds its elements, and they aren't a parameter's or a
+/// buffer's.
+inline bool solely_held(const Tensor& x) {
+  const StorageRef& storage = x.storage();
+  return storage->references.load(std::memory_order_acquire) == 1 && storage->role == Role::value;
+}
+
+/// Memory for a result of x's shape: x's own, moved from it, when that may be overwritten, else new.
+inline Tensor reuse(Tensor& x) { return solely_held(x) ? std::move(x) : Tensor(x.shape()); }
+
 /// y[i] = f(y[i])
 template <class F>
 void map(Tensor& y, F f) {
@@ -25,6 +40,32 @@ void zip(Tensor& y, const Tensor& x, F f) {
   parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) to[i] = f(to[i], from[i]);
   });
+}
+
+/// The tensor of f(x[i]), in x's memory where that may be overwritten.
+template <class F>
+Tensor mapped(Tensor x, F f) {
+  const real* from = x.data();
+  Tensor y = reuse(x);
+  real* to = y.data();
+  parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
+#pragma GCC ivdep  // `to` is `from` or apart from it
+    for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
+  });
+  return y;
+}
+
+/// The tensor of f(x[i], other[i]), in x's memory where that may be overwritten; tensors of equal count.
+template <class F>
+Tensor zipped(Tensor x, const Tensor& other, F f) {
+  const real *from = x.data(), *also = other.data();
+  Tensor y = reuse(x);
+  real* to = y.data();
+  parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
+#pragma GCC ivdep  // `to` is `from` or apart from it
+    for (int64_t i = begin; i < end; ++i) to[i] = f(from[i], also[i]);
+  });
+  return y;
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

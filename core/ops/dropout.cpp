@@ -1,0 +1,21 @@
+#include <ballast/core/ops/dropout.h>
+
+#include <ballast/core/ops/elementwise.h>
+#include <ballast/core/ops/map.h>
+#include <ballast/core/random.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+Tensor dropout(Tensor x, double p) {
+  check<ValueError>(p >= 0 && p <= 1, "dropout: p is {}; it must be from 0 to 1", p);
+  if (!Scope::dropout() || p == 0) return x;
+  const NodeId in = x.node();
+  Tape& tape = *Tape::recording();  // no other scope turns dropout on
+  Tensor mask(x.shape());
+  fill_dropout_mask(mask, p, random_state().seed, tape.number(), tape.next_call());
+  Tensor y = zipped(std::move(x), mask, [](real v, real kept) { return v * kept; });
+  return record("dropout", y, {in},
+                [mask, in](Tensor dy, Grads& grads) { grads.add(in, std::move(dy) * mask); });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,184 @@
+#include <ballast/core/ops/elementwise.h>
+
+#include <cmath>
+
+#include <ballast/core/ops/map.h>
+#include <ballast/core/ops/reduce.h>
+#include <ballast/core/ops/strided.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+// Memory for a result of the given shape: that of an operand which may be overwritten and fits, else new.
+Tensor reuse_either(const Shape& shape, Tensor& a, Tensor& b) {
+  if (a.shape() == shape && solely_held(a)) return std::move(a);
+  if (b.shape() == shape && solely_held(b)) return std::move(b);
+  return Tensor(shape);
+}
+
+// to[i] = f(a[i], b[i]), where an operand with step 0 stays at its first element. `to` may be a or b.
+template <class F>
+void combine_stretch(real* to, const real* a, const real* b, bool a_steps, bool b_steps, int64_t count, F f) {
+  if (a_steps && b_steps) {
+#pragma GCC ivdep
+    for (int64_t i = 0; i < count; ++i) to[i] = f(a[i], b[i]);
+  } else if (a_steps) {
+    const real fixed = *b;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < count; ++i) to[i] = f(a[i], fixed);
+  } else {
+    const real fixed = *a;
+    const int64_t step = b_steps;
+#pragma GCC ivdep
+    for (int64_t i = 0; i < count; ++i) to[i] = f(fixed, b[i * step]);
+  }
+}
+
+// f(a, b) element by element, broadcast.
+template <class F>
+Tensor combine(const char* op, Tensor a, Tensor b, F f) {
+  const Shape shape = broadcast(op, a.shape(), b.shape());
+  const auto axes = broadcast_walk<2>(shape, {a.shape(), b.shape()});
+  const real *from_a = a.data(), *from_b = b.data();
+  Tensor y = reuse_either(shape, a, b);
+  real* to = y.data();
+  parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
+    const auto [a_steps, b_steps] = axes.inner_stride();
+    axes.walk(begin, end,
+              [&, a_steps = a_steps != 0, b_steps = b_steps != 0](int64_t position, const auto& offset,
+                                                                  int64_t count) {
+                combine_stretch(to + position, from_a + offset[0], from_b + offset[1], a_steps, b_steps,
+                                count, f);
+              });
+  });
+  return y;
+}
+
+}  // namespace
+
+Tensor operator+(Tensor a, Tensor b) {
+  const NodeId in_a = a.node(), in_b = b.node();
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  Tensor y = combine("a + b", std::move(a), std::move(b), [](real p, real q) { return p + q; });
+  return record("+", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
+    if (grads.wants(in_a)) grads.add(in_a, sum_to(dy, shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, sum_to(std::move(dy), shape_b));
+  });
+}
+
+Tensor operator-(Tensor a, Tensor b) {
+  const NodeId in_a = a.node(), in_b = b.node();
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  Tensor y = combine("a - b", std::move(a), std::move(b), [](real p, real q) { return p - q; });
+  return record("-", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
+    if (grads.wants(in_a)) grads.add(in_a, sum_to(dy, shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, -sum_to(std::move(dy), shape_b));
+  });
+}
+
+Tensor operator*(Tensor a, Tensor b) {
+  const NodeId in_a = a.node(), in_b = b.node();
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  const Tensor kept_a = in_b ? a.detach() : Tensor(), kept_b = in_a ? b.detach() : Tensor();
+  Tensor y = combine("a * b", std::move(a), std::move(b), [](real p, real q) { return p * q; });
+  return record("*", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
+    if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * kept_b, shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, sum_to(std::move(dy) * kept_a, shape_b));
+  });
+}
+
+Tensor operator/(Tensor a, Tensor b) {
+  const NodeId in_a = a.node(), in_b = b.node();
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  const Tensor kept_b = in_a || in_b ? b.detach() : Tensor();
+  Tensor y = combine("a / b", std::move(a), std::move(b), [](real p, real q) { return p / q; });
+  return record("/", y, {in_a, in_b}, [=, y = y.detach()](Tensor dy, Grads& grads) {
+    const Tensor da = std::move(dy) / kept_b;
+    if (grads.wants(in_a)) grads.add(in_a, sum_to(da, shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, -sum_to(da * y, shape_b));
+  });
+}
+
+Tensor operator-(Tensor x) {
+  const NodeId in = x.node();
+  Tensor y = mapped(std::move(x), [](real v) { return -v; });
+  return record("-", y, {in}, [in](Tensor dy, Grads& grads) { grads.add(in, -std::move(dy)); });
+}
+
+Tensor exp(Tensor x) {
+  const NodeId in = x.node();
+  Tensor y = mapped(std::move(x), [](real v) { return std::exp(v); });
+  return record("exp", y, {in},
+                [y = y.detach(), in](Tensor dy, Grads& grads) { grads.add(in, std::move(dy) * y); });
+}
+
+Tensor log(Tensor x) {
+  const NodeId in = x.node();
+  const Tensor kept = in ? x.detach() : Tensor();
+  Tensor y = mapped(std::move(x), [](real v) { return std::log(v); });
+  return record("log", y, {in}, [kept, in](Tensor dy, Grads& grads) { grads.add(in, std::move(dy) / kept); });
+}
+
+Tensor sqrt(Tensor x) {
+  const NodeId in = x.node();
+  Tensor y = mapped(std::move(x), [](real v) { return std::sqrt(v); });
+  return record("sqrt", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
+    grads.add(in, zipped(std::move(dy), y, [](real g, real root) { return g / (2 * root); }));
+  });
+}
+
+Tensor pow(Tensor x, real exponent) {
+  const NodeId in = x.node();
+  const Tensor kept = in ? x.detach() : Tensor();
+  Tensor y = exponent == 2 ? mapped(std::move(x), [](real v) { return v * v; })
+                           : mapped(std::move(x), [=](real v) { return std::pow(v, exponent); });
+  return record("pow", y, {in}, [kept, in, exponent](Tensor dy, Grads& grads) {
+    // The power 0 is constant, also at 0 where x^-1 isn't finite.
+    const auto slope = [=](real v) { return exponent == 0 ? 0 : exponent * std::pow(v, exponent - 1); };
+    grads.add(in, zipped(std::move(dy), kept, [=](real g, real v) { return g * slope(v); }));
+  });
+}
+
+Tensor abs(Tensor x) {
+  const NodeId in = x.node();
+  const Tensor kept = in ? x.detach() : Tensor();
+  Tensor y = mapped(std::move(x), [](real v) { return std::abs(v); });
+  return record("abs", y, {in}, [kept, in](Tensor dy, Grads& grads) {
+    grads.add(in, zipped(std::move(dy), kept, [](real g, real v) { return v > 0 ? g : v < 0 ? -g : 0; }));
+  });
+}
+
+Tensor clamp(Tensor x, real low, real high) {
+  check<ValueError>(low <= high, "clamp: the lower limit {} is above the upper limit {}", low, high);
+  const NodeId in = x.node();
+  const Tensor kept = in ? x.detach() : Tensor();
+  Tensor y = mapped(std::move(x), [=](real v) { return v < low ? low : v > high ? high : v; });
+  return record("clamp", y, {in}, [kept, in, low, high](Tensor dy, Grads& grads) {
+    const auto pass = [=](real g, real v) { return v >= low && v <= high ? g : 0; };
+    grads.add(in, zipped(std::move(dy), kept, pass));
+  });
+}
+
+Tensor where(const Tensor& condition, Tensor a, Tensor b) {
+  const NodeId in_a = a.node(), in_b = b.node();
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  const Shape shape = broadcast("where", condition.shape(), broadcast("where", shape_a, shape_b));
+  const auto axes = broadcast_walk<3>(shape, {condition.shape(), shape_a, shape_b});
+  const real *from_c = condition.data(), *from_a = a.data(), *from_b = b.data();
+  Tensor y = reuse_either(shape, a, b);
+  real* to = y.data();
+  parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
+    const auto step = axes.inner_stride();
+    axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
+      const real *c = from_c + offset[0], *p = from_a + offset[1], *q = from_b + offset[2];
+      for (int64_t i = 0; i < count; ++i)
+        to[position + i] = c[i * step[0]] != 0 ? p[i * step[1]] : q[i * step[2]];
+    });
+  });
+  return record("where", y, {in_a, in_b}, [=, kept = condition.detach()](Tensor dy, Grads& grads) {
+    if (grads.wants(in_a)) grads.add(in_a, sum_to(where(kept, dy, 0), shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, sum_to(where(kept, 0, std::move(dy)), shape_b));
+  });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,101 @@
+#include <ballast/core/ops/linear.h>
+
+#include <algorithm>
+
+#include <ballast/core/gemm.h>
+#include <ballast/core/ops/map.h>
+#include <ballast/core/ops/reduce.h>
+#include <ballast/core/ops/strided.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+// The matrix in a tensor's last two axes, or any of its matrices; BLAS wants a row length of 1 or more, even
+// where there are no elements.
+Matrix matrix(const real* data, int64_t columns, bool transposed = false) {
+  return {data, std::max<int64_t>(columns, 1), transposed};
+}
+
+// y = x W + b, or x W^T + b, for a single matrix W: all leading axes of x count as rows of one product.
+Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transposed) {
+  const NodeId in = x.node(), in_w = w.node(), in_bias = bias.node();
+  const Shape x_shape = x.shape(), w_shape = w.shape();
+  const int64_t rows = x_shape.count(0, x.rank() - 1), from = x_shape[-1], to = w_shape[transposed ? 0 : 1];
+  const Tensor kept_x = in_w ? x.detach() : Tensor(), kept_w = in ? w.detach() : Tensor();
+  Tensor y(x_shape.with(-1, to));
+  if (!bias.empty()) {
+    parallel_for(rows, row_grain(to), [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) std::copy_n(bias.data(), to, y.data() + row * to);
+    });
+  }
+  gemm(rows, to, from, matrix(x.data(), from), matrix(w.data(), w_shape[1], transposed), !bias.empty(),
+       y.data(), to);
+  return record(op, y, {in, in_w, in_bias}, [=](Tensor dy, Grads& grads) {
+    const real* gradient = dy.data();
+    grads.write(in, x_shape, [&](real* g, real beta) {
+      gemm(rows, from, to, matrix(gradient, to), matrix(kept_w.data(), w_shape[1], !transposed), beta, g,
+           from);
+    });
+    grads.write(in_w, w_shape, [&](real* g, real beta) {
+      const real* left = transposed ? gradient : kept_x.data();
+      const real* right = transposed ? kept_x.data() : gradient;
+      gemm(w_shape[0], w_shape[1], rows, matrix(left, w_shape[0], true), matrix(right, w_shape[1]), beta, g,
+           w_shape[1]);
+    });
+    if (grads.wants(in_bias)) grads.add(in_bias, sum_to(std::move(dy), {to}));
+  });
+}
+
+Shape leading_axes(const Shape& shape) { return {shape.begin(), shape.rank() - 2}; }
+
+// op(a) op(b) for each index of the leading axes, which broadcast; op transposes where told so.
+Tensor batched_product(const Tensor& a, const Tensor& b, bool transposed_a, bool transposed_b) {
+  const Shape sa = a.shape(), sb = b.shape();
+  const int64_t m = sa[transposed_a ? -1 : -2], k = sa[transposed_a ? -2 : -1];
+  const int64_t n = sb[transposed_b ? -2 : -1];
+  const Shape batch = broadcast("matmul", leading_axes(sa), leading_axes(sb));
+  const auto axes = broadcast_walk<2>(batch, {leading_axes(sa), leading_axes(sb)});
+  Shape shape = batch.inserted(batch.rank(), m);
+  shape = shape.inserted(shape.rank(), n);
+  Tensor y(shape);
+  parallel_for(batch.count(), row_grain(m * n * k), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const auto offset = axes.offsets(i);
+      gemm(m, n, k, matrix(a.data() + offset[0] * m * k, sa[-1], transposed_a),
+           matrix(b.data() + offset[1] * k * n, sb[-1], transposed_b), 0, y.data() + i * m * n, n);
+    }
+  });
+  return y;
+}
+
+}  // namespace
+
+Tensor matmul(Tensor a, Tensor b) {
+  check<ShapeError>(a.rank() >= 2 && b.rank() >= 2,
+                    "matmul: shapes {} and {}; both must have at least two axes", a.shape(), b.shape());
+  check<ShapeError>(a.shape()[-1] == b.shape()[-2],
+                    "matmul: shapes {} and {}; the last axis of the first must be as long as the last but "
+                    "one of the second",
+                    a.shape(), b.shape());
+  if (b.rank() == 2) return times_matrix("matmul", std::move(a), std::move(b), {}, false);
+  const NodeId in_a = a.node(), in_b = b.node();
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  const Tensor kept_a = in_b ? a.detach() : Tensor(), kept_b = in_a ? b.detach() : Tensor();
+  Tensor y = batched_product(a, b, false, false);
+  return record("matmul", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
+    if (grads.wants(in_a)) grads.add(in_a, sum_to(batched_product(dy, kept_b, false, true), shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, sum_to(batched_product(kept_a, dy, true, false), shape_b));
+  });
+}
+
+Tensor linear(Tensor x, Tensor weight, Tensor bias) {
+  check<ShapeError>(weight.rank() == 2, "weight is {}; it must have two axes, (out, in)", weight.shape());
+  const int64_t in = weight.size(1), out = weight.size(0);
+  check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "x is {}; its last dimension must be {}", x.shape(),
+                    in);
+  check<ShapeError>(bias.empty() || bias.shape() == Shape{out}, "bias is {}; it must be ({})", bias.shape(),
+                    out);
+  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true);
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,305 @@
+#include <ballast/core/ops/movement.h>
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include <ballast/core/ops/map.h>
+#include <ballast/core/ops/scratch.h>
+#include <ballast/core/ops/strided.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+using Order = std::array<int, Shape::max_rank>;
+
+// Copies `rows` stretches of `length` elements, or adds them when told so.
+void copy_rows(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
+               int64_t length, bool add = false) {
+  parallel_for(rows, row_grain(length), [=](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const real* source = from + row * from_stride;
+      real* target = to + row * to_stride;
+      if (!add) {
+        std::copy_n(source, length, target);
+      } else {
+        for (int64_t i = 0; i < length; ++i) target[i] += source[i];
+      }
+    }
+  });
+}
+
+constexpr int64_t tile_edge = 32;
+
+// to[row][column] = from[column][row] for a tile of at most 32 x 32 elements. Both sides are read and written
+// along their rows, by way of a buffer, since columns whose distance is a power of two evict each other.
+void transpose_tile(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
+                    int64_t columns) {
+  std::array<real, tile_edge * tile_edge> tile;
+  for (int64_t column = 0; column < columns; ++column) {
+    for (int64_t row = 0; row < rows; ++row)
+      tile[static_cast<size_t>(row * tile_edge + column)] = from[column * from_stride + row];
+  }
+  for (int64_t row = 0; row < rows; ++row)
+    std::copy_n(&tile[static_cast<size_t>(row * tile_edge)], columns, to + row * to_stride);
+}
+
+// The axis along which x's elements lie next to each other isn't the result's last: transposes these two,
+// tile by tile, at every index of the other axes.
+void transpose_axes(const Strided<1>& axes, const real* from, real* to) {
+  const size_t last = axes.rank() - 1;
+  size_t next = 0;
+  while (axes.stride(next)[0] != 1) ++next;
+  std::array<int64_t, Shape::max_rank> result_strides{};
+  int64_t result_stride = 1, outer = 1;
+  for (size_t axis = last + 1; axis-- > 0; result_stride *= axes.size(axis))
+    result_strides[axis] = result_stride;
+  Strided<2> others;
+  for (size_t axis = 0; axis < last; ++axis) {
+    if (axis == next) continue;
+    others.add_axis(axes.size(axis), {axes.stride(axis)[0], result_strides[axis]});
+    outer *= axes.size(axis);
+  }
+  const int64_t rows = axes.size(next), columns = axes.size(last), from_stride = axes.stride(last)[0];
+  const int64_t to_stride = result_strides[next], strips = (rows + tile_edge - 1) / tile_edge;
+  parallel_for(outer * strips, row_grain(columns * std::min(rows, tile_edge)),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t strip = begin; strip < end; ++strip) {
+                   const auto offset = others.offsets(strip / strips);
+                   const int64_t row = strip % strips * tile_edge, height = std::min(tile_edge, rows - row);
+                   for (int64_t column = 0; column < columns; column += tile_edge)
+                     transpose_tile(from + offset[0] + column * from_stride + row, from_stride,
+                                    to + offset[1] + row * to_stride + column, to_stride, height,
+                                    std::min(tile_edge, columns - column));
+                 }
+               });
+}
+
+Tensor permuted(Tensor x, const Order& order) {
+  const Shape& shape = x.shape();
+  std::array<int64_t, Shape::max_rank> sizes{};
+  Strided<1> axes;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    const int source = order[static_cast<size_t>(axis)];
+    sizes[static_cast<size_t>(axis)] = shape[source];
+    axes.add_axis(shape[source], {shape.count(source + 1, shape.rank())});
+  }
+  const Shape result(sizes.data(), shape.rank());
+  // Only axes of size 1 moved: the elements are in order.
+  if (axes.rank() == 1 || shape.count() == 0) return std::move(x).viewed_as(result);
+  Tensor y(result);
+  const real* from = x.data();
+  real* to = y.data();
+  if (axes.inner_stride()[0] == 1) {
+    parallel_for(y.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
+      axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
+        std::copy_n(from + offset[0], count, to + position);
+      });
+    });
+  } else {
+    transpose_axes(axes, from, to);
+  }
+  return y;
+}
+
+Tensor permute(Tensor x, const Order& order) {
+  const NodeId in = x.node();
+  Order inverse{};
+  for (size_t axis = 0; axis < static_cast<size_t>(x.rank()); ++axis)
+    inverse[static_cast<size_t>(order[axis])] = static_cast<int>(axis);
+  Tensor y = permuted(std::move(x), order);
+  return record("permute", y, {in}, [in, inverse](Tensor dy, Grads& grads) {
+    if (grads.wants(in)) grads.add(in, permuted(std::move(dy), inverse));
+  });
+}
+
+// The parts one behind the other along an axis; `outer` is the number of indices in front of it. What a part
+// adds to each of these is contiguous.
+Tensor join(const char* op, std::span<const Tensor> parts, const Shape& shape, int64_t outer) {
+  struct Part {
+    Shape shape;
+    int64_t length;
+  };
+  const int64_t count = static_cast<int64_t>(parts.size());
+  const Scratch<Part> joined(count);
+  const Scratch<NodeId> nodes(count);
+  Tensor y(shape);
+  const int64_t stride = outer ? shape.count() / outer : 0;
+  int64_t at = 0;
+  for (int64_t p = 0; p < count; ++p) {
+    const Tensor& part = parts[static_cast<size_t>(p)];
+    const int64_t length = outer ? part.count() / outer : 0;
+    nodes[p] = part.node();
+    joined[p] = {part.shape(), length};
+    copy_rows(part.data(), length, y.data() + at, stride, outer, length);
+    at += length;
+  }
+  const std::span<const NodeId> inputs(nodes.data(), parts.size());
+  return record(op, y, inputs, [=](Tensor dy, Grads& grads) {
+    const real* from = dy.data();
+    for (int64_t p = 0; p < count; from += joined[p++].length) {
+      const int64_t length = joined[p].length;
+      grads.write(nodes[p], joined[p].shape,
+                  [&](real* g, real beta) { copy_rows(from, stride, g, length, outer, length, beta != 0); });
+    }
+  });
+}
+
+}  // namespace
+
+Tensor reshape(Tensor x, const std::initializer_list<int64_t>& sizes) {
+  int64_t known = 1;
+  int open = -1, axis = 0;
+  for (int64_t size : sizes) {
+    check<ShapeError>(size >= 0 || (size == -1 && open < 0),
+                      "reshape: one size may be -1, for what is left over of shape {}; no other may be "
+                      "negative",
+                      x.shape());
+    if (size == -1) open = axis;
+    if (size >= 0) known *= size;
+    ++axis;
+  }
+  if (open < 0) return reshape(std::move(x), Shape(sizes));
+  check<ShapeError>(known > 0 && x.count() % known == 0,
+                    "reshape: a tensor of shape {} has {} elements, which the sizes given ({} elements "
+                    "beside the -1) don't divide",
+                    x.shape(), x.count(), known);
+  std::array<int64_t, Shape::max_rank> filled{};
+  check<ShapeError>(axis <= Shape::max_rank, "a tensor has at most {} axes, not {}", Shape::max_rank, axis);
+  std::copy(sizes.begin(), sizes.end(), filled.begin());
+  filled[static_cast<size_t>(open)] = x.count() / known;
+  return reshape(std::move(x), Shape(filled.data(), axis));
+}
+
+Tensor reshape(Tensor x, const Shape& shape) {
+  check<ShapeError>(x.count() == shape.count(),
+                    "reshape: a tensor of shape {} has {} elements; shape {} needs {}", x.shape(), x.count(),
+                    shape, shape.count());
+  if (x.shape() == shape) return x;
+  const NodeId in = x.node();
+  const Shape x_shape = x.shape();
+  Tensor y = std::move(x).viewed_as(shape);
+  return record("reshape", y, {in},
+                [in, x_shape](Tensor dy, Grads& grads) { grads.add(in, std::move(dy).viewed_as(x_shape)); });
+}
+
+Tensor flatten(Tensor x, int first_axis) {
+  first_axis = x.shape().axis(first_axis, "flatten");
+  Shape shape(x.shape().begin(), first_axis + 1);
+  shape = shape.with(first_axis, x.shape().count(first_axis, x.rank()));
+  return reshape(std::move(x), shape);
+}
+
+Tensor permute(Tensor x, std::initializer_list<int> order) {
+  check<ShapeError>(static_cast<int>(order.size()) == x.rank(),
+                    "permute: {} axes listed for a tensor of shape {}", order.size(), x.shape());
+  Order axes{};
+  std::array<bool, Shape::max_rank> seen{};
+  size_t to = 0;
+  for (int axis : order) {
+    axis = x.shape().axis(axis, "permute");
+    bool& listed = seen[static_cast<size_t>(axis)];
+    check<ShapeError>(!listed, "permute: axis {} of a tensor of shape {} is listed twice", axis, x.shape());
+    listed = true;
+    axes[to++] = axis;
+  }
+  return permute(std::move(x), axes);
+}
+
+Tensor transpose(Tensor x, int axis_a, int axis_b) {
+  Order order{};
+  std::iota(order.begin(), order.end(), 0);
+  std::swap(order[static_cast<size_t>(x.shape().axis(axis_a, "transpose"))],
+            order[static_cast<size_t>(x.shape().axis(axis_b, "transpose"))]);
+  return permute(std::move(x), order);
+}
+
+Tensor slice(Tensor x, int axis, int64_t begin, int64_t end) {
+  const Shape shape = x.shape();
+  axis = shape.axis(axis, "slice");
+  const int64_t size = shape[axis];
+  const int64_t from = begin < 0 ? begin + size : begin, behind = end < 0 ? end + size : end;
+  check<ValueError>(0 <= from && from <= behind && behind <= size,
+                    "slice: positions {} to {} on axis {} of a tensor of shape {}", begin, end, axis, shape);
+  const NodeId in = x.node();
+  const int64_t outer = shape.count(0, axis), inner = shape.count(axis + 1, shape.rank());
+  const int64_t length = (behind - from) * inner, stride = size * inner, start = from * inner;
+  Tensor y(shape.with(axis, behind - from));
+  copy_rows(x.data() + start, stride, y.data(), length, outer, length);
+  return record("slice", y, {in}, [=](Tensor dy, Grads& grads) {
+    grads.write(in, shape, [&](real* g, real beta) {
+      if (beta == 0) std::fill_n(g, shape.count(), real{0});
+      copy_rows(dy.data(), length, g + start, stride, outer, length, beta != 0);
+    });
+  });
+}
+
+Tensor concat(std::span<const Tensor> parts, int axis) {
+  check<ShapeError>(!parts.empty(), "concat: no tensors given");
+  const Shape& first = parts[0].shape();
+  axis = first.axis(axis, "concat");
+  int64_t size = 0;
+  for (const Tensor& part : parts) {
+    check<ShapeError>(part.rank() == first.rank() && part.shape().with(axis, 0) == first.with(axis, 0),
+                      "concat: shapes {} and {} differ in more than axis {}", first, part.shape(), axis);
+    size += part.shape()[axis];
+  }
+  return join("concat", parts, first.with(axis, size), first.count(0, axis));
+}
+
+Tensor concat(std::initializer_list<Tensor> parts, int axis) {
+  return concat(std::span(parts.begin(), parts.size()), axis);
+}
+
+Tensor stack(std::span<const Tensor> parts, int axis) {
+  check<ShapeError>(!parts.empty(), "stack: no tensors given");
+  const Shape& first = parts[0].shape();
+  const int rank = first.rank();
+  check<ShapeError>(axis >= -rank - 1 && axis <= rank, "stack: axis {} for tensors of shape {}", axis, first);
+  if (axis < 0) axis += rank + 1;
+  for (const Tensor& part : parts)
+    check<ShapeError>(part.shape() == first, "stack: shapes {} and {} differ", first, part.shape());
+  return join("stack", parts, first.inserted(axis, static_cast<int64_t>(parts.size())), first.count(0, axis));
+}
+
+Tensor stack(std::initializer_list<Tensor> parts, int axis) {
+  return stack(std::span(parts.begin(), parts.size()), axis);
+}
+
+Tensor gather(Tensor x, const Labels& positions, int axis) {
+  const Shape shape = x.shape();
+  axis = shape.axis(axis, "gather");
+  const int64_t size = shape[axis], outer = shape.count(0, axis), found = positions.size();
+  const int64_t inner = shape.count(axis + 1, shape.rank());
+  for (int64_t p = 0; p < found; ++p)
+    check<ValueError>(positions[p] >= 0 && positions[p] < size,
+                      "gather: position {} at index {} is not in 0 ... {}", positions[p], p, size - 1);
+  const NodeId in = x.node();
+  Tensor y(shape.with(axis, found));
+  const real* from = x.data();
+  real* to = y.data();
+  parallel_for(outer * found, row_grain(inner), [=, &positions](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row)
+      std::copy_n(from + (row / found * size + positions[row % found]) * inner, inner, to + row * inner);
+  });
+  return record("gather", y, {in}, [=, positions = positions](Tensor dy, Grads& grads) {
+    grads.write(in, shape, [&](real* g, real beta) {
+      if (beta == 0) std::fill_n(g, shape.count(), real{0});
+      // Shared out by columns, so that what meets in one element is added in the order of the positions.
+      constexpr int64_t width = 64;
+      const int64_t across = (inner + width - 1) / width;
+      parallel_for(outer * across, row_grain(found * width), [&](int64_t begin, int64_t end) {
+        for (int64_t block = begin; block < end; ++block) {
+          const int64_t column = block % across * width, n = std::min(width, inner - column);
+          const real* source = dy.data() + block / across * found * inner + column;
+          real* target = g + block / across * size * inner + column;
+          for (int64_t p = 0; p < found; ++p) {
+            for (int64_t i = 0; i < n; ++i) target[positions[p] * inner + i] += source[p * inner + i];
+          }
+        }
+      });
+    });
+  });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,248 @@
+#include <ballast/core/ops/pooling.h>
+
+#include <algorithm>
+#include <utility>
+
+#include <ballast/core/ops/row_sum.h>
+#include <ballast/core/ops/window.h>
+#include <ballast/core/parallel.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+// `planes` = N C planes, each pooled on its own.
+struct Sizes {
+  Shape x;
+  WindowAxis h, w;
+  int64_t planes = x[0] * x[1];
+  int64_t inputs = h.in * w.in;
+  int64_t outputs = h.out * w.out;
+
+  Shape y() const { return {x[0], x[1], h.out, w.out}; }
+  int64_t taps() const { return h.taps * w.taps; }
+};
+
+// Calls body(plane) for every plane, in parallel.
+template <class Body>
+void for_each_plane(int64_t planes, int64_t inputs, Body body) {
+  constexpr int64_t worthwhile = 16384;  // elements per chunk
+  parallel_for(planes, grain_for(planes, worthwhile / std::max<int64_t>(inputs, 1) + 1, 64),
+               [&](int64_t begin, int64_t end) {
+                 for (int64_t plane = begin; plane < end; ++plane) body(plane);
+               });
+}
+
+void check_rank(const Tensor& x) {
+  check<ShapeError>(x.rank() == 4, "x is {}; two-dimensional pooling takes (N, C, H, W)", x.shape());
+}
+
+Sizes check_sizes(const Tensor& x, Pair window, const PoolOptions& options) {
+  check_rank(x);
+  const Pair stride = options.stride.value_or(window), padding = options.padding;
+  check_option("window", window, 1);
+  check_option("stride", stride, 1);
+  check_option("padding", padding, 0);
+  check<ValueError>(padding.h <= window.h / 2 && padding.w <= window.w / 2,
+                    "padding is ({}, {}); it must be at most half of the window, ({}, {})", padding.h,
+                    padding.w, window.h / 2, window.w / 2);
+  const Sizes s = {
+      .x = x.shape(),
+      .h = {x.size(2), window.h, stride.h, padding.h, 1},
+      .w = {x.size(3), window.w, stride.w, padding.w, 1},
+  };
+  check<ValueError>(s.taps() < int64_t{1} << 31, "window is ({}, {}); it must have less than 2^31 elements",
+                    window.h, window.w);
+  check<ShapeError>(s.inputs > 0 && s.outputs > 0,
+                    "x is {}; with padding ({}, {}) it doesn't fill one window of {} x {}; take a smaller "
+                    "window, or pool less before",
+                    x.shape(), padding.h, padding.w, window.h, window.w);
+  return s;
+}
+
+// Maximum
+// ---------------------------------------------------------------------------------------------------------
+
+// Whether v takes the place of the largest element so far: ties stay with the first, NaN always wins.
+bool wins(real v, real best) { return (v > best) | (v != v); }
+
+// One plane. `winners` receives each window's winning tap, kh KW + kw.
+template <class Tap>
+void max_pool_plane(const Sizes& s, const real* x, real* y, Tap* winners) {
+  for (int64_t oh = 0; oh < s.h.out; ++oh) {
+    const auto [top, bottom] = s.h.inner_taps(oh);
+    for (int64_t ow = 0; ow < s.w.out; ++ow) {
+      const auto [left, right] = s.w.inner_taps(ow);
+      const real* corner = x + s.h.input(oh, 0) * s.w.in + s.w.input(ow, 0);
+      real best = corner[top * s.w.in + left];
+      int64_t winner = top * s.w.taps + left;
+      for (int64_t kh = top; kh < bottom; ++kh) {
+        for (int64_t kw = left; kw < right; ++kw) {
+          const real v = corner[kh * s.w.in + kw];
+          if (wins(v, best)) best = v, winner = kh * s.w.taps + kw;
+        }
+      }
+      *y++ = best;
+      *winners++ = static_cast<Tap>(winner);
+    }
+  }
+}
+
+template <class Tap>
+void max_pool_gradient_plane(const Sizes& s, const real* dy, const Tap* winners, real* dx) {
+  const int tap_columns = static_cast<int>(s.w.taps);
+  for (int64_t oh = 0; oh < s.h.out; ++oh) {
+    for (int64_t ow = 0; ow < s.w.out; ++ow) {
+      const int winner = static_cast<int>(*winners++);
+      const int kh = winner / tap_columns, kw = winner % tap_columns;
+      dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] += *dy++;
+    }
+  }
+}
+
+// The same for the usual case, windows of 2 x 2 side by side, without branches in the inner loop.
+bool is_2x2(const Sizes& s) {
+  const auto halves = [](const WindowAxis& a) { return a.taps == 2 && a.stride == 2 && a.padding == 0; };
+  return halves(s.h) && halves(s.w);
+}
+
+void max_pool_row_2x2(int64_t width, const real* upper, const real* lower, real* y, uint8_t* winners) {
+  for (int64_t ow = 0; ow < width; ++ow, upper += 2, lower += 2) {
+    const int above = wins(upper[1], upper[0]), below = wins(lower[1], lower[0]);
+    const int low = wins(lower[below], upper[above]), column = above + low * (below - above);
+    y[ow] = upper[low * (lower - upper) + column];
+    winners[ow] = static_cast<uint8_t>(2 * low + column);
+  }
+}
+
+void max_pool_gradient_row_2x2(int64_t width, const real* dy, const uint8_t* winners, real* upper,
+                               real* lower) {
+  for (int64_t ow = 0; ow < width; ++ow)
+    (winners[ow] & 2 ? lower : upper)[2 * ow + (winners[ow] & 1)] += dy[ow];
+}
+
+void max_pool_plane_2x2(const Sizes& s, const real* x, real* y, uint8_t* winners) {
+  const int64_t in = s.w.in, out = s.w.out;
+  for (int64_t oh = 0; oh < s.h.out; ++oh)
+    max_pool_row_2x2(out, x + 2 * oh * in, x + (2 * oh + 1) * in, y + oh * out, winners + oh * out);
+}
+
+void max_pool_gradient_plane_2x2(const Sizes& s, const real* dy, const uint8_t* winners, real* dx) {
+  const int64_t in = s.w.in, out = s.w.out;
+  for (int64_t oh = 0; oh < s.h.out; ++oh) {
+    max_pool_gradient_row_2x2(out, dy + oh * out, winners + oh * out, dx + 2 * oh * in,
+                              dx + (2 * oh + 1) * in);
+  }
+}
+
+// `Tap` holds the number of any tap of the window.
+template <class Tap>
+Tensor max_pool(const Tensor& x, const Sizes& s) {
+  const NodeId in = x.node();
+  Tensor y(s.y());
+  StorageRef winners = Storage::allocate(static_cast<size_t>(y.count()) * sizeof(Tap));
+  for_each_plane(s.planes, s.inputs, [&, from = x.data(), to = y.data()](int64_t plane) {
+    const real* x_plane = from + plane * s.inputs;
+    const int64_t out = plane * s.outputs;
+    Tap* winner = static_cast<Tap*>(winners->data) + out;
+    if constexpr (sizeof(Tap) == 1) {
+      if (is_2x2(s)) return max_pool_plane_2x2(s, x_plane, to + out, winner);
+    }
+    max_pool_plane(s, x_plane, to + out, winner);
+  });
+  return record("max_pool2d", std::move(y), {in}, [=, winners = std::move(winners)](Tensor dy, Grads& grads) {
+    grads.write(in, s.x, [&](real* dx, real beta) {
+      for_each_plane(s.planes, s.inputs, [&, from = std::as_const(dy).data()](int64_t plane) {
+        real* dx_plane = dx + plane * s.inputs;
+        const int64_t out = plane * s.outputs;
+        const Tap* winner = static_cast<const Tap*>(winners->data) + out;
+        if (beta == 0) std::fill_n(dx_plane, s.inputs, real{0});
+        if constexpr (sizeof(Tap) == 1) {
+          if (is_2x2(s)) return max_pool_gradient_plane_2x2(s, from + out, winner, dx_plane);
+        }
+        max_pool_gradient_plane(s, from + out, winner, dx_plane);
+      });
+    });
+  });
+}
+
+// Average
+// ---------------------------------------------------------------------------------------------------------
+
+void avg_pool_plane(const Sizes& s, const real* x, real* y) {
+  for (int64_t oh = 0; oh < s.h.out; ++oh) {
+    const auto [top, bottom] = s.h.inner_taps(oh);
+    for (int64_t ow = 0; ow < s.w.out; ++ow) {
+      const auto [left, right] = s.w.inner_taps(ow);
+      const real* corner = x + s.h.input(oh, 0) * s.w.in + s.w.input(ow, 0);
+      double sum = 0;
+      for (int64_t kh = top; kh < bottom; ++kh) {
+        for (int64_t kw = left; kw < right; ++kw) sum += static_cast<double>(corner[kh * s.w.in + kw]);
+      }
+      *y++ = static_cast<real>(sum / static_cast<double>(s.taps()));
+    }
+  }
+}
+
+void avg_pool_gradient_plane(const Sizes& s, const real* dy, real* dx) {
+  const real scale = real(1) / static_cast<real>(s.taps());
+  for (int64_t oh = 0; oh < s.h.out; ++oh) {
+    const auto [top, bottom] = s.h.inner_taps(oh);
+    for (int64_t ow = 0; ow < s.w.out; ++ow) {
+      const auto [left, right] = s.w.inner_taps(ow);
+      real* corner = dx + s.h.input(oh, 0) * s.w.in + s.w.input(ow, 0);
+      const real share = *dy++ * scale;
+      for (int64_t kh = top; kh < bottom; ++kh) {
+        for (int64_t kw = left; kw < right; ++kw) corner[kh * s.w.in + kw] += share;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Tensor max_pool2d(Tensor x, Pair window, const PoolOptions& options) {
+  const Sizes s = check_sizes(x, window, options);
+  return s.taps() <= 256 ? max_pool<uint8_t>(x, s) : max_pool<int32_t>(x, s);
+}
+
+Tensor avg_pool2d(Tensor x, Pair window, const PoolOptions& options) {
+  const Sizes s = check_sizes(x, window, options);
+  const NodeId in = x.node();
+  Tensor y(s.y());
+  for_each_plane(s.planes, s.inputs, [&, from = std::as_const(x).data(), to = y.data()](int64_t plane) {
+    avg_pool_plane(s, from + plane * s.inputs, to + plane * s.outputs);
+  });
+  return record("avg_pool2d", std::move(y), {in}, [=](Tensor dy, Grads& grads) {
+    grads.write(in, s.x, [&](real* dx, real beta) {
+      for_each_plane(s.planes, s.inputs, [&, from = std::as_const(dy).data()](int64_t plane) {
+        real* dx_plane = dx + plane * s.inputs;
+        if (beta == 0) std::fill_n(dx_plane, s.inputs, real{0});
+        avg_pool_gradient_plane(s, from + plane * s.outputs, dx_plane);
+      });
+    });
+  });
+}
+
+Tensor global_avg_pool(Tensor x) {
+  check_rank(x);
+  const Shape shape = x.shape();
+  const int64_t planes = shape[0] * shape[1], inputs = shape[2] * shape[3];
+  check<ShapeError>(inputs > 0, "x is {}; there is no position to average over", shape);
+  const NodeId in = x.node();
+  Tensor y(Shape{shape[0], shape[1], 1, 1});
+  for_each_plane(planes, inputs, [=, from = std::as_const(x).data(), to = y.data()](int64_t plane) {
+    to[plane] = static_cast<real>(row_sum(from + plane * inputs, inputs) / static_cast<double>(inputs));
+  });
+  return record("global_avg_pool", std::move(y), {in}, [=](Tensor dy, Grads& grads) {
+    grads.write(in, shape, [&](real* dx, real beta) {
+      for_each_plane(planes, inputs, [=, from = std::as_const(dy).data()](int64_t plane) {
+        const real share = from[plane] / static_cast<real>(inputs);
+        real* dx_plane = dx + plane * inputs;
+        if (beta == 0) std::fill_n(dx_plane, inputs, real{0});
+        for (int64_t i = 0; i < inputs; ++i) dx_plane[i] += share;
+      });
+    });
+  });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION
