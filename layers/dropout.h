@@ -1,0 +1,19 @@
+#pragma once
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/dropout.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// In training each element is dropped with probability p and the others are scaled by 1 / (1 - p); see
+/// `dropout`.
+struct Dropout : Module {
+  double p;
+  explicit Dropout(double probability = 0.5) : p(probability) {
+    check<ValueError>(p >= 0 && p <= 1, "Dropout: a probability of {}; give 0 to 1", p);
+  }
+  Tensor forward(Tensor x) override { return dropout(std::move(x), p); }
+  std::string describe() const override { return fmt::format("Dropout {}", p); }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/movement.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// (N, ...) -> (N, everything else)
+struct Flatten : Module {
+  Tensor forward(Tensor x) override {
+    check<ShapeError>(x.rank() >= 2, "x is {}; it must have at least two axes, (N, ...)", x.shape());
+    return flatten(std::move(x));
+  }
+  std::string describe() const override { return "Flatten"; }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/norm.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+struct GroupNormOptions {
+  real eps = real(1e-5);
+  bool affine = true;
+};
+
+/// Group normalization of (N, C, ...), per sample over `groups` groups of channels; see `group_norm`. weight
+/// and bias are (C).
+struct GroupNorm : Module {
+  Parameter weight, bias;
+  int64_t groups, channels;
+  real eps;
+
+  GroupNorm(int64_t number_of_groups, int64_t size, const GroupNormOptions& o = {})
+      : groups(number_of_groups), channels(size), eps(o.eps) {
+    check<ValueError>(groups >= 1 && size % groups == 0,
+                      "GroupNorm: {} channels can't be split into {} groups", size, groups);
+    if (o.affine)
+      weight = Parameter(ones({size}), {.decay = false}), bias = Parameter(zeros({size}), {.decay = false});
+  }
+
+  Tensor forward(Tensor x) override {
+    check<ShapeError>(x.rank() >= 2 && x.shape()[1] == channels,
+                      "x is {}; it must be (N, C, ...) with C = {}", x.shape(), channels);
+    return group_norm(std::move(x), groups, weight, bias, eps);
+  }
+  void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  std::string describe() const override {
+    return fmt::format("GroupNorm {} groups of {}", groups, channels / groups);
+  }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/norm.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+struct LayerNormOptions {
+  real eps = real(1e-5);
+  bool affine = true;
+};
+
+/// Layer normalization over the last axes, whose sizes are `shape`; see `layer_norm`. weight and bias have
+/// that shape.
+struct LayerNorm : Module {
+  Parameter weight, bias;
+  Shape shape;
+  real eps;
+
+  explicit LayerNorm(const Shape& sizes, const LayerNormOptions& o = {}) : shape(sizes), eps(o.eps) {
+    if (o.affine)
+      weight = Parameter(ones(sizes), {.decay = false}), bias = Parameter(zeros(sizes), {.decay = false});
+  }
+  explicit LayerNorm(int64_t size, const LayerNormOptions& o = {}) : LayerNorm(Shape{size}, o) {}
+
+  Tensor forward(Tensor x) override {
+    const int first = x.rank() - shape.rank();
+    check<ShapeError>(first >= 0 && Shape(x.shape().begin() + first, shape.rank()) == shape,
+                      "x is {}; its last axes must be {}", x.shape(), shape);
+    return layer_norm(std::move(x), shape.rank(), weight, bias, eps);
+  }
+  void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  std::string describe() const override { return fmt::format("LayerNorm {}", shape); }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/linear.h>
+#include <ballast/layers/init.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+struct LinearOptions {
+  bool bias = true;
+};
+
+/// y = x W^T + b: (..., in) -> (..., out). W (out, in) and b start from U(+-1/sqrt(in)), PyTorch's default.
+struct Linear : Module {
+  Parameter weight, bias;
+
+  Linear(int64_t in, int64_t out, const LinearOptions& options = {}) : weight(Tensor(Shape{out, in})) {
+    if (options.bias) bias = Parameter(Tensor(Shape{out}), {.decay = false});
+    fan_in_uniform(weight, bias);
+  }
+
+  Tensor forward(Tensor x) override { return linear(std::move(x), weight, bias); }
+  void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  std::string describe() const override {
+    return fmt::format("Linear {} -> {}", weight.shape()[1], weight.shape()[0]);
+  }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/movement.h>
+#include <ballast/core/ops/pooling.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// The largest of each window, (N, C, H, W) -> (N, C, H', W'); see `max_pool2d`. The stride is the window's
+/// size unless given.
+struct MaxPool2d : Module {
+  Pair window;
+  PoolOptions options;
+  explicit MaxPool2d(Pair size, const PoolOptions& o = {}) : window(size), options(o) {}
+  Tensor forward(Tensor x) override { return max_pool2d(std::move(x), window, options); }
+  std::string describe() const override { return fmt::format("MaxPool2d {} x {}", window.h, window.w); }
+};
+
+/// The mean of each window, (N, C, H, W) -> (N, C, H', W'); see `avg_pool2d`.
+struct AvgPool2d : Module {
+  Pair window;
+  PoolOptions options;
+  explicit AvgPool2d(Pair size, const PoolOptions& o = {}) : window(size), options(o) {}
+  Tensor forward(Tensor x) override { return avg_pool2d(std::move(x), window, options); }
+  std::string describe() const override { return fmt::format("AvgPool2d {} x {}", window.h, window.w); }
+};
+
+struct Pool1dOptions {
+  std::optional<int64_t> stride = {};
+  int64_t padding = 0;
+};
+
+/// One-dimensional pooling, (N, C, L) -> (N, C, L'): two-dimensional over images of height 1.
+template <Tensor (*pool2d)(Tensor, Pair, const PoolOptions&)>
+struct Pool1d : Module {
+  Pair window;
+  PoolOptions options;
+  explicit Pool1d(int64_t size, const Pool1dOptions& o = {})
+      : window(1, size), options{.stride = Pair(1, o.stride.value_or(size)), .padding = {0, o.padding}} {}
+  Tensor forward(Tensor x) override {
+    check<ShapeError>(x.rank() == 3, "x is {}; it must be (N, C, L)", x.shape());
+    const Shape image = x.shape().inserted(2, 1);
+    Tensor y = pool2d(reshape(std::move(x), image), window, options);
+    return reshape(y, y.shape().without(2));
+  }
+};
+
+struct MaxPool1d : Pool1d<max_pool2d> {
+  using Pool1d::Pool1d;
+  std::string describe() const override { return fmt::format("MaxPool1d {}", window.w); }
+};
+
+struct AvgPool1d : Pool1d<avg_pool2d> {
+  using Pool1d::Pool1d;
+  std::string describe() const override { return fmt::format("AvgPool1d {}", window.w); }
+};
+
+/// The mean of each channel, (N, C, H, W) -> (N, C, 1, 1).
+struct GlobalAvgPool : Module {
+  Tensor forward(Tensor x) override { return global_avg_pool(std::move(x)); }
+  std::string describe() const override { return "GlobalAvgPool"; }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

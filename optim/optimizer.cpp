@@ -1,0 +1,151 @@
+#include <ballast/optim/optimizer.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <set>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+constexpr int64_t alignment = 16;  // elements: a parameter starts on a cache line of its own
+
+bool decays(const Parameter& parameter, DecayRule rule) {
+  return rule == DecayRule::all || parameter.decays();
+}
+
+}  // namespace
+
+Optimizer::Optimizer(Module& module, double lr, double weight_decay, DecayRule rule)
+    : slab_(std::make_shared<Slab>()), lr_(lr), rule_(rule) {
+  check<ValueError>(lr >= 0, "a learning rate of {}; it can't be negative", lr);
+  check<ValueError>(weight_decay >= 0, "a weight decay of {}; it can't be negative", weight_decay);
+  int64_t size = 0;
+  std::set<const Storage*> seen;
+  for_each_parameter(module, [&](const std::string& path, Parameter& p) {
+    if (!seen.insert(p.value().storage().get()).second) return;  // shared: stepped once
+    slots_.push_back({path, p.value().storage(), size, p.count(), 1, decays(p, rule) ? weight_decay : 0, {}});
+    size += (p.count() + alignment - 1) / alignment * alignment;
+  });
+  check<UsageError>(!slots_.empty(), "{} has no parameters to optimize; list them in visit()",
+                    module.describe());
+  slab_->values = zeros({size});
+  slab_->grads = zeros({size});
+  for (Slot& slot : slots_) {
+    ParameterState& state = *slot.storage->parameter;
+    real *value = slab_->values.data() + slot.offset, *grad = slab_->grads.data() + slot.offset;
+    std::copy_n(static_cast<const real*>(slot.storage->data), slot.count, value);
+    slot.storage->data = value;
+    slot.storage->owner = slab_->values.storage();
+    if (state.has_grad) std::copy_n(state.grad.data(), slot.count, grad);
+    state.slab = slab_;
+  }
+  for_each_parameter(module, [&](const std::string&, Parameter& p) {
+    const int64_t offset = p.data() - slab_->values.data();
+    p.state().grad = Tensor(p.shape(), Storage::view(slab_->grads.storage(), slab_->grads.data() + offset));
+  });
+}
+
+Optimizer::~Optimizer() { slab_->has_optimizer = false; }
+
+Buffer& Optimizer::add_state(const std::string& name) {
+  states_.push_back({name, std::make_unique<Buffer>(zeros(slab_->values.shape()))});
+  return *states_.back().values;
+}
+
+void Optimizer::visit(Visitor& v) {
+  for (State& state : states_) v(state.name, *state.values);
+  for (Slot& slot : slots_) v("steps." + slot.path, slot.steps);
+}
+
+void Optimizer::group(Module& part, const GroupOptions& options) {
+  for_each_parameter(part, [&](const std::string& path, Parameter& p) {
+    const auto slot = std::find_if(slots_.begin(), slots_.end(),
+                                   [&](const Slot& s) { return s.storage == p.value().storage(); });
+    check<UsageError>(slot != slots_.end(),
+                      "group: the optimizer doesn't hold '{}'; construct it with the whole model", path);
+    slot->lr_ratio = options.lr / lr_;
+    slot->weight_decay = decays(p, rule_) ? options.weight_decay : 0;
+  });
+}
+
+void Optimizer::check_slots() const {
+  for (const Slot& slot : slots_) {
+    check<UsageError>(
+        slot.storage->parameter->slab == slab_,
+        "step: parameter '{}' has been taken over by another optimizer; use one optimizer per parameter",
+        slot.path);
+  }
+}
+
+// Calls f(slot) for the slots that have a gradient.
+template <class F>
+void Optimizer::for_each_gradient(F f) {
+  check_slots();
+  for (Slot& slot : slots_) {
+    if (slot.storage->parameter->has_grad) f(slot);
+  }
+}
+
+void Optimizer::step() {
+  check<UsageError>(slab_->unowned.empty(),
+                    "step: backward reached a parameter that no optimizer owns, through {}; list it in the "
+                    "visit() of its module, pass it to "
+                    "an optimizer, or freeze it with set_trainable(false)",
+                    slab_->unowned);
+  Range range{.begin = 0, .count = 0, .step = 0, .lr = 0, .weight_decay = 0};
+  const auto flush = [&] {
+    if (range.count) update(range, slab_->values.data(), slab_->grads.data());
+  };
+  for_each_gradient([&](Slot& slot) {
+    const int64_t step = ++slot.steps.value;
+    const double lr = lr_ * slot.lr_ratio;
+    const int64_t gap = slot.offset - (range.begin + range.count);
+    if (range.count && gap >= 0 && gap < alignment && range.step == step && range.lr == lr &&
+        range.weight_decay == slot.weight_decay) {
+      range.count += gap + slot.count;
+    } else {
+      flush();
+      range = {.begin = slot.offset,
+               .count = slot.count,
+               .step = step,
+               .lr = lr,
+               .weight_decay = slot.weight_decay};
+    }
+    slot.storage->parameter->has_grad = false;
+  });
+  flush();
+}
+
+void Optimizer::zero_grad() {
+  for (Slot& slot : slots_) slot.storage->parameter->has_grad = false;
+  slab_->unowned.clear();
+}
+
+double Optimizer::clip_grad_norm(double max_norm) {
+  check<ValueError>(max_norm > 0, "clip_grad_norm: a norm of {}; it must be positive", max_norm);
+  double squares = 0;
+  for_each_gradient([&](Slot& slot) {
+    const real* g = slab_->grads.data() + slot.offset;
+    squares += std::transform_reduce(g, g + slot.count, 0.0, std::plus{}, [](double x) { return x * x; });
+  });
+  const double norm = std::sqrt(squares);
+  if (const double scale = max_norm / (norm + 1e-6); scale < 1) {
+    for_each_gradient([&](Slot& slot) {
+      real* g = slab_->grads.data() + slot.offset;
+      for (int64_t i = 0; i < slot.count; ++i) g[i] *= static_cast<real>(scale);
+    });
+  }
+  return norm;
+}
+
+void Optimizer::clip_grad_value(double limit) {
+  check<ValueError>(limit > 0, "clip_grad_value: a limit of {}; it must be positive", limit);
+  const real bound = static_cast<real>(limit);
+  for_each_gradient([&](Slot& slot) {
+    real* g = slab_->grads.data() + slot.offset;
+    for (int64_t i = 0; i < slot.count; ++i) g[i] = std::clamp(g[i], -bound, bound);
+  });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

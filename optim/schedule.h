@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include <ballast/core/real.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// The learning rate as a function of the step (0, 1, ...), free of state, so that a resumed run needs
+/// nothing but its step: `optimizer.set_lr(schedule(step))` before each step.
+using Schedule = std::function<double(int64_t step)>;
+
+namespace schedule {
+
+Schedule constant(double lr);
+/// lr gamma^floor(step / every), PyTorch's StepLR.
+Schedule step(double lr, int64_t every, double gamma = 0.1);
+/// min + (lr - min) (1 + cos(pi step / steps)) / 2 up to `steps`, then min (Loshchilov & Hutter 2017).
+Schedule cosine(double lr, int64_t steps, double min = 0);
+
+struct OneCycleOptions {
+  double warm_up = 0.3;      // share of the steps spent rising
+  double divide_first = 25;  // starts at max_lr / divide_first
+  double divide_last = 1e4;  // ends at the start / divide_last
+};
+/// Smith & Topin 2018, PyTorch's OneCycleLR with cosine annealing: from max_lr / 25 up to max_lr and down to
+/// almost nothing over `steps` steps. The momentum is not cycled.
+Schedule one_cycle(double max_lr, int64_t steps, const OneCycleOptions& options = {});
+/// Linear warm-up in front of any schedule: (step + 1) / steps times its first learning rate for `steps`
+/// steps, then the schedule from its beginning.
+Schedule warm_up(int64_t steps, Schedule then);
+
+}  // namespace schedule
+}  // namespace ballast::inline BALLAST_PRECISION
