@@ -1,0 +1,120 @@
+#include <ballast/data/atomic_file.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+namespace fs = std::filesystem;
+
+const char* remedy(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+      return "; free some space or choose another folder";
+    case EFBIG:
+      return "; raise the limit on file sizes or choose another file system";
+    case ENOENT:
+    case ENOTDIR:
+      return "; create the folder first";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return "; choose a folder you may write to";
+    default:
+      return "";
+  }
+}
+
+[[noreturn]] void fail(const std::string& path, const char* step, int error) {
+  throw FileError(path, "WRITE",
+                  fmt::format("{}: {}{}", step, std::generic_category().message(error), remedy(error)));
+}
+
+/// The file that `path` stands for once links are followed, whether it exists yet or not.
+fs::path resolve(const std::string& path) {
+  std::error_code error;
+  fs::path target = fs::weakly_canonical(fs::absolute(path, error), error);
+  if (error) fail(path, "can't find the folder", error.value());
+  const fs::file_type type = fs::status(target, error).type();
+  if (type != fs::file_type::not_found && type != fs::file_type::regular) {
+    throw FileError(path, "WRITE", "exists and is not a regular file; choose another name");
+  }
+  return target;
+}
+
+/// A new file beside the target that disappears again unless it was renamed.
+class TemporaryFile {
+ public:
+  TemporaryFile(const std::string& path, const fs::path& target) : path_(path) {
+    // A process that was killed may have left a file of this name, and a thread may be writing to the same
+    // target.
+    for (int attempt = 0; descriptor_ < 0; ++attempt) {
+      const std::string suffix = attempt == 0 ? "" : fmt::format("-{}", attempt);
+      name_ = fmt::format("{}.{}{}.tmp", target.native(), ::getpid(), suffix);
+      descriptor_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (descriptor_ < 0 && (errno != EEXIST || attempt == 100))
+        fail(path_, "can't create a file beside it", errno);
+    }
+  }
+  TemporaryFile(const TemporaryFile&) = delete;
+  TemporaryFile& operator=(const TemporaryFile&) = delete;
+  ~TemporaryFile() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    if (!renamed_) ::unlink(name_.c_str());
+  }
+
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written <= 0) fail(path_, "can't write", written < 0 ? errno : ENOSPC);
+      bytes.remove_prefix(static_cast<size_t>(written));
+    }
+  }
+
+  void sync_and_rename(const fs::path& target) {
+    if (::fsync(descriptor_) != 0) fail(path_, "can't write to the disk", errno);
+    // Network file systems report a failed write here at the latest.
+    if (::close(std::exchange(descriptor_, -1)) != 0) fail(path_, "can't write to the disk", errno);
+    if (::rename(name_.c_str(), target.c_str()) != 0) fail(path_, "can't replace the old file", errno);
+    renamed_ = true;
+  }
+
+ private:
+  const std::string& path_;
+  std::string name_;
+  int descriptor_ = -1;
+  bool renamed_ = false;
+};
+
+/// Makes the rename itself durable. Some file systems can't sync a folder (EINVAL) and a folder may be
+/// unreadable: the new file is complete either way.
+void sync_folder(const std::string& path, const fs::path& folder) {
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return;
+  const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  if (error != 0 && error != EINVAL) fail(path, "is written, but may not survive a power cut", error);
+}
+
+}  // namespace
+
+void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts) {
+  const fs::path target = resolve(path);
+  TemporaryFile file(path, target);
+  for (std::string_view part : parts) file.write(part);
+  file.sync_and_rename(target);
+  sync_folder(path, target.parent_path());
+}
+
+void write_file_atomically(const std::string& path, std::string_view content) {
+  write_file_atomically(path, std::vector<std::string_view>{content});
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <iterator>
+#include <vector>
+
+#include <ballast/data/dataset.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// Samples x (batch, sample shape ...) and their labels y (batch).
+struct Batch {
+  Tensor x;
+  Labels y;
+};
+
+struct LoaderOptions {
+  int64_t batch_size = 128;
+  bool shuffle = true;
+  uint64_t seed = 0;
+  bool drop_last = false;  // leave out a last batch that isn't full
+  int64_t min_batch =
+      1;  // leave out a last batch smaller than this: 2 where a batch norm must not get one value per channel
+};
+
+/// The batches of a data set, epoch after epoch: `for (const Batch& batch : loader)` runs through one of them
+/// and then advances `epoch`. The order is a pure function of (seed, epoch), the same on every machine, so
+/// training resumed with `for (const Batch& batch : loader.from_batch(k))` sees what it would have seen
+/// uninterrupted. One loop at a time. Throws ValueError for a data set that yields no batch, and for a label
+/// that is no class.
+class Loader {
+ public:
+  class Iterator;
+  struct Range;
+
+  explicit Loader(Dataset dataset, LoaderOptions options = {});
+
+  /// The epoch that the next loop runs through.
+  int64_t epoch = 0;
+
+  const Dataset& dataset() const { return dataset_; }
+  /// Batches per epoch.
+  int64_t batches() const { return batches_; }
+  /// Samples that every epoch leaves out, because of `drop_last` or `min_batch`.
+  int64_t dropped() const { return dropped_; }
+
+  /// The epoch's batches from number `first` (0 <= first <= batches()) on.
+  Range from_batch(int64_t first);
+  Iterator begin();
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  void start_epoch();
+  void read_batch(int64_t number);
+
+  Dataset dataset_;
+  LoaderOptions options_;
+  int64_t batches_ = 0, dropped_ = 0;
+  std::vector<int64_t> order_;
+  Batch batch_;
+};
+
+class Loader::Iterator {
+ public:
+  using value_type = Batch;
+  using difference_type = std::ptrdiff_t;
+
+  Iterator(Loader& loader, int64_t number) : loader_(&loader), number_(number) { read(); }
+  const Batch& operator*() const { return loader_->batch_; }
+  const Batch* operator->() const { return &loader_->batch_; }
+  Iterator& operator++() {
+    ++number_;
+    read();
+    return *this;
+  }
+  void operator++(int) { ++*this; }
+  bool operator==(std::default_sentinel_t) const { return number_ == loader_->batches_; }
+
+ private:
+  void read();
+
+  Loader* loader_;
+  int64_t number_;
+};
+
+struct Loader::Range {
+  Loader& loader;
+  int64_t first;
+  Iterator begin() const;
+  std::default_sentinel_t end() const { return {}; }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION
