@@ -1,0 +1,94 @@
+// A training step in its steady state calls the system allocator not once.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "models.h"
+
+using namespace ballast;
+
+namespace {
+std::atomic<int64_t> calls = 0;
+}
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+
+// The sanitizers own malloc; counting operator new is what is left.
+void* operator new(std::size_t bytes) {
+  ++calls;
+  if (void* memory = std::malloc(bytes)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+#else
+
+// glibc's own functions under their other names; operator new comes through malloc.
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+
+void* malloc(std::size_t bytes) {
+  ++calls;
+  return __libc_malloc(bytes);
+}
+void* calloc(std::size_t count, std::size_t bytes) {
+  ++calls;
+  return __libc_calloc(count, bytes);
+}
+void* realloc(void* memory, std::size_t bytes) {
+  ++calls;
+  return __libc_realloc(memory, bytes);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
+  ++calls;
+  return __libc_memalign(alignment, bytes);
+}
+int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
+  ++calls;
+  *memory = __libc_memalign(alignment, bytes);
+  return *memory ? 0 : 12;
+}
+}
+
+#endif
+
+namespace {
+
+void check_steady(Sequential net) {
+  AdamW optimizer(net, {.lr = 1e-3});
+  const Noise noise(64);
+  Loader loader(from_tensors(noise.x, noise.y), {.batch_size = 32});
+  int step = 0;
+  for (int epoch = 0; epoch < 4; ++epoch) {
+    for (const Batch& batch : loader) {
+      const int64_t before = calls;
+      Tape tape;
+      const Tensor loss = cross_entropy(net(batch.x), batch.y);
+      tape.backward(loss);
+      optimizer.step();
+      const int64_t made = calls - before;
+      CAPTURE(step);
+      if (++step > 3) CHECK(made == 0);
+    }
+  }
+  CHECK(step == 8);
+}
+
+}  // namespace
+
+TEST_CASE("the counter counts") {
+  const int64_t before = calls;
+  const auto several = std::make_unique<std::vector<int>>(3);
+  CHECK(several->size() == 3);
+  CHECK(calls - before == 2);
+}
+
+TEST_CASE("an mlp's training step allocates nothing") { check_steady(small_mlp()); }
+TEST_CASE("a cnn's training step allocates nothing") { check_steady(small_cnn()); }
+TEST_CASE("a net with every norm and dropout allocates nothing") { check_steady(every_norm()); }

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The dependencies that the folders may have: core <- layers, optim, data <- apps, tests. And heavy headers stay out of headers.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bad=0
+report() {  # report WHAT: prints the lines on standard input, if any, as a violation
+  local lines
+  lines=$(cat)
+  [ -z "$lines" ] || { echo "$1"; echo "$lines"; bad=1; }
+}
+includes() { grep -rnE --include=*.h --include=*.cpp "#include *[<\"]$1" "${@:2}" || true; }
+
+includes 'ballast/(layers|optim|data|ballast\.h)' core | report "core includes what stands on it:"
+includes 'ballast/(optim|data|ballast\.h)' layers | report "layers may include core only:"
+includes 'ballast/(layers|data|ballast\.h)' optim | report "optim may include core only:"
+includes 'ballast/(layers|optim|ballast\.h)' data | report "data may include core only:"
+includes 'CLI/' core layers optim data tests | report "CLI11 belongs to apps:"
+{ includes '(nlohmann|Random123|zlib\.h|png\.h|cblas\.h)' core layers optim data apps cmake | grep '\.h:' || true; } |
+  report "headers that a user includes must not pull in heavy ones:"
+exit $bad

@@ -1,0 +1,151 @@
+#include <ballast/data/atomic_file.h>
+
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <csignal>
+#include <vector>
+
+#include "temp_folder.h"
+
+using namespace ballast;
+
+// In place of the C library's, so that a test sees what is synced, and can have it fail.
+namespace {
+std::vector<std::string> synced;  // "file", "folder"
+int fail_sync_with = 0;
+}  // namespace
+
+extern "C" int fsync(int descriptor) {
+  struct stat status {};
+  if (::fstat(descriptor, &status) != 0) return -1;
+  synced.push_back(S_ISDIR(status.st_mode) ? "folder" : "file");
+  if (fail_sync_with != 0) {
+    errno = fail_sync_with;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fsync, descriptor));
+}
+
+namespace {
+
+/// The error that writing ends with; fails the test if it succeeds.
+std::string failure(const std::string& path, const std::string& content) {
+  try {
+    write_file_atomically(path, content);
+  } catch (const FileError& error) {
+    CHECK(error.code == "WRITE");
+    return error.what();
+  }
+  FAIL("written");
+  return "";
+}
+
+std::vector<std::string> names(const TempFolder& folder) {
+  std::vector<std::string> result;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    result.push_back(entry.path().filename().string());
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("write_file_atomically: creates and replaces, and leaves nothing else behind") {
+  const TempFolder folder;
+  write_file_atomically(folder / "a.txt", "one");
+  CHECK(read_all(folder / "a.txt") == "one");
+  write_file_atomically(folder / "a.txt", {"tw", "", "o", std::string_view("\0\n", 2)});
+  CHECK(read_all(folder / "a.txt") == std::string("two\0\n", 5));
+  write_file_atomically(folder / "a.txt", "");
+  CHECK(read_all(folder / "a.txt").empty());
+  CHECK(names(folder) == std::vector<std::string>{"a.txt"});
+}
+
+TEST_CASE("write_file_atomically: a reader keeps the old content, the name gets the new") {
+  const TempFolder folder;
+  write_file_atomically(folder / "a.txt", "old");
+  std::ifstream reader(folder / "a.txt");
+  write_file_atomically(folder / "a.txt", "new");
+  std::string content;
+  reader >> content;
+  CHECK(content == "old");
+  CHECK(read_all(folder / "a.txt") == "new");
+}
+
+TEST_CASE("write_file_atomically: syncs the file, then the folder") {
+  const TempFolder folder;
+  synced.clear();
+  write_file_atomically(folder / "a.txt", "one");
+  CHECK(synced == std::vector<std::string>{"file", "folder"});
+}
+
+TEST_CASE("write_file_atomically: a failed sync leaves the old file and no other") {
+  const TempFolder folder;
+  write_file_atomically(folder / "a.txt", "old");
+  fail_sync_with = ENOSPC;
+  const std::string message = failure(folder / "a.txt", "new");
+  fail_sync_with = 0;
+  CHECK(message == folder / "a.txt" +
+                       ": WRITE: can't write to the disk: No space left on device; free some space "
+                       "or choose another folder");
+  CHECK(read_all(folder / "a.txt") == "old");
+  CHECK(names(folder) == std::vector<std::string>{"a.txt"});
+}
+
+TEST_CASE("write_file_atomically: a write that stops halfway leaves the old file and no other") {
+  const TempFolder folder;
+  write_file_atomically(folder / "a.txt", "old");
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit old_limit{};
+  getrlimit(RLIMIT_FSIZE, &old_limit);
+  const rlimit limit{100'000, old_limit.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &limit);
+  const std::string message = failure(folder / "a.txt", std::string(1 << 20, 'x'));
+  setrlimit(RLIMIT_FSIZE, &old_limit);
+  std::signal(SIGXFSZ, old_handler);
+  CHECK(message.find("File too large") != std::string::npos);
+  CHECK(read_all(folder / "a.txt") == "old");
+  CHECK(names(folder) == std::vector<std::string>{"a.txt"});
+}
+
+TEST_CASE("write_file_atomically: a killed process's leftover is no obstacle") {
+  const TempFolder folder;
+  const std::string leftover = folder / ("a.txt." + std::to_string(::getpid()) + ".tmp");
+  write_bytes(leftover, "half");
+  write_file_atomically(folder / "a.txt", "one");
+  CHECK(read_all(folder / "a.txt") == "one");
+  CHECK(read_all(leftover) == "half");
+}
+
+TEST_CASE("write_file_atomically: says what is in the way") {
+  const TempFolder folder;
+  CHECK(failure(folder / "none/a.txt", "x").ends_with("No such file or directory; create the folder first"));
+  std::filesystem::create_directory(folder / "sub");
+  CHECK(failure(folder / "sub", "x").ends_with("is not a regular file; choose another name"));
+  // Renaming over a device would replace it.
+  CHECK(failure("/dev/null", "x").ends_with("is not a regular file; choose another name"));
+  CHECK(std::filesystem::is_character_file("/dev/null"));
+}
+
+TEST_CASE("write_file_atomically: a link stays a link") {
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / "sub");
+  write_bytes(folder / "sub/a.txt", "old");
+  std::filesystem::create_symlink("sub/a.txt", folder / "link");
+  write_file_atomically(folder / "link", "new");
+  CHECK(std::filesystem::is_symlink(folder / "link"));
+  CHECK(read_all(folder / "sub/a.txt") == "new");
+}
+
+TEST_CASE("write_file_atomically: a name without a folder means the current one") {
+  const TempFolder folder;
+  const auto before = std::filesystem::current_path();
+  std::filesystem::current_path(folder.path());
+  write_file_atomically("a.txt", "one");
+  std::filesystem::current_path(before);
+  CHECK(read_all(folder / "a.txt") == "one");
+}

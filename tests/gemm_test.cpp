@@ -1,0 +1,70 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include <ballast/core/gemm.h>
+#include <ballast/core/parallel.h>
+#include <ballast/core/random.h>
+
+using namespace ballast;
+
+namespace {
+
+// beta C + op(A) op(B), in double, one product after the other.
+Tensor plain_product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, const Tensor& c) {
+  const auto at = [](const Matrix& x, int64_t row, int64_t column) {
+    return static_cast<double>(x.transposed ? x.data[column * x.ld + row] : x.data[row * x.ld + column]);
+  };
+  Tensor result = c.clone();
+  for (int64_t row = 0; row < m; ++row) {
+    for (int64_t column = 0; column < n; ++column) {
+      double sum = beta == 0 ? 0 : static_cast<double>(beta * c(row, column));
+      for (int64_t inner = 0; inner < k; ++inner) sum += at(a, row, inner) * at(b, inner, column);
+      result(row, column) = static_cast<real>(sum);
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("products of all sizes and transpositions, into part of a larger matrix") {
+  manual_seed(1);
+  struct Sizes {
+    int64_t m, n, k;
+  };
+  for (const Sizes s : {Sizes{1, 1, 1},
+                        {1, 17, 5},
+                        {9, 1, 33},
+                        {7, 16, 1},
+                        {8, 16, 8},
+                        {25, 31, 64},
+                        {33, 300, 120},
+                        {300, 40, 100},
+                        {3, 5, 0}}) {
+    for (const bool ta : {false, true}) {
+      for (const bool tb : {false, true}) {
+        for (const real beta : {real(0), real(1), real(0.5)}) {
+          CAPTURE(s.m);
+          CAPTURE(s.n);
+          CAPTURE(s.k);
+          CAPTURE(ta);
+          CAPTURE(tb);
+          const int64_t a_row = (ta ? s.m : s.k) + 3, b_row = (tb ? s.k : s.n) + 2;
+          const Tensor a_data = randn({ta ? s.k : s.m, a_row}), b_data = randn({tb ? s.n : s.k, b_row});
+          const Matrix a{a_data.data(), a_row, ta}, b{b_data.data(), b_row, tb};
+          Tensor c = randn({s.m, s.n + 4});
+          const Tensor expected = plain_product(s.m, s.n, s.k, a, b, beta, c);
+          if (beta == 0 && s.m) c(0, 0) = NAN;  // may be uninitialized
+          gemm(s.m, s.n, s.k, a, b, beta, c.data(), s.n + 4);
+          double worst = 0;
+          for (int64_t i = 0; i < c.count(); ++i) {
+            worst = std::max(worst, std::abs(static_cast<double>(c.data()[i] - expected.data()[i])));
+          }
+          CHECK(worst < 1e-4);
+          CHECK_FALSE(std::isnan(c(0, 0)));
+        }
+      }
+    }
+  }
+}

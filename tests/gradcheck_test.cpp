@@ -1,0 +1,99 @@
+// The gradient check itself: operations with a mistake must not pass.
+#include "gradcheck.h"
+
+#include <doctest/doctest.h>
+
+#include <ballast/core/ops/map.h>
+#include <ballast/core/ops/reduce.h>
+
+using namespace ballast;
+
+namespace {
+
+// y = x^2 / 2, with a backward function of the test's choice.
+template <class Backward>
+auto half_square(Backward backward) {
+  return [backward](Tensor x) {
+    const NodeId in = x.node();
+    Tensor y = x.clone();
+    map(y, [](real v) { return v * v / 2; });
+    return record("half_square", y, {in},
+                  [=, x = x.detach()](Tensor dy, Grads& grads) { backward(std::move(dy), x, in, grads); });
+  };
+}
+
+Tensor times(Tensor a, const Tensor& b, real factor = 1) {
+  Tensor product = a.clone();
+  zip(product, b, [=](real p, real q) { return factor * p * q; });
+  return product;
+}
+
+}  // namespace
+
+TEST_CASE("gradient check: a right gradient passes") {
+  manual_seed(1);
+  const auto f =
+      half_square([](Tensor dy, const Tensor& x, NodeId in, Grads& g) { g.add(in, times(dy, x)); });
+  CHECK(gradient_error(f, randn({2, 3})) == "");
+  CHECK(directional_error(f, randn({2, 3})) == "");
+  const auto accumulating = half_square([](Tensor dy, const Tensor& x, NodeId in, Grads& grads) {
+    grads.write(in, x.shape(), [&](real* g, real beta) {
+      for (int64_t i = 0; i < x.count(); ++i)
+        g[i] = (beta == 0 ? 0 : beta * g[i]) + dy.data()[i] * x.data()[i];
+    });
+  });
+  CHECK(gradient_error(accumulating, randn({5})) == "");
+}
+
+TEST_CASE("gradient check: a wrong factor, a missing gradient and an overwritten one don't") {
+  manual_seed(2);
+  const auto flipped = half_square(
+      [](Tensor dy, const Tensor& x, NodeId in, Grads& grads) { grads.add(in, times(dy, x, -1)); });
+  CHECK(gradient_error(flipped, randn({3})) != "");
+  CHECK(directional_error(flipped, randn({3})) != "");
+
+  const auto slightly_off = half_square(
+      [](Tensor dy, const Tensor& x, NodeId in, Grads& grads) { grads.add(in, times(dy, x, real(1.0001))); });
+  CHECK(gradient_error(slightly_off, randn({3})) != "");
+  CHECK(directional_error(slightly_off, randn({3})) != "");
+
+  const auto missing = half_square([](Tensor, const Tensor&, NodeId, Grads&) {});
+  CHECK(gradient_error(missing, randn({3})) != "");
+
+  const auto overwriting = half_square([](Tensor dy, const Tensor& x, NodeId in, Grads& grads) {
+    grads.write(in, x.shape(), [&](real* g, real) {
+      for (int64_t i = 0; i < x.count(); ++i) g[i] = dy.data()[i] * x.data()[i];
+    });
+  });
+  CHECK(gradient_error(overwriting, randn({3})) != "");
+}
+
+TEST_CASE("gradient check: an operation that spoils what others hold doesn't pass") {
+  manual_seed(3);
+  const auto spoils_x = [](Tensor x) {
+    const NodeId in = x.node();
+    map(x, [](real v) { return 3 * v; });
+    return record("spoils_x", std::move(x), {in},
+                  [in](Tensor dy, Grads& grads) { grads.add(in, times(std::move(dy), full({3}, 3))); });
+  };
+  CHECK(gradient_error(spoils_x, randn({3})) != "");
+
+  const auto spoils_dy = half_square([](Tensor dy, const Tensor& x, NodeId in, Grads& grads) {
+    zip(dy, x, [](real g, real v) { return g * v; });
+    grads.add(in, std::move(dy));
+  });
+  CHECK(gradient_error([&](Tensor x) { return spoils_dy(x) + x; }, randn({3})) != "");
+}
+
+TEST_CASE("gradient check: another value on a tape than without doesn't pass") {
+  manual_seed(4);
+  const auto two_faced = [](Tensor x) {
+    return x * (Tape::recording() ? real(1) : real(1) + std::numeric_limits<real>::epsilon());
+  };
+  CHECK(gradient_error(two_faced, full({1}, real(1.3))) != "");
+}
+
+TEST_CASE("gradient check: a reduction's 1/N") {
+  manual_seed(5);
+  CHECK(gradient_error([](Tensor x) { return mean(x); }, randn({4})) == "");
+}

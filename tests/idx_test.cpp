@@ -1,0 +1,237 @@
+#include <doctest/doctest.h>
+#include <zlib.h>
+
+#include <fstream>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <ballast/data/idx.h>
+
+#include "temp_folder.h"
+
+using namespace ballast;
+
+namespace {
+
+std::string write(const TempFolder& folder, const std::string& name, const std::string& bytes) {
+  write_bytes(folder / name, bytes);
+  return folder / name;
+}
+
+std::string word(uint32_t value) {
+  return {static_cast<char>(value >> 24), static_cast<char>(value >> 16), static_cast<char>(value >> 8),
+          static_cast<char>(value)};
+}
+
+std::string images(uint32_t count, uint32_t rows, uint32_t cols, const std::string& data) {
+  return word(0x803) + word(count) + word(rows) + word(cols) + data;
+}
+
+std::string labels(uint32_t count, const std::string& data) { return word(0x801) + word(count) + data; }
+
+/// A gzip member that holds `data`.
+std::string gzip(const std::string& data) {
+  z_stream stream{};
+  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&stream, data.size()) + 64, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
+  stream.avail_in = static_cast<uInt>(data.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string flip(std::string bytes, size_t from_end) {
+  bytes[bytes.size() - from_end] ^= 1;
+  return bytes;
+}
+
+const std::string six = "abcdef";
+
+struct Case {
+  const char* id;
+  const char* code;
+  const char* file;
+  std::string bytes;
+  bool as_labels = false;
+};
+
+/// One row per case of the rules for malformed files, and a few of their relatives.
+std::vector<Case> corpus() {
+  const std::string good = images(1, 2, 3, six), zipped = gzip(good);
+  std::string noise;  // incompressible, so that a cut falls into the data
+  for (uint32_t n = 0, state = 1; n < 6000; ++n)
+    noise += static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+  const std::string zipped_noise = gzip(images(1000, 2, 3, noise));
+  return {
+      {"I1", "TRUNC", "images", ""},
+      {"I1 gzip", "TRUNC", "images.gz", ""},
+      {"I1 nothing in gzip", "TRUNC", "images.gz", gzip("")},
+      {"I2", "TRUNC", "images", good.substr(0, 9)},
+      {"I2 gzip", "TRUNC", "images.gz", gzip(good.substr(0, 9))},
+      {"I3", "TRUNC", "images", good.substr(0, good.size() - 1)},
+      {"I3 gzip", "TRUNC", "images.gz", gzip(good.substr(0, good.size() - 1))},
+      {"I4", "TRUNC", "labels", labels(6, "abcde"), true},
+      {"I5", "TRUNC", "images.gz", zipped_noise.substr(0, zipped_noise.size() / 2)},
+      {"I5 in the trailer", "TRUNC", "images.gz", zipped.substr(0, zipped.size() - 1)},
+      {"I5 in the header", "TRUNC", "images.gz", zipped.substr(0, 5)},
+      {"I6", "MAGIC", "images", labels(6, six)},
+      {"I6 reversed", "MAGIC", "labels", good, true},
+      {"I7", "MAGIC", "images", std::string("\3\10\0\0", 4) + good.substr(4)},
+      {"I8", "MAGIC", "images", word(0x0d03) + good.substr(4)},
+      {"I8 text", "MAGIC", "images", "version https://git-lfs.github.com/spec/v1\n"},
+      {"I9", "MAGIC", "images.gz", good},
+      {"I9 without .gz", "MAGIC", "images", zipped},
+      {"I10", "OVERFLOW", "images", images(1, 65536, 65536, six)},
+      {"I10 three times", "OVERFLOW", "images", images(65536, 65536, 65536, six)},
+      {"I10 beyond 64 bits", "OVERFLOW", "images", images(1u << 31, 1u << 31, 4, six)},
+      {"I10 gzip", "OVERFLOW", "images.gz", gzip(images(1, 65536, 65536, six))},
+      {"I11", "OVERFLOW", "labels", labels(0x7fffffff, "a"), true},
+      {"I11 gzip", "OVERFLOW", "labels.gz", gzip(labels(0x7fffffff, "a")), true},
+      {"I12", "DIM", "images", images(1, 0, 3, "")},
+      {"I12 no images", "DIM", "images", images(0, 2, 3, "")},
+      {"I12 no labels", "DIM", "labels", labels(0, ""), true},
+      {"I13", "TRAIL", "images", good + "x"},
+      {"I14", "TRAIL", "images.gz", zipped + "x"},
+      {"I14 another member", "TRAIL", "images.gz", zipped + zipped},
+      {"I15 CRC", "CRC", "images.gz", flip(zipped, 8)},
+      {"I15 ISIZE", "CRC", "images.gz", flip(zipped, 4)},
+      {"I15 the data", "CRC", "images.gz", flip(zipped_noise, zipped_noise.size() / 2)},
+      {"I16", "BOMB", "images.gz", gzip(images(1, 2, 3, std::string(100 << 20, '\0')))},
+      {"I16 by one byte", "BOMB", "images.gz", gzip(good + "x")},
+  };
+}
+
+/// The message of the FileError that `read` throws, having checked its code; empty if it throws none.
+std::string refusal(const char* code, const std::function<void()>& read) {
+  try {
+    read();
+  } catch (const FileError& error) {
+    CHECK(error.code == code);
+    return error.what();
+  }
+  FAIL_CHECK("not refused");
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("idx: malformed files are refused, each for its reason") {
+  const TempFolder folder;
+  for (const Case& c : corpus()) {
+    INFO(c.id);
+    const std::string path = write(folder, c.file, c.bytes);
+    const std::string message =
+        refusal(c.code, [&] { c.as_labels ? (void)read_idx_labels(path) : (void)read_idx_images(path); });
+    INFO(message);
+    CHECK(message.starts_with(path + ": " + c.code + ": "));
+    CHECK(message.find(" at byte ") != std::string::npos);
+  }
+}
+
+TEST_CASE("idx: messages say what to do") {
+  const TempFolder folder;
+  const std::string path = write(folder, "images", labels(6, six));
+  CHECK(refusal("MAGIC", [&] { read_idx_images(path); }) ==
+        path +
+            ": MAGIC: IDX labels, where IDX images were expected (the first word is 0x00000801, not "
+            "0x00000803) at byte 0");
+  write(folder, "images", images(1, 2, 3, "abcde"));
+  CHECK(refusal("TRUNC", [&] { read_idx_images(path); }) ==
+        path +
+            ": TRUNC: the header implies 1 x 2 x 3 = 6 bytes of data, the file can hold 5; the data begin at "
+            "byte 16");
+}
+
+TEST_CASE("idx: a bomb costs no memory, and a header that lies costs none either") {
+  const TempFolder folder;
+  const auto peak_kib = [] {
+    std::ifstream status("/proc/self/status");
+    for (std::string key; status >> key;)
+      if (int64_t value = 0; key == "VmHWM:" && status >> value) return value;
+    return int64_t{0};
+  };
+  const std::string bomb = write(folder, "bomb.gz", gzip(images(1, 2, 3, std::string(100 << 20, '\0'))));
+  // Implies 100 MB, which a file of this size could hold, but its data stop after one.
+  std::string lie = gzip(images(1, 10000, 10000, std::string(1 << 20, '\0')));
+  lie += std::string(100000, '\0');
+  const std::string liar = write(folder, "liar.gz", lie);
+  std::ofstream("/proc/self/clear_refs") << "5";  // starts the peak over
+  const int64_t before = peak_kib();
+  refusal("BOMB", [&] { read_idx_images(bomb); });
+  refusal("TRAIL", [&] { read_idx_images(liar); });
+  CHECK(peak_kib() - before < 32 << 10);
+}
+
+TEST_CASE("idx: reads what it should, plain and compressed") {
+  const TempFolder folder;
+  for (const bool compressed : {false, true}) {
+    const std::string suffix = compressed ? ".gz" : "";
+    const auto save = [&](const std::string& name, const std::string& bytes) {
+      return write(folder, name + suffix, compressed ? gzip(bytes) : bytes);
+    };
+    const IdxImages read = read_idx_images(save("images", images(3, 1, 2, six)));
+    CHECK(read.count == 3);
+    CHECK(read.rows == 1);
+    CHECK(read.cols == 2);
+    CHECK(std::string(read.pixels.begin(), read.pixels.end()) == six);
+    const std::vector<uint8_t> values = read_idx_labels(save("labels", labels(6, six)));
+    CHECK(std::string(values.begin(), values.end()) == six);
+    // Larger than the buffers.
+    std::string large;
+    for (int64_t n = 0; n < 300000; ++n) large += static_cast<char>(n * n >> 7);
+    const std::vector<uint8_t> again = read_idx_labels(save("large", labels(300000, large)));
+    CHECK(std::string(again.begin(), again.end()) == large);
+  }
+}
+
+TEST_CASE("idx: images and labels must be as many (I17)") {
+  const TempFolder folder;
+  const std::string x = write(folder, "images", images(3, 1, 2, six)),
+                    y = write(folder, "labels", labels(2, "ab"));
+  const std::string message = refusal("COUNT", [&] { read_idx_pair(x, y); });
+  CHECK(message == y + ": COUNT: 2 labels for the 3 images of " + x);
+  write(folder, "labels", labels(3, "abc"));
+  CHECK(read_idx_pair(x, y).labels.size() == 3);
+}
+
+TEST_CASE("idx: what isn't a file") {
+  const TempFolder folder;
+  const auto refuse = [&](const std::string& path) {
+    CHECK(refusal("MISSING", [&] { read_idx_images(path); }).starts_with(path + ": MISSING: "));
+  };
+  refuse(folder / "nothing");
+  refuse(folder / "nothing.gz");
+  refuse(folder.path().string());
+}
+
+TEST_CASE("idx: MNIST's four files are found by their names") {
+  const TempFolder folder;
+  const std::string path = folder.path().string();
+  const std::string no_folder = refusal("MISSING", [&] { read_mnist(path + "/nowhere"); });
+  CHECK(no_folder.starts_with(
+      path + "/nowhere: MISSING: there is no such folder; looked for train-images-idx3-ubyte"));
+  CHECK(refusal("MISSING", [&] { read_mnist(path); }).find("no train-images in this folder") !=
+        std::string::npos);
+
+  write(folder, "train-images-idx3-ubyte", images(3, 1, 2, six));
+  CHECK(refusal("MISSING", [&] { read_mnist(path); }).find("no train-labels in this folder") !=
+        std::string::npos);
+  write(folder, "train-labels.idx1-ubyte", labels(3, "abc"));
+  write(folder, "t10k-images.idx3-ubyte.gz", gzip(images(2, 1, 2, "abcd")));
+  write(folder, "t10k-labels-idx1-ubyte.gz", gzip(labels(2, "xy")));
+  const MnistFiles files = read_mnist(path);
+  CHECK(files.train.images.count == 3);
+  CHECK(files.train.labels == std::vector<uint8_t>{'a', 'b', 'c'});
+  CHECK(files.test.images.pixels == std::vector<uint8_t>{'a', 'b', 'c', 'd'});
+  CHECK(files.test.labels == std::vector<uint8_t>{'x', 'y'});
+
+  for (const std::string& other : {images(2, 2, 2, "abcdefgh"), images(2, 1, 1, "ab")}) {
+    write(folder, "t10k-images.idx3-ubyte.gz", gzip(other));
+    CHECK(refusal("SHAPE", [&] { read_mnist(path); }).starts_with(path + ": SHAPE: "));
+  }
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# install_test.sh BUILD: installs Ballast from a build folder and, outside of the tree, builds and runs README's example and
+# README's custom layer against it, exactly as they stand there.
+set -euo pipefail
+build=$1
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+cmake --install "$build" --prefix "$work/prefix" >/dev/null
+
+# extract NAME: the code block of README that follows the line <!-- NAME -->
+extract() {
+  awk -v mark="<!-- $1 -->" '$0 == mark { found = 1; next } found && /^```/ { if (inside) exit; inside = 1; next } inside' "$root/README.md"
+}
+mkdir "$work/user"
+extract example >"$work/user/example.cpp"
+extract layer >"$work/user/scale_norm.h"
+extract layer-use >"$work/user/layer_use.cpp"
+extract cmake >"$work/user/CMakeLists.txt"
+for file in example.cpp scale_norm.h layer_use.cpp CMakeLists.txt; do
+  [ -s "$work/user/$file" ] || { echo "README has no block for $file"; exit 1; }
+done
+[ "$(wc -l <"$work/user/scale_norm.h")" -lt 40 ] || { echo "README's custom layer has 40 lines or more"; exit 1; }
+cat >>"$work/user/CMakeLists.txt" <<'CMAKE'
+add_executable(layer_use layer_use.cpp)
+target_link_libraries(layer_use PRIVATE ballast::ballast)
+CMAKE
+
+cmake -S "$work/user" -B "$work/user/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror ${BALLAST_USER_FLAGS:-}" >/dev/null
+cmake --build "$work/user/build"
+(cd "$work" && "$work/user/build/example" && "$work/user/build/layer_use") | tee "$work/output"
+grep -Eq '^[0-9.]+%$' "$work/output" || { echo "the example did not print its accuracy"; exit 1; }

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ballast/ballast.h>
+
+/// Calls f(layer, shape, wrong) for every layer there is: `shape` is an input it takes, `wrong` one it must
+/// refuse, or {} for a layer that takes any. One line here, and the whole contract of layer_test.cpp applies
+/// to a new layer.
+template <class F>
+void for_each_layer(F f) {
+  using namespace ballast;
+  const Shape any;
+  f(Linear(4, 3), Shape{5, 4}, Shape{5, 3});
+  f(Linear(4, 3, {.bias = false}), Shape{2, 5, 4}, Shape{4, 5});
+  f(Conv2d(2, 4, 3, {.padding = 1, .groups = 2}), Shape{2, 2, 5, 4}, Shape{2, 3, 5, 4});
+  f(Conv1d(2, 3, 2, {.stride = 2}), Shape{2, 2, 6}, Shape{2, 2, 6, 1});
+  f(ReLU(), Shape{3, 4}, any);
+  f(LeakyReLU(), Shape{3, 4}, any);
+  f(Sigmoid(), Shape{3, 4}, any);
+  f(Tanh(), Shape{3, 4}, any);
+  f(SiLU(), Shape{3, 4}, any);
+  f(GELU(), Shape{3, 4}, any);
+  f(Softmax(), Shape{3, 4}, any);
+  f(Dropout(0.4), Shape{3, 4}, any);
+  f(Flatten(), Shape{2, 3, 2}, Shape{3});
+  f(MaxPool2d(2), Shape{2, 2, 4, 6}, Shape{2, 2, 1, 6});
+  f(AvgPool2d({2, 3}, {.stride = 1}), Shape{2, 2, 4, 6}, Shape{2, 4, 6});
+  f(MaxPool1d(2), Shape{2, 2, 6}, Shape{2, 6});
+  f(AvgPool1d(2), Shape{2, 2, 6}, Shape{2, 6});
+  f(GlobalAvgPool(), Shape{2, 3, 4, 2}, Shape{2, 3, 4});
+  f(BatchNorm1d(3), Shape{6, 3}, Shape{6, 4});
+  f(BatchNorm1d(3, {.momentum = {}}), Shape{6, 3, 2}, Shape{6, 3, 2, 2});
+  f(BatchNorm2d(3), Shape{2, 3, 4, 2}, Shape{6, 3});
+  f(LayerNorm({3, 2}), Shape{4, 3, 2}, Shape{4, 2, 3});
+  f(GroupNorm(2, 4), Shape{3, 4, 2, 2}, Shape{3, 6, 2, 2});
+  f(InstanceNorm2d(3), Shape{2, 3, 4, 2}, Shape{2, 4, 4, 2});
+  f(InstanceNorm2d(3, {.affine = true, .track_running_stats = true}), Shape{2, 3, 4, 2}, Shape{2, 3, 4});
+  f(Sequential(Linear(4, 3), BatchNorm1d(3), ReLU()), Shape{5, 4}, Shape{5, 3});
+  f(Residual(Sequential(Linear(4, 4), Tanh())), Shape{5, 4}, Shape{5, 3});
+}

@@ -1,0 +1,119 @@
+// What is not a formula about optimizers; the formulas are held against golden files.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include <ballast/ballast.h>
+
+using namespace ballast;
+
+namespace {
+
+struct Two : Module {
+  Parameter a{tensor({1, 1})}, b{tensor({1})};
+  Tensor forward(Tensor x) override { return x; }
+  void visit(Visitor& v) override { v("a", a), v("b", b); }
+};
+
+void backward(const Tensor& y) { Tape::recording()->backward(y); }
+
+}  // namespace
+
+TEST_CASE("a parameter without a gradient is skipped, its moments included") {
+  Two both, alone;
+  AdamW optimizer(both, {.lr = 0.1, .weight_decay = 0.1}), reference(alone, {.lr = 0.1, .weight_decay = 0.1});
+  for (int step = 0; step < 4; ++step) {
+    {
+      Tape tape;
+      backward(step % 2 ? sum(both.a.value() * real(3))
+                        : sum(both.a.value() * real(3)) + sum(both.b.value()));
+      optimizer.step();
+    }
+    if (step % 2) continue;
+    Tape tape;
+    backward(sum(alone.b.value()));
+    reference.step();
+  }
+  CHECK(both.b.data()[0] == alone.b.data()[0]);
+  CHECK(alone.a.data()[0] == 1);
+}
+
+TEST_CASE("weight decay spares biases and norms unless told otherwise") {
+  const auto bias_after_step = [](DecayRule rule) {
+    Sequential net(Linear(2, 2), BatchNorm1d(2));
+    SGD optimizer(net, {.lr = 1, .weight_decay = 0.5, .decay_rule = rule});
+    Tape tape;
+    backward(sum(net(randn({4, 2})) * real(0)));
+    optimizer.step();
+    return dynamic_cast<BatchNorm1d&>(net[1]).weight.data()[0];
+  };
+  CHECK(bias_after_step(DecayRule::weights_only) == 1);
+  CHECK(bias_after_step(DecayRule::all) == 0.5);
+}
+
+TEST_CASE("groups have a learning rate and decay of their own, and follow the schedule in proportion") {
+  struct Net : Module {
+    Linear body{1, 1, {.bias = false}}, head{1, 1, {.bias = false}};
+    void visit(Visitor& v) override { v("body", body), v("head", head); }
+  } net;
+  constant(net.body.weight, 1);
+  constant(net.head.weight, 1);
+  SGD optimizer(net, {.lr = 0.1});
+  optimizer.group(net.body, {.lr = 0.01});
+  optimizer.set_lr(0.2);
+  Tape tape;
+  backward(sum(net.body(ones({1, 1})) + net.head(ones({1, 1}))));
+  optimizer.step();
+  CHECK(net.body.weight.data()[0] == doctest::Approx(1 - 0.02));
+  CHECK(net.head.weight.data()[0] == doctest::Approx(1 - 0.2));
+  Linear stranger(1, 1);
+  CHECK_THROWS_AS(optimizer.group(stranger, {.lr = 1}), UsageError);
+}
+
+TEST_CASE("clipping by norm and by value") {
+  Two net;
+  SGD optimizer(net, {.lr = 1});
+  const auto gradients = [&] {
+    Tape tape;
+    backward(sum(net.a.value() * tensor({3, 0})) + sum(net.b.value() * real(4)));
+  };
+  gradients();
+  CHECK(optimizer.clip_grad_norm(10) == doctest::Approx(5));
+  CHECK(net.a.grad()(0) == 3);
+  CHECK(optimizer.clip_grad_norm(1) == doctest::Approx(5));
+  CHECK(net.a.grad()(0) == doctest::Approx(0.6));
+  CHECK(net.b.grad()(0) == doctest::Approx(0.8));
+  optimizer.zero_grad();
+  gradients();
+  optimizer.clip_grad_value(3.5);
+  CHECK(net.a.grad()(0) == 3);
+  CHECK(net.b.grad()(0) == 3.5);
+}
+
+TEST_CASE("options out of range are refused") {
+  Two net;
+  CHECK_THROWS_AS(SGD(net, {.lr = -1}), ValueError);
+  CHECK_THROWS_AS(SGD(net, {.nesterov = true}), ValueError);
+  CHECK_THROWS_AS(Adam(net, {.beta1 = 1}), ValueError);
+  ReLU nothing;
+  CHECK_THROWS_AS(SGD(nothing, {}), UsageError);
+  CHECK_THROWS_AS(schedule::cosine(0.1, 0), ValueError);
+}
+
+TEST_CASE("gradient accumulation over two half batches equals one whole batch") {
+  manual_seed(5);
+  Linear halves(3, 2);
+  Linear whole = halves;
+  SGD optimizer_halves(halves, {.lr = 0.1}), optimizer_whole(whole, {.lr = 0.1});
+  const Tensor x = randn({8, 3});
+  for (int64_t half = 0; half < 2; ++half) {
+    Tape tape;
+    backward(sum(halves(slice(x, 0, 4 * half, 4 * half + 4))));
+  }
+  optimizer_halves.step();
+  Tape tape;
+  backward(sum(whole(x)));
+  optimizer_whole.step();
+  for (int64_t i = 0; i < 6; ++i)
+    CHECK(halves.weight.data()[i] == doctest::Approx(whole.weight.data()[i]).epsilon(1e-5));
+}

@@ -1,0 +1,314 @@
+#!/usr/bin/env bash
+# Do the tests notice? Puts bugs into the operations, one at a time, and runs the operations' tests: they must fail.
+#
+#   tests/seeded_bugs.sh                       the bugs in the backward functions listed below: all must be caught
+#   tests/seeded_bugs.sh --flips 100 --seed 1  operators in core/ops flipped at random: nine in ten must be caught
+#
+# Options: --build DIR, a build made by Ninja (default build/release); --jobs N (default: the processors there are).
+# What goes wrong at once (doesn't compile, or compiles to the same machine code) is no bug: the next flip takes its
+# place. Flips leave alone comments, strings, templates' brackets, and lines that only set how a loop is cut into chunks
+# for the threads: by construction these change no result. The source tree isn't touched.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$root/build/release flips=0 seed=1 jobs=$(nproc)
+while [ $# -gt 0 ]; do
+  case $1 in
+    --flips) flips=$2 ;;
+    --seed) seed=$2 ;;
+    --build) build=$(cd "$2" && pwd) ;;
+    --jobs) jobs=$2 ;;
+    *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+
+# Each bug: a file in core/ops and what is wrong; the code; what it becomes.
+bugs() {
+  cat <<'EOF'
+accumulate.cpp: later gradients overwrite earlier ones
+- g[i] = beta * g[i] + x[i];
++ g[i] = x[i];
+elementwise.cpp: flipped sign of a - b's second operand
+- grads.add(in_b, -sum_to(std::move(dy), shape_b))
++ grads.add(in_b, sum_to(std::move(dy), shape_b))
+elementwise.cpp: the product takes the wrong operand
+- sum_to(dy * kept_b, shape_a)
++ sum_to(dy * kept_a, shape_a)
+elementwise.cpp: the quotient forgets the chain rule
+- -sum_to(da * y, shape_b)
++ -sum_to(da, shape_b)
+elementwise.cpp: the square root without its 1/2
+- return g / (2 * root);
++ return g / root;
+elementwise.cpp: the power's exponent isn't lowered
+- exponent * std::pow(v, exponent - 1)
++ exponent * std::pow(v, exponent)
+elementwise.cpp: clamp lets everything above pass
+- v >= low && v <= high ? g : 0
++ v >= low ? g : 0
+elementwise.cpp: where takes the other branch
+- where(kept, dy, 0)
++ where(kept, 0, dy)
+activation.cpp: relu's mask is always on
+- v <= 0 ? 0 : g;
++ v < 0 ? 0 : g;
+activation.cpp: flipped sign in the sigmoid
+- g * s * (1 - s)
++ g * s * (1 + s)
+activation.cpp: gelu without its second term
+- (normal_cdf(v) + v * normal_density(v))
++ normal_cdf(v)
+activation.cpp: softmax without the mean term
+- p[k] * (g[k] - mean)
++ p[k] * g[k]
+activation.cpp: log-softmax takes the logarithm for the probability
+- g[k] -= std::exp(log_p[k]) * total;
++ g[k] -= log_p[k] * total;
+dropout.cpp: the backward pass forgets the mask
+- std::move(dy) * mask
++ std::move(dy)
+linear.cpp: transposed operand in the input's gradient
+- matrix(kept_w.data(), w_shape[1], !transposed), beta, g,
++ matrix(kept_w.data(), w_shape[1], transposed), beta, g,
+linear.cpp: the weight's gradient overwrites
+- matrix(right, w_shape[1]), beta, g,
++ matrix(right, w_shape[1]), 0, g,
+linear.cpp: no gradient for the bias
+- if (grads.wants(in_bias)) grads.add(in_bias, sum_to(std::move(dy), {to}));
++
+linear.cpp: transposed operand in the batched product
+- batched_product(kept_a, dy, true, false)
++ batched_product(kept_a, dy, false, false)
+loss.cpp: cross-entropy without 1/N
+- dy.item() / static_cast<real>(samples)
++ dy.item()
+loss.cpp: label smoothing forgotten at the label
+- -= scale * (1 - label_smoothing)
++ -= scale
+loss.cpp: elementwise losses without 1/N
+- dy.item() / static_cast<real>(x.count())
++ dy.item()
+loss.cpp: flipped sign of the target's gradient
+- return -slope(v - t);
++ return slope(v - t);
+loss.cpp: the square's 2 is missing
+- return 2 * d;
++ return d;
+movement.cpp: permute goes back by the order it came
+- inverse[static_cast<size_t>(order[axis])] = static_cast<int>(axis);
++ inverse[axis] = order[axis];
+movement.cpp: slice forgets where it began
+- copy_rows(dy.data(), length, g + start, stride
++ copy_rows(dy.data(), length, g, stride
+movement.cpp: concat overwrites
+- copy_rows(from, stride, g, length, outer, length, beta != 0)
++ copy_rows(from, stride, g, length, outer, length, false)
+movement.cpp: repeated positions of gather overwrite
+- target[positions[p] * inner + i] += source
++ target[positions[p] * inner + i] = source
+reduce.cpp: the mean's gradient without 1/N
+- static_cast<real>(1 / divisor)
++ static_cast<real>(divisor / divisor)
+reduce.cpp: max overwrites
+- g[position(i)] += dy.data()[i];
++ g[position(i)] = dy.data()[i];
+conv.cpp: overlapping windows overwrite
+- x[t.first + (i - t.begin) * stride] += from[i];
++ x[t.first + (i - t.begin) * stride] = from[i];
+conv.cpp: transposed operand in the weight's gradient
+- columns_t.transposed = true;
++ columns_t.transposed = false;
+conv.cpp: the weight's gradient of the last image only
+- columns_t, b.first ? 0 : 1,
++ columns_t, 0,
+conv.cpp: the bias's gradient overwrites
+- static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o])
++ static_cast<real>(sum)
+pooling.cpp: overlapping windows of the maximum overwrite
+- dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] += *dy++;
++ dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] = *dy++;
+pooling.cpp: the wrong row wins
+- winners[ow] & 2 ? lower : upper
++ winners[ow] & 2 ? upper : lower
+pooling.cpp: average without 1/N
+- real(1) / static_cast<real>(s.taps())
++ real(1)
+pooling.cpp: global average without 1/N
+- from[plane] / static_cast<real>(inputs)
++ from[plane]
+norm.cpp: the affine gradients overwrite
+- (beta == 0 ? 0 : g[c])
++ 0
+norm.cpp: evaluation takes the gradient through the batch's statistics
+- constant_moments, dx.empty()
++ false, dx.empty()
+norm_kernels.cpp: rows without the mean term
+- (w * g[i] - mean_a - xhat(i) * mean_b) * rstd
++ (w * g[i] - xhat(i) * mean_b) * rstd
+norm_kernels.cpp: rows forget the weight in the means
+- const double w = weight ? double{weight[c]} : 1.0;
++ const double w = 1.0;
+norm_kernels.cpp: channels without the variance term
+- (dy[i] - mean_a - xhat(i, c) * mean_b) * scale
++ (dy[i] - mean_a) * scale
+norm_kernels.cpp: means without 1/N
+- static_cast<real>(total.a / count)
++ static_cast<real>(total.a)
+EOF
+}
+
+# Both kinds of bug are written down as: name, file, line, column, length, replacement; separated by tabs.
+
+locate_bugs() {
+  bugs | awk -v folder="$root/core/ops/" -v OFS='\t' '
+    function finish(   line, text, at, found, row, column) {
+      while ((getline text < (folder file)) > 0) {
+        ++line
+        for (at = 1; index(substr(text, at), old); at = column + 1) {
+          column = at - 1 + index(substr(text, at), old)
+          row = line; place = column; ++found
+        }
+      }
+      close(folder file)
+      if (found != 1) {
+        printf "%s: this code is there %d times, not once; bring the list in tests/seeded_bugs.sh up to date:\n  %s\n", \
+               file, found, old > "/dev/stderr"
+        failed = 1
+      }
+      print file ": " name, file, row, place, length(old), new
+    }
+    /^- / { old = substr($0, 3); next }
+    /^\+/ { new = substr($0, 3); finish(); next }
+    { file = $1; sub(/:$/, "", file); name = substr($0, length($1) + 2) }
+    END { exit failed }'
+}
+
+# Every operator that can be flipped, in an order that the seed decides.
+locate_flips() {
+  (cd "$root/core/ops" && awk -v seed="$seed" -v OFS='\t' '
+    BEGIN {
+      n = split("+ - * / < >= > <= == != += -= *= /= && ||", ops, " ")
+      for (i = 1; i <= n; i += 2) { flip[ops[i]] = ops[i + 1]; flip[ops[i + 1]] = ops[i] }
+      flip["++"] = "--"; flip["--"] = "++"; flip["max"] = "min"; flip["min"] = "max"
+    }
+    function site(column, old) {
+      sites[++count] = FILENAME ":" FNR ": " old " becomes " flip[old] OFS FILENAME OFS FNR OFS column OFS length(old) OFS flip[old]
+    }
+    # The matches of a pattern without what it has in front of and behind the operator.
+    function find(code, pattern, front, behind,   from) {
+      for (from = 1; match(code, pattern); code = substr(code, RSTART + RLENGTH - behind)) {
+        site(from + RSTART - 1 + front, substr(code, RSTART + front, RLENGTH - front - behind))
+        from += RSTART + RLENGTH - behind - 1
+      }
+    }
+    {
+      code = $0
+      while (match(code, /"([^"\\]|\\.)*"/))
+        code = substr(code, 1, RSTART - 1) sprintf("%*s", RLENGTH, "") substr(code, RSTART + RLENGTH)
+      sub(/\/\/.*/, "", code)
+      if (code ~ /^#|^template|grain|parallel_for\(/) next
+      code = code " "
+      find(code, " ([-+*/<>]|[<>=!]=|[-+*/]=|&&|\\|\\|) ", 1, 1)  # as clang-format sets them
+      find(code, "[+][+]|--", 0, 0)
+      find(code, "std::(max|min)[(<_]", 5, 1)
+    }
+    END {
+      x = seed * 7919 + 1
+      for (i = 0; i < 10; ++i) x = x * 16807 % 2147483647
+      for (i = count; i > 1; --i) {
+        x = x * 16807 % 2147483647
+        j = 1 + x % i
+        t = sites[i]; sites[i] = sites[j]; sites[j] = t
+      }
+      for (i = 1; i <= count; ++i) print sites[i]
+    }' *.cpp)
+}
+
+# The build's own commands, for a single file at -O1 and for the test program with that file put in front of the libraries.
+object_command() {  # object_command FILE SOURCE OBJECT
+  awk -v source="/core/ops/$1 *$" -v from="$2" -v to="$3" '
+    $0 ~ source && / -DBALLAST_DOUBLE/ {
+      sub(/ -MD .* -o .*/, ""); sub(/ -MD .*/, ""); sub(/ -o .*/, "")
+      print $0, "-O1 -w -o", to, "-c", from
+      exit
+    }' "$work/commands"
+}
+link_command() {  # link_command OBJECT PROGRAM
+  awk -v object="$1" -v program="$2" '
+    / -o ballast_tests(_f64)? / { sub(/ -o ballast_tests(_f64)? /, " " object " -o " program " "); line = $0 }
+    END { print line }' "$work/commands"
+}
+
+run_tests() {  # run_tests PROGRAM
+  ulimit -v 16000000 -c 0
+  BALLAST_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 timeout 60 "$1" --abort-after=1 --source-file="$tests" 2>&1
+}
+
+# One bug; prints what came of it: caught, survived, or none (it doesn't compile, or compiles to the same).
+try_bug() {  # try_bug NUMBER
+  local name file line column length replacement here=$work/$1 log status=0
+  IFS=$'\x1f' read -r name file line column length replacement < <(sed -n "$1p" "$work/list" | tr '\t' '\037')
+  mkdir "$here"
+  replacement=$replacement awk -v line="$line" -v column="$column" -v count="$length" '
+    NR == line { $0 = substr($0, 1, column - 1) ENVIRON["replacement"] substr($0, column + count) } 1' \
+    "$root/core/ops/$file" > "$here/$file"
+  cd "$build"
+  if ! sh -c "$(object_command "$file" "$here/$file" "$here/bug.o")" > "$here/log" 2>&1; then
+    printf 'none\t%s\n' "$name"
+  elif cmp -s "$here/bug.o" "$work/$file.o"; then
+    printf 'none\t%s\n' "$name"
+  else
+    sh -c "$(link_command "$here/bug.o" "$here/tests")" > "$here/log" 2>&1 || { cat "$here/log" >&2; exit 255; }
+    log=$(run_tests "$here/tests") || status=$?
+    if [ $status = 0 ]; then
+      printf 'survived\t%s\n' "$name"
+    elif [ $status = 124 ]; then
+      printf 'caught\t%s\t(hangs)\n' "$name"
+    else
+      printf 'caught\t%s\t%s\n' "$name" "$(sed -n 's/^TEST CASE:  *//p' <<< "$log" | head -n 1)"
+    fi
+  fi > "$work/result.$1"
+  rm -rf "$here"
+}
+
+# The unchanged file as it compiles, to tell changes that change nothing.
+compile_unchanged() {  # compile_unchanged FILE
+  mkdir "$work/unchanged.$1"
+  cp "$root/core/ops/$1" "$work/unchanged.$1/$1"
+  cd "$build"
+  sh -c "$(object_command "$1" "$work/unchanged.$1/$1" "$work/$1.o")"
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tests='*/gradcheck*,*/golden_layers_test.cpp,*/ops_test.cpp,*/conv_test.cpp,*/pooling_test.cpp,*/norm_test.cpp'
+export work root build tests
+export -f try_bug compile_unchanged object_command link_command run_tests
+
+if [ "$flips" = 0 ]; then locate_bugs; else locate_flips; fi > "$work/list"
+wanted=$flips
+[ "$wanted" != 0 ] || wanted=$(wc -l < "$work/list")
+
+program=ballast_tests_f64
+ninja -C "$build" -t query $program > /dev/null 2>&1 || program=ballast_tests  # a build for double
+ninja -C "$build" "$program" > "$work/log" || { cat "$work/log"; exit 1; }
+ninja -C "$build" -t commands "$program" > "$work/commands"
+run_tests "$build/$program" > "$work/log" || { cat "$work/log"; echo "the tests fail without any bug"; exit 1; }
+cut -f 2 "$work/list" | sort -u | xargs -P "$jobs" -I{} bash -c 'compile_unchanged {}'
+
+tried=0 valid=0
+while [ "$valid" -lt "$wanted" ] && [ "$tried" -lt "$(wc -l < "$work/list")" ]; do
+  seq "$((tried + 1))" "$((tried + wanted - valid))" | xargs -P "$jobs" -I{} bash -c 'try_bug {}'
+  tried=$((tried + wanted - valid))
+  for ((i = 1; i <= tried; ++i)); do cat "$work/result.$i" 2> /dev/null || true; done > "$work/results"
+  valid=$(grep -vc ^none "$work/results" || true)
+done
+
+expand -t 10,90 "$work/results" | { [ "$flips" = 0 ] && cat || grep -v ^none; }
+caught=$(grep -c ^caught "$work/results" || true)
+echo "$caught of $valid caught"
+if [ "$flips" = 0 ]; then
+  [ "$caught" = "$wanted" ]
+else
+  [ "$valid" = "$wanted" ] && [ $((caught * 10)) -ge $((valid * 9)) ]
+fi
