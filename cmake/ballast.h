@@ -2,6 +2,7 @@
 
 // All of Ballast.
 
+#include <ballast/core/freeze.h>
 #include <ballast/core/module.h>
 #include <ballast/core/ops.h>
 #include <ballast/core/parallel.h>
@@ -12,17 +13,22 @@
 #include <ballast/data/evaluate.h>
 #include <ballast/data/loader.h>
 #include <ballast/layers/activation.h>
+#include <ballast/layers/advice.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/conv1d.h>
 #include <ballast/layers/conv2d.h>
 #include <ballast/layers/dropout.h>
 #include <ballast/layers/flatten.h>
+#include <ballast/layers/fold.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/init.h>
 #include <ballast/layers/instance_norm.h>
 #include <ballast/layers/layer_norm.h>
 #include <ballast/layers/linear.h>
+#include <ballast/layers/lipschitz.h>
 #include <ballast/layers/pooling.h>
+#include <ballast/layers/probe.h>
+#include <ballast/layers/recalibrate.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/sequential.h>
 #include <ballast/optim/adam.h>

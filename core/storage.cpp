@@ -67,22 +67,33 @@ std::array<FreeList, class_count>& pool() {
   return *lists;
 }
 
-void* system_allocate(size_t bytes) {
-  void* memory = std::aligned_alloc(64, bytes);
+Storage* new_block(unsigned size_class, size_t bytes) {
+  void* memory = std::aligned_alloc(64, header + bytes);
   if (memory == nullptr) throw std::bad_alloc();
-  return memory;
+  auto* storage = new (memory) Storage;
+  storage->size_class = static_cast<uint8_t>(size_class);
+  return storage;
+}
+
+// Small blocks come four at a time: threads that need one at once for the first time find it there, however
+// late in a run that is.
+Storage* new_pooled_block(unsigned size_class) {
+  const size_t bytes = class_bytes(size_class);
+  if (bytes <= size_t{1} << 16) {
+    for (int spare = 0; spare < 3; ++spare) pool()[size_class].push(new_block(size_class, bytes));
+  }
+  return new_block(size_class, bytes);
 }
 
 }  // namespace
 
 StorageRef Storage::allocate(size_t bytes) {
   const unsigned size_class = class_of(bytes);
-  void* memory = caching ? pool()[size_class].pop() : nullptr;
-  if (memory == nullptr)
-    memory = system_allocate(header + (caching ? class_bytes(size_class) : (bytes + 63) / 64 * 64));
-  auto* storage = new (memory) Storage;
-  storage->size_class = static_cast<uint8_t>(size_class);
-  storage->data = static_cast<char*>(memory) + header;
+  Storage* storage = caching ? pool()[size_class].pop() : new_block(size_class, (bytes + 63) / 64 * 64);
+  if (storage == nullptr) storage = new_pooled_block(size_class);
+  storage->references.store(1, std::memory_order_relaxed);
+  storage->role = Role::value;
+  storage->data = reinterpret_cast<char*>(storage) + header;
   return StorageRef(storage);
 }
 

@@ -136,7 +136,8 @@ void Tape::sweep(const Tensor& y, Tensor dy, bool keep) {
   if (!keep) end();
   try {
     const EvalScope evaluating;  // what backward functions compute is not recorded
-    nodes[static_cast<size_t>(y.node_.index)].grad = std::move(dy);
+    nodes[static_cast<size_t>(y.node_.index)].grad = dy.detach();
+    dy = {};
     for (int32_t i = y.node_.index; i >= 0; --i) {
       Node& node = nodes[static_cast<size_t>(i)];
       Tensor grad = std::move(node.grad);

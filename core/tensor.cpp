@@ -37,6 +37,12 @@ Tensor::Tensor(const Shape& shape)
 
 Tensor::Tensor(real value) : Tensor(Shape{}) { *data() = value; }
 
+void Tensor::throw_empty() {
+  throw UsageError(
+      "there is no tensor where one is needed: it was never given, was moved away, or is a gradient that "
+      "never arrived");
+}
+
 real Tensor::item() const {
   check<ShapeError>(!empty() && count() == 1,
                     "item: a tensor of shape {} has not one element; index it or reduce it first", shape_);
@@ -126,33 +132,28 @@ Tensor tensor(std::span<const real> values, const Shape& shape) {
   return x;
 }
 
-Tensor tensor(std::initializer_list<real> values) {
-  return tensor(std::span(values.begin(), values.size()), {static_cast<int64_t>(values.size())});
-}
-
 namespace {
 
-// A list of equally shaped lists, each filled in by the overload of `tensor` one level down.
-template <class List>
-Tensor nested(const List& rows) {
-  check<ShapeError>(rows.size() > 0, "tensor: a nested list needs at least one row");
-  const Tensor first = tensor(*rows.begin());
-  Tensor x(first.shape().inserted(0, static_cast<int64_t>(rows.size())));
-  real* to = x.data();
-  for (const auto& row : rows) {
-    const Tensor values = tensor(row);
-    check<ShapeError>(values.shape() == first.shape(), "tensor: rows of shapes {} and {} in one nested list",
-                      first.shape(), values.shape());
-    to = std::copy_n(values.data(), values.count(), to);
-  }
-  return x;
+Shape shape_of(const NestedList& list) {
+  if (!list.is_list) return {};
+  check<ShapeError>(list.rows.size() > 0, "tensor: a nested list needs at least one entry");
+  return shape_of(*list.rows.begin()).inserted(0, static_cast<int64_t>(list.rows.size()));
+}
+
+real* fill_in(const NestedList& list, const Shape& shape, real* to) {
+  check<ShapeError>(shape_of(list) == shape, "tensor: entries of shapes {} and {} in one nested list", shape,
+                    shape_of(list));
+  if (!list.is_list) *to++ = list.value;
+  for (const NestedList& row : list.rows) to = fill_in(row, shape.without(0), to);
+  return to;
 }
 
 }  // namespace
 
-Tensor tensor(std::initializer_list<std::initializer_list<real>> rows) { return nested(rows); }
-Tensor tensor(std::initializer_list<std::initializer_list<std::initializer_list<real>>> blocks) {
-  return nested(blocks);
+Tensor tensor(const NestedList& list) {
+  Tensor x(shape_of(list));
+  fill_in(list, x.shape(), x.data());
+  return x;
 }
 
 Labels::Labels(int64_t count)

@@ -34,8 +34,13 @@ class Tensor {
   int64_t count() const { return shape_.count(); }
   int64_t size(int axis) const { return shape_[shape_.axis(axis, "size")]; }
 
-  real* data() { return static_cast<real*>(storage_->data); }
-  const real* data() const { return static_cast<const real*>(storage_->data); }
+  /// Throws UsageError if there is no tensor.
+  real* data() {
+    if (empty()) [[unlikely]]
+      throw_empty();
+    return static_cast<real*>(storage_->data);
+  }
+  const real* data() const { return const_cast<Tensor*>(this)->data(); }
   std::span<const real> values() const { return {data(), static_cast<size_t>(count())}; }
 
   /// The only element; throws ShapeError when there are more or fewer.
@@ -73,6 +78,7 @@ class Tensor {
   friend class Tape;
   static constexpr uint64_t detached = ~uint64_t{0};
   int64_t offset(std::initializer_list<int64_t> index) const;
+  [[noreturn]] static void throw_empty();
 
   Shape shape_;
   StorageRef storage_;
@@ -92,11 +98,18 @@ Tensor full(const Shape& shape, real value);
 Tensor arange(int64_t count);
 /// A copy of `values` in row-major order; throws ShapeError unless their number fits the shape.
 Tensor tensor(std::span<const real> values, const Shape& shape);
-/// From nested lists: `tensor({1, 2})`, `tensor({{1, 2}, {3, 4}})`, and one level more. Rows must be of one
-/// length.
-Tensor tensor(std::initializer_list<real> values);
-Tensor tensor(std::initializer_list<std::initializer_list<real>> rows);
-Tensor tensor(std::initializer_list<std::initializer_list<std::initializer_list<real>>> blocks);
+
+/// A number, or a list of nested lists: what braces within braces mean to `tensor`.
+struct NestedList {
+  NestedList(real number) : value(number) {}
+  NestedList(std::initializer_list<NestedList> list) : rows(list), is_list(true) {}
+  real value = 0;
+  std::initializer_list<NestedList> rows;
+  bool is_list = false;
+};
+/// From nested lists: `tensor({1, 2})` is (2), `tensor({{1, 2}, {3, 4}})` is (2, 2), and so on. Throws
+/// ShapeError unless all lists of one level are of one length, at least 1.
+Tensor tensor(const NestedList& list);
 
 /// Small whole numbers, one per sample: class labels, or the indices that `argmax` finds and `gather` takes.
 class Labels {

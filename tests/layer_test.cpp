@@ -98,8 +98,7 @@ TEST_CASE("a wrong shape is refused, naming the layer, the shape and the remedy"
       CHECK(message.find(layer.describe()) != message.npos);
     }
     CHECK(message.find(wrong.str()) != message.npos);
-    const bool says_what_to_do =
-        message.find("must") != message.npos || message.find("take") != message.npos;
+    const bool says_what_to_do = message.find("must") != message.npos || message.find("take") != message.npos;
     CHECK(says_what_to_do);
   });
 }

@@ -238,3 +238,11 @@ TEST_CASE("num_batches_tracked counts beyond what a float can") {
   norm(randn({4, 2}));
   CHECK(norm.num_batches_tracked.value == (int64_t{1} << 24) + 2);
 }
+
+TEST_CASE("nested lists") {
+  CHECK(tensor({1, 2}).shape() == Shape{2});
+  CHECK(tensor({{3}, {6}}).shape() == Shape{2, 1});
+  CHECK(tensor({{{1, 2}, {3, 4}}})(0, 1, 0) == 3);
+  CHECK_THROWS_AS(tensor({{1, 2}, {3}}), ShapeError);
+  CHECK(fmt::format("{}", tensor({{1, 2}, {3, 4.5}})) == "[[1, 2],\n [3, 4.5]]");
+}

@@ -30,7 +30,9 @@ bool close(const Tensor& a, const Tensor& b) {
 // 0, 1, 2, ... in the given shape.
 Tensor counted(const Shape& shape) { return reshape(arange(shape.count()), shape); }
 
-Tensor column(std::initializer_list<real> values) { return reshape(tensor(values), {-1, 1}); }
+Tensor column(std::initializer_list<real> values) {
+  return tensor(std::span(values.begin(), values.size()), {static_cast<int64_t>(values.size()), 1});
+}
 
 template <class E, class F>
 std::string message_of(F f) {
@@ -400,6 +402,11 @@ TEST_CASE("cross-entropy") {
                          return cross_entropy(x, {1, 1});
                        }),
               tensor({{0.25, -0.25}, {real(0.8), real(-0.8)}})));
+  CHECK(close(gradient(logits, Tensor(2),
+                       [](const Tensor& x) {
+                         return cross_entropy(x, {1, 1}, real(0.2));
+                       }),
+              tensor({{real(0.15), real(-0.15)}, {real(0.7), real(-0.7)}})));
   CHECK(cross_entropy(tensor({{10000, 0}}), {1}).item() == 10000);
   CHECK(cross_entropy(tensor({{0, -std::numeric_limits<real>::infinity()}}), {0}).item() == 0);
   CHECK(std::isnan(cross_entropy(tensor({{0, 1}, {not_a_number, 1}}), {0, 1}).item()));

@@ -329,3 +329,8 @@ TEST_CASE("the loss must be one element, of this tape, and depend on something")
   tape.backward(w.value() * real(2), tensor({1, 10}));
   CHECK(w.grad()(1) == 20);
 }
+
+TEST_CASE("an operation on no tensor says so") {
+  CHECK_THROWS_AS(relu(Tensor()), UsageError);
+  CHECK_THROWS_AS(tensor({1}) + Tensor(), UsageError);
+}

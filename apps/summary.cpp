@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+
+#include <ballast/core/scope.h>
+#include <ballast/data/checkpoint.h>
+#include <ballast/data/safetensors.h>
+#include <ballast/layers/conv2d.h>
+#include <ballast/layers/linear.h>
+
+#include "checkpoint_info.h"
+#include "commands.h"
+#include "models.h"
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+/// Multiplications of one sample's forward pass through a layer's weight; other layers do none worth
+/// counting.
+int64_t multiplications(Module& layer, const Shape& output) {
+  if (const auto linear = dynamic_cast<Linear*>(&layer)) return linear->weight.count();
+  if (const auto conv = dynamic_cast<Conv2d*>(&layer)) return conv->weight.count() * output[2] * output[3];
+  return 0;
+}
+
+/// 1234567 -> "1,234,567"
+std::string grouped(int64_t number) {
+  std::string text = fmt::format("{}", number);
+  for (int64_t i = static_cast<int64_t>(text.size()) - 3; i > 0; i -= 3)
+    text.insert(static_cast<size_t>(i), 1, ',');
+  return text;
+}
+
+void print_row(std::string_view path, std::string_view layer, std::string_view shape,
+               std::string_view parameters, std::string_view multiplications) {
+  fmt::print("{:<6}{:<32}{:<20}{:>12}{:>18}\n", path, layer, shape, parameters, multiplications);
+}
+
+}  // namespace
+
+int summary(const SummaryOptions& options) {
+  CheckpointInfo info;
+  const std::string path = options.path.empty() ? "" : checkpoint_of(options.path);
+  if (!path.empty()) {
+    info = checkpoint_info(path, SafetensorsFile(path).metadata()).value_or(info);
+  }
+  info.model = merged(info.model, options.model, options.given);
+  Sequential model = make_model(info.model, info.sample_shape, info.classes);
+  if (!path.empty()) load(path, model);
+
+  const EvalScope evaluating;
+  Tensor x = zeros(info.sample_shape.inserted(0, 1));
+  int64_t total = 0;
+  print_row("", "layer", "output, per image", "parameters", "multiplications");
+  print_row("", "input", x.shape().without(0).str(), "", "");
+  for (size_t i = 0; i < model.size(); ++i) {
+    x = model[i](std::move(x));
+    const int64_t work = multiplications(model[i], x.shape()), parameters = parameter_count(model[i]);
+    total += work;
+    print_row(std::to_string(i), model[i].describe(), x.shape().without(0).str(), grouped(parameters),
+              grouped(work));
+  }
+  print_row("", "total", "", grouped(parameter_count(model)), grouped(total));
+  return 0;
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# The program as its user meets it: exit codes, messages, the files of a run, resuming to the same bits.
+# Usage: cli_test.sh <ballast>
+set -uo pipefail
+ballast=$(realpath "$1")
+folder=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+export TERM=xterm
+
+fail() {
+  echo "FAILED: $*"
+  failures=$((failures + 1))
+}
+
+# expect CODE TEXT ARGUMENTS...: runs ballast; errors must be one line "error: ..." on stderr that holds TEXT.
+expect() {
+  local code=$1 text=$2
+  shift 2
+  "$ballast" "$@" >out.txt 2>err.txt
+  local got=$?
+  [ $got -eq "$code" ] || fail "ballast $*: exit code $got, expected $code: $(cat err.txt)"
+  cat out.txt err.txt | grep -qF -- "$text" || fail "ballast $*: no \"$text\" in: $(cat out.txt err.txt)"
+  if [ "$code" -ne 0 ]; then
+    [ "$(wc -l <err.txt)" -eq 1 ] && grep -q '^error: ' err.txt || fail "ballast $*: not one error line: $(cat err.txt)"
+  fi
+}
+
+same() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
+
+# The optimizer's steps done, from the state that a run saved last.
+saved_step() { head -c 4000 "$1/state.safetensors" 2>/dev/null | grep -ao '\\"step\\":[0-9]*' | head -1 | grep -o '[0-9]*$'; }
+
+# stopped SIGNAL DIR: starts the long run in DIR, saving after every step, and sends SIGNAL after a few of them.
+stopped() {
+  "$ballast" train $long --save-every 1 --out "$2" >"$2.txt" 2>&1 &
+  local process=$!
+  for _ in $(seq 3000); do
+    local step
+    step=$(saved_step "$2")
+    [ "${step:-0}" -ge 3 ] && break
+    sleep 0.02
+  done
+  kill -"$1" $process
+  wait $process
+}
+
+small="--train-size 60 --test-size 40 --epochs 1 --model mlp --hidden 8 --batch-size 20"
+long="--train-size 405 --test-size 50 --epochs 2 --model lenet --norm batch --dropout 0.3 --batch-size 8"
+
+echo "bad use"
+"$ballast" >/dev/null 2>err.txt
+[ $? -eq 2 ] && grep -q "ballast train" err.txt || fail "ballast alone: help and exit code 2"
+expect 0 "Examples" train --help
+expect 2 '--lr: "abc" is not a number' train --lr abc
+expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
+expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
+expect 2 'unknown act "foo"; known are relu' train --act foo
+expect 2 'unknown option "--lrr"' train --lrr 1
+expect 2 'unknown command "trian"; known are train, eval, summary' trian
+expect 2 '--lr -1: it must be above 0' train --lr -1
+expect 2 '--save-every "x"' train --save-every x
+expect 2 'only for the built-in digits' train --data . --train-size 5
+expect 2 'missing: MISSING' train --data missing
+mkdir empty
+expect 2 'empty: MISSING' train --data empty
+expect 2 '2 (BatchNorm1d 8)' train $small --norm batch --batch-size 1
+expect 2 'use --norm layer' train $small --norm instance
+expect 2 'has only 3 steps' train $small --norm none --warmup 3
+expect 2 'RUN_OR_CHECKPOINT is required' eval
+expect 2 'state.safetensors: OPEN' train --resume empty
+[ ! -e runs ] || fail "a run that never began left a folder"
+
+echo "a run and its files"
+expect 0 'run folder: runs/mlp-layer-1' train $small --norm layer
+printed=$(grep -o 'test accuracy [^;]*)' out.txt)
+expect 0 'run folder: runs/mlp-layer-2' train $small --norm layer
+same runs/mlp-layer-1/last.safetensors runs/mlp-layer-2/last.safetensors
+(cd runs/mlp-layer-1 && ls) | tr '\n' ' ' | grep -qx "best.safetensors config.toml last.safetensors metrics.jsonl state.safetensors summary.json " ||
+  fail "files of a run: $(ls runs/mlp-layer-1)"
+line='{"epoch":1,"step":3,"train_loss":[0-9.]*,"train_accuracy":[0-9.]*,"test_loss":[0-9.]*,"test_accuracy":[0-9.]*,"lr":[-0-9.e]*,"images_per_s":[0-9.]*,"seconds":[0-9.]*}'
+grep -qx "$line" runs/mlp-layer-1/metrics.jsonl || fail "metrics.jsonl: $(cat runs/mlp-layer-1/metrics.jsonl)"
+grep -q '"best"' runs/mlp-layer-1/summary.json || fail "summary.json"
+expect 0 "$printed" eval runs/mlp-layer-1
+expect 0 "$printed" eval runs/mlp-layer-1/best.safetensors --batch-size 1
+expect 0 'Linear 784 -> 8' summary runs/mlp-layer-1
+expect 0 '421,738' summary
+expect 2 'is not empty; go on with its run by --resume runs/mlp-layer-1' train $small --out runs/mlp-layer-1
+expect 2 "'1.weight': file (8, 784), model (9, 784)" eval runs/mlp-layer-1 --hidden 9
+expect 2 'this is the state of a run' eval runs/mlp-layer-1/state.safetensors
+expect 0 'is finished' train --resume runs/mlp-layer-1
+
+echo "the last batch of one image under batch norm"
+expect 0 'the last image of each epoch is left out' train $small --norm batch --train-size 61 --out odd
+grep -q '"step":3,' odd/metrics.jsonl || fail "61 images in batches of 20: $(cat odd/metrics.jsonl)"
+
+echo "config.toml"
+expect 0 'run folder: a b' train $small --norm group --act gelu --hidden 8,16 --optimizer sgd --lr 0.01 --dropout 0.2 \
+  --schedule cosine --warmup 1 --seed 18446744073709551615 --threads 1 --save-every 7 --weight-decay 0.1 --out 'a b'
+expect 0 'run folder: b' train --config 'a b/config.toml' --out b
+same 'a b/config.toml' b/config.toml
+same 'a b/last.safetensors' b/last.safetensors
+expect 0 'run folder: c' train --config b/config.toml --seed 1 --out c
+cmp -s b/last.safetensors c/last.safetensors && fail "--seed did not win over config.toml"
+sed 's/^lr =/lrr =/' b/config.toml >typo.toml
+expect 2 'typo.toml: KEY: there is no option "lrr" at line' train --config typo.toml
+echo 'epochs = 2.5' >typo.toml
+expect 2 'typo.toml: VALUE: epochs must be a whole number at line 1' train --config typo.toml
+
+echo "a run that diverges"
+expect 1 'training diverged in epoch 1' train $small --norm none --optimizer sgd --lr 1e30 --out diverged
+grep -q '"test_loss":null' diverged/metrics.jsonl || fail "null in metrics.jsonl: $(cat diverged/metrics.jsonl)"
+[ ! -e diverged/best.safetensors ] || fail "a diverged run wrote best.safetensors"
+
+echo "stopping and going on to the same bits"
+expect 0 'run folder: whole' train $long --out whole
+stopped TERM terminated
+[ $? -eq 143 ] || fail "SIGTERM: exit code $?"
+grep -q 'go on with: ballast train --resume terminated' terminated.txt || fail "SIGTERM: $(cat terminated.txt)"
+expect 2 "--lr can't be given with --resume" train --resume terminated --lr 1
+expect 2 "--epochs can't be changed" train --resume terminated --epochs 9
+stopped KILL killed
+echo '{"epoch":9}' >>killed/metrics.jsonl
+stopped INT interrupted
+[ $? -eq 130 ] || fail "SIGINT: exit code $?"
+for run in terminated killed interrupted; do
+  step=$(saved_step $run)
+  [ $((step % 51)) -ne 0 ] || fail "$run was not stopped within an epoch: step $step"
+  expect 0 "going on after step $step of 102" train --resume $run --threads 1
+  same whole/last.safetensors $run/last.safetensors
+  same whole/best.safetensors $run/best.safetensors
+  [ "$(cut -d, -f1-7 whole/metrics.jsonl)" = "$(cut -d, -f1-7 $run/metrics.jsonl)" ] || fail "metrics of $run"
+done
+
+echo "more epochs under a constant schedule"
+expect 0 '' train $small --norm batch --schedule constant --out constant
+expect 0 'going on after step 3 of 6' train --resume constant --epochs 2
+expect 0 '' train $small --norm batch --schedule constant --epochs 2 --out constant2
+same constant/last.safetensors constant2/last.safetensors
+
+echo "the bar on a terminal"
+script -qec "stty cols 80; '$ballast' train $long --epochs 1 --save-every 5 --out bar" typescript >/dev/null
+tr '\r' '\n' <typescript | grep 'left' >bars.txt
+grep -q 'epoch 1/1  \[=*> *\]  loss .* accuracy .* images/s  .* left' bars.txt || fail "no bar on a terminal"
+sed 's/\x1b\[K//g' bars.txt | awk 'length > 79 { exit 1 }' || fail "the bar is wider than the terminal"
+
+[ $failures -eq 0 ] && echo "all well" || exit 1
