@@ -55,7 +55,14 @@ class Pool {
     loops_.notify_all();
     work(0);
     gate_.fetch_sub(open, std::memory_order_acq_rel);
-    while (gate_.load(std::memory_order_acquire) != 0) relax();
+    // A helper that lost its processor in mid-chunk may need ours.
+    for (int spins = 0; gate_.load(std::memory_order_acquire) != 0; ++spins) {
+      if (spins < 1000) {
+        relax();
+      } else {
+        std::this_thread::yield();
+      }
+    }
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
