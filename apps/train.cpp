@@ -188,6 +188,7 @@ int resume(const TrainOptions& given) {
   folder.write_metrics(run.at.history);
   announce(run);
   fmt::print("going on after step {} of {}, in epoch {}\n", run.at.step, run.steps(), run.at.epoch + 1);
+  std::fflush(stdout);
   return train_and_report(run, folder);
 }
 

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 packages=(g++ cmake ninja-build libopenblas-dev libfmt-dev libcli11-dev doctest-dev librandom123-dev nlohmann-json3-dev zlib1g-dev)
+packages+=(${BALLAST_EXTRA_PACKAGES:-})
 
 missing=()
 for package in "${packages[@]}"; do

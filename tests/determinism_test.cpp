@@ -11,7 +11,7 @@ using namespace ballast;
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int steps = 10;  // the sanitizers look for races, which don't take 200 steps
+constexpr int steps = 3;  // the sanitizers look for races, which don't take 200 steps
 #else
 constexpr int steps = 200;
 #endif

@@ -1,17 +1,26 @@
 #!/usr/bin/env bash
-# Sets everything up on a bare Debian machine and runs the tests. --all adds the sanitizer builds, the static checks and the seeded bugs.
+# Sets everything up on a bare Debian machine and runs the tests. --all adds the sanitizer builds, clang-tidy, the check of the format, and the
+# seeded bugs.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-cd "$root"
+cd "$(dirname "$0")/.."
 
 run_suite() {  # run_suite PRESET
   cmake/setup.sh "$1" all
-  ctest --test-dir "build/$1" --output-on-failure -j "$(nproc)"
+  ctest --test-dir "build/$1" --output-on-failure --timeout 600 -j "$(nproc)"
 }
 
-run_suite release
-if [ "${1:-}" = --all ]; then
-  run_suite asan
-  run_suite tsan
-  tests/seeded_bugs.sh
-fi
+case "${1:-}" in
+  "") run_suite release ;;
+  --all)
+    export BALLAST_EXTRA_PACKAGES="clang-format clang-tidy"
+    run_suite release
+    tests/seeded_bugs.sh
+    tests/tidy.sh build/release/include
+    run_suite asan
+    run_suite tsan
+    ;;
+  *)
+    echo "usage: tests/run.sh [--all]" >&2
+    exit 2
+    ;;
+esac

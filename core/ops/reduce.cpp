@@ -5,6 +5,7 @@
 
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/movement.h>
+#include <ballast/core/ops/row_sum.h>
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/ops/strided.h>
 
@@ -30,7 +31,7 @@ Tensor reduce_runs(Tensor x, const Chosen& chosen, Reduce reduce) {
     const Shape shape = x.shape();
     Shape reduced = shape;
     for (int axis = first; axis < last; ++axis) reduced = reduced.with(axis, 1);
-    x = reduce(std::move(x), {shape.count(0, first), shape.count(first, last), shape.count(last, x.rank())},
+    x = reduce(std::move(x), {shape.count(0, first), shape.count(first, last), shape.count(last, shape.rank())},
                reduced);
     last = first + 1;
   }
@@ -53,21 +54,10 @@ Tensor reduce_axes(const char* op, Tensor x, std::initializer_list<int> axes, bo
   return keep_axes ? y : reshape(std::move(y), kept);
 }
 
-// Eight sums side by side, which the processor can form at once.
-double add_up(const real* x, int64_t count) {
-  std::array<double, 8> sums{};
-  int64_t i = 0;
-  for (; i + 8 <= count; i += 8) {
-    for (size_t lane = 0; lane < 8; ++lane) sums[lane] += x[i + static_cast<int64_t>(lane)];
-  }
-  for (; i < count; ++i) sums[0] += x[i];
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
-}
-
 // to[i] = sum of x[n][i] over n rows that lie `stride` apart, for `width` columns.
 void add_up_rows(const real* x, int64_t n, int64_t stride, int64_t width, double* to) {
   if (stride == 1) {
-    *to = add_up(x, n);
+    *to = row_sum(x, n);
     return;
   }
   std::fill_n(to, width, 0);

@@ -1,0 +1,8 @@
+#!/usr/bin/env bash
+# tidy.sh INCLUDE: clang-tidy with the checks of .clang-tidy over all sources of the library and the program.
+set -euo pipefail
+include=$(realpath "$1")
+cd "$(dirname "$0")/.."
+printf '%s\0' core/*.cpp core/ops/*.cpp layers/*.cpp optim/*.cpp data/*.cpp apps/*.cpp |
+  xargs -0 -n 1 -P "$(nproc)" sh -c 'clang-tidy --quiet "$1" -- -std=c++20 -I"$0" 2>/dev/null' "$include"
+echo "clang-tidy: clean"
