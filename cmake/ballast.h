@@ -23,6 +23,7 @@
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/init.h>
 #include <ballast/layers/instance_norm.h>
+#include <ballast/layers/keras.h>
 #include <ballast/layers/layer_norm.h>
 #include <ballast/layers/linear.h>
 #include <ballast/layers/lipschitz.h>
@@ -30,7 +31,10 @@
 #include <ballast/layers/probe.h>
 #include <ballast/layers/recalibrate.h>
 #include <ballast/layers/residual.h>
+#include <ballast/layers/rms_norm.h>
 #include <ballast/layers/sequential.h>
+#include <ballast/layers/spectral_norm.h>
+#include <ballast/layers/weight_norm.h>
 #include <ballast/optim/adam.h>
 #include <ballast/optim/schedule.h>
 #include <ballast/optim/sgd.h>

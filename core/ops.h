@@ -10,3 +10,4 @@
 #include <ballast/core/ops/norm.h>
 #include <ballast/core/ops/pooling.h>
 #include <ballast/core/ops/reduce.h>
+#include <ballast/core/ops/weight_norm.h>

@@ -11,19 +11,35 @@ struct InstanceNormOptions {
   bool track_running_stats = false;
 };
 
-/// Instance normalization of (N, C, H, W), per sample and channel over all pixels; see `instance_norm`. No
-/// parameters and no running statistics unless asked for, as in PyTorch.
-struct InstanceNorm2d : TrackingNorm {
-  explicit InstanceNorm2d(int64_t size, const InstanceNormOptions& o = {})
+/// What the instance normalizations of all ranks have in common. No parameters and no running statistics
+/// unless asked for, as in PyTorch.
+struct InstanceNorm : TrackingNorm {
+  Tensor forward(Tensor x) override {
+    check_input(x, x.rank() == rank_, rank_ == 3 ? "(N, C, L)" : "(N, C, H, W)");
+    return instance_norm(std::move(x), weight, bias, running(), options.eps);
+  }
+  std::string describe() const override { return fmt::format("InstanceNorm{}d {}", rank_ - 2, channels); }
+
+ protected:
+  InstanceNorm(int rank, int64_t size, const InstanceNormOptions& o)
       : TrackingNorm(size, {.eps = o.eps,
                             .momentum = o.momentum,
                             .affine = o.affine,
-                            .track_running_stats = o.track_running_stats}) {}
-  Tensor forward(Tensor x) override {
-    check_input(x, x.rank() == 4, "(N, C, H, W)");
-    return instance_norm(std::move(x), weight, bias, running(), options.eps);
-  }
-  std::string describe() const override { return fmt::format("InstanceNorm2d {}", channels); }
+                            .track_running_stats = o.track_running_stats}),
+        rank_(rank) {}
+
+ private:
+  int rank_;
+};
+
+/// Instance normalization of (N, C, L), per sample and channel over all positions; see `instance_norm`.
+struct InstanceNorm1d : InstanceNorm {
+  explicit InstanceNorm1d(int64_t size, const InstanceNormOptions& o = {}) : InstanceNorm(3, size, o) {}
+};
+
+/// Instance normalization of (N, C, H, W), per sample and channel over all pixels; see `instance_norm`.
+struct InstanceNorm2d : InstanceNorm {
+  explicit InstanceNorm2d(int64_t size, const InstanceNormOptions& o = {}) : InstanceNorm(4, size, o) {}
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -34,8 +34,9 @@ class Golden {
     return values;
   }
 
-  /// Checks a tensor against the stored one: the largest difference over the largest term.
-  void expect(const std::string& name, const Tensor& got) const {
+  /// How far a tensor is from the stored one: the largest difference over the largest term. NaN where there
+  /// is one.
+  double error(const std::string& name, const Tensor& got) const {
     CAPTURE(name);
     const Tensor expected = tensor(name);
     REQUIRE(got.shape() == expected.shape());
@@ -47,7 +48,11 @@ class Golden {
     }
     const auto stated = file_.metadata().find("scale:" + name);
     if (stated != file_.metadata().end()) scale = std::stod(stated->second);
-    CHECK(difference <= limit * scale);
+    return difference == 0 ? 0 : difference / scale;
+  }
+  void expect(const std::string& name, const Tensor& got) const {
+    CAPTURE(name);
+    CHECK(error(name, got) <= limit);
   }
 
   /// The names of all cases in the file: a test goes through all of them.

@@ -34,6 +34,12 @@ void for_each_layer(F f) {
   f(GroupNorm(2, 4), Shape{3, 4, 2, 2}, Shape{3, 6, 2, 2});
   f(InstanceNorm2d(3), Shape{2, 3, 4, 2}, Shape{2, 4, 4, 2});
   f(InstanceNorm2d(3, {.affine = true, .track_running_stats = true}), Shape{2, 3, 4, 2}, Shape{2, 3, 4});
+  f(InstanceNorm1d(3, {.affine = true}), Shape{2, 3, 4}, Shape{2, 3});
+  f(RMSNorm({3, 2}), Shape{4, 3, 2}, Shape{4, 2, 3});
+  f(WeightNorm(Linear(4, 3)), Shape{5, 4}, Shape{5, 3});
+  f(WeightNorm(Conv2d(2, 4, 3, {.padding = 1, .groups = 2})), Shape{2, 2, 5, 4}, Shape{2, 3, 5, 4});
+  f(SpectralNorm(Linear(4, 3)), Shape{5, 4}, Shape{5, 3});
+  f(SpectralNorm(Conv2d(2, 3, 2, {.bias = false})), Shape{2, 2, 5, 4}, Shape{2, 3, 5, 4});
   f(Sequential(Linear(4, 3), BatchNorm1d(3), ReLU()), Shape{5, 4}, Shape{5, 3});
   f(Residual(Sequential(Linear(4, 4), Tanh())), Shape{5, 4}, Shape{5, 3});
 }

@@ -4,20 +4,10 @@
 #include <cmath>
 
 #include <ballast/core/ops/norm_kernels.h>
+#include <ballast/core/ops/scratch.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
-
-// Scratch for one double per channel, from the pool.
-class Doubles {
- public:
-  explicit Doubles(int64_t count) : memory_(Storage::allocate(static_cast<size_t>(count) * sizeof(double))) {}
-  double* data() { return static_cast<double*>(memory_->data); }
-  double operator[](int64_t i) const { return static_cast<const double*>(memory_->data)[i]; }
-
- private:
-  StorageRef memory_;
-};
 
 const real* data_or_null(const Tensor& x) { return x.empty() ? nullptr : x.data(); }
 
@@ -34,13 +24,13 @@ void check_channels(const Tensor& x) {
 Channels channels_of(const Tensor& x) { return {x.shape()[0], x.shape()[1], x.shape().count(2, x.rank())}; }
 
 // Puts sums formed in double where a gradient of `shape` is wanted.
-void add_sums(Grads& grads, NodeId id, const Shape& shape, const Doubles& sums) {
+void add_sums(Grads& grads, NodeId id, const Shape& shape, const Scratch<double>& sums) {
   grads.write(id, shape, [&](real* g, real beta) {
     for (int64_t c = 0; c < shape.count(); ++c) g[c] = static_cast<real>(sums[c]) + (beta == 0 ? 0 : g[c]);
   });
 }
 
-void update_running(const RunningStatistics& running, const Doubles& mean, const Doubles& var,
+void update_running(const RunningStatistics& running, const Scratch<double>& mean, const Scratch<double>& var,
                     double values) {
   if (running.batches) ++running.batches->value;
   if (running.mean == nullptr || running.var == nullptr) return;
@@ -69,7 +59,7 @@ Tensor normalize_per_channel(const char* op, Tensor x, Tensor weight, Tensor bia
                 [x = x.detach(), weight = weight.detach(), moments, constant_moments, in, in_weight, in_bias](
                     Tensor dy, Grads& grads) {
                   const Channels dims = channels_of(x);
-                  Doubles dweight(dims.c), dbias(dims.c);
+                  const Scratch<double> dweight(dims.c), dbias(dims.c);
                   Tensor dx = grads.wants(in) ? Tensor(x.shape()) : Tensor();
                   normalize_channels_backward(dims, x.data(), dy.data(), moments, data_or_null(weight),
                                               constant_moments, dx.empty() ? nullptr : dx.data(),
@@ -99,7 +89,7 @@ Tensor normalize_per_row(const char* op, Tensor x, Tensor weight, Tensor bias, c
   return record(op, std::move(y), {in, in_weight, in_bias},
                 [x = x.detach(), weight = weight.detach(), affine, rows, moments, in, in_weight, in_bias](
                     Tensor dy, Grads& grads) {
-                  Doubles dweight(rows.channels()), dbias(rows.channels());
+                  const Scratch<double> dweight(rows.channels()), dbias(rows.channels());
                   Tensor dx = grads.wants(in) ? Tensor(x.shape()) : Tensor();
                   normalize_rows_backward(rows, x.data(), dy.data(), moments, data_or_null(weight),
                                           dx.empty() ? nullptr : dx.data(), {dweight.data(), dbias.data()});
@@ -123,7 +113,7 @@ Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics&
                     "sample per batch, or "
                     "use LayerNorm or GroupNorm, which don't look at the batch",
                     x.shape());
-  Doubles mean(shape.c), var(shape.c);
+  const Scratch<double> mean(shape.c), var(shape.c);
   channel_moments(shape, x.data(), mean.data(), var.data());
   Moments moments(shape.c);
   for (int64_t c = 0; c < shape.c; ++c) moments.set(c, mean[c], var[c], eps);
@@ -134,17 +124,33 @@ Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics&
                                std::move(moments), false);
 }
 
-Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps) {
+namespace {
+
+// Each row of the last `axes` axes by itself, with an affine parameter for every element.
+Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Tensor bias, bool centred,
+                           real eps) {
   check<ShapeError>(axes >= 1 && axes <= x.rank(), "x is {}; there are no {} last axes to normalize over",
                     x.shape(), axes);
   const int first = x.rank() - axes;
   check_affine(weight, bias, Shape(x.shape().begin() + first, axes));
-  const Rows rows{
-      .count = x.shape().count(0, first), .length = x.shape().count(first, x.rank()), .period = 1, .run = 1};
+  const Rows rows{.count = x.shape().count(0, first),
+                  .length = x.shape().count(first, x.rank()),
+                  .period = 1,
+                  .run = 1,
+                  .centred = centred};
   Moments moments(rows.count);
   row_moments(rows, x.data(), eps, moments, nullptr, nullptr);
-  return normalize_per_row("layer_norm", std::move(x), std::move(weight), std::move(bias), rows,
-                           std::move(moments));
+  return normalize_per_row(op, std::move(x), std::move(weight), std::move(bias), rows, std::move(moments));
+}
+
+}  // namespace
+
+Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps) {
+  return normalize_last_axes("layer_norm", std::move(x), axes, std::move(weight), std::move(bias), true, eps);
+}
+
+Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps) {
+  return normalize_last_axes("rms_norm", std::move(x), axes, std::move(weight), {}, false, eps);
 }
 
 Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps) {
@@ -176,16 +182,16 @@ Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatisti
                     x.shape());
   const Rows rows{.count = shape.n * shape.c, .length = shape.p, .period = shape.c, .run = shape.p};
   Moments moments(rows.count);
-  Doubles mean(rows.count), var(rows.count);
+  const Scratch<double> mean(rows.count), var(rows.count);
   row_moments(rows, x.data(), eps, moments, mean.data(), var.data());
   if (Scope::batch_statistics() && Scope::running_statistics() && has_running(running)) {
-    Doubles batch_mean(shape.c), batch_var(shape.c);
+    const Scratch<double> batch_mean(shape.c), batch_var(shape.c);
     for (int64_t c = 0; c < shape.c; ++c) {
       double sum_mean = 0, sum_var = 0;
       for (int64_t n = 0; n < shape.n; ++n)
         sum_mean += mean[n * shape.c + c], sum_var += var[n * shape.c + c];
-      batch_mean.data()[c] = sum_mean / static_cast<double>(shape.n);
-      batch_var.data()[c] = sum_var / static_cast<double>(shape.n);
+      batch_mean[c] = sum_mean / static_cast<double>(shape.n);
+      batch_var[c] = sum_var / static_cast<double>(shape.n);
     }
     update_running(running, batch_mean, batch_var, static_cast<double>(shape.p));
   }

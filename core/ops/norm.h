@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <optional>
 
 #include <ballast/core/parameter.h>
@@ -7,9 +8,9 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-// All norms compute y = (x - mean) / sqrt(var + eps) * weight + bias with the biased variance, and differ in
-// what mean and variance are taken over. `weight` and `bias` may be no tensor (1 and 0). Mean and variance
-// are formed safely: a constant input of any size gives exactly the bias.
+// All norms but the last compute y = (x - mean) / sqrt(var + eps) * weight + bias with the biased variance,
+// and differ in what mean and variance are taken over. `weight` and `bias` may be no tensor (1 and 0). Mean
+// and variance are formed safely: a constant input of any size gives exactly the bias.
 
 /// Where a batch normalization keeps its running statistics; any of the three may be null.
 struct RunningStatistics {
@@ -41,5 +42,10 @@ Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps
 /// them.
 Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running = {},
                      real eps = real(1e-5));
+
+/// Root mean square normalization (Zhang & Sennrich 2019): y = x / sqrt(mean(x^2) + eps) * weight over the
+/// last `axes` axes, whose shape weight has. eps is the machine epsilon of `real` unless given, as in
+/// PyTorch.
+Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps = std::numeric_limits<real>::epsilon());
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -4,42 +4,14 @@
 #include <array>
 #include <cmath>
 
+#include <ballast/core/ops/row_sum.h>
+#include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
-struct Sums {
-  double a = 0, b = 0;
-};
-
-// Adds f(0), ..., f(count-1), which give two terms each, in eight lanes so that the compiler may use vectors.
-template <class F>
-Sums sum_lanes(int64_t count, F f) {
-  constexpr int64_t lanes = 8;
-  std::array<double, lanes> a{}, b{};
-  int64_t i = 0;
-  for (; i + lanes <= count; i += lanes) {
-    for (int64_t lane = 0; lane < lanes; ++lane) {
-      const Sums term = f(i + lane);
-      a[static_cast<size_t>(lane)] += term.a;
-      b[static_cast<size_t>(lane)] += term.b;
-    }
-  }
-  Sums total;
-  for (; i < count; ++i) {
-    const Sums term = f(i);
-    total.a += term.a;
-    total.b += term.b;
-  }
-  for (size_t lane = 0; lane < lanes; ++lane) {
-    total.a += a[lane];
-    total.b += b[lane];
-  }
-  return total;
-}
-
-// The same per channel c0, ..., c1-1 of (N, C, P), with f(offset, c). A vector (P = 1) is read row by row,
+// `sum_pairs` per channel c0, ..., c1-1 of (N, C, P), with f(offset, c). A vector (P = 1) is read row by row,
 // its lanes are channels.
 template <class F>
 void sum_channels(const Channels& shape, int64_t c0, int64_t c1, Sums* totals, F f) {
@@ -48,7 +20,7 @@ void sum_channels(const Channels& shape, int64_t c0, int64_t c1, Sums* totals, F
     for (int64_t c = c0; c < c1; ++c) {
       const int64_t offset = (n * shape.c + c) * shape.p;
       const Sums sums =
-          shape.p == 1 ? f(offset, c) : sum_lanes(shape.p, [=](int64_t p) { return f(offset + p, c); });
+          shape.p == 1 ? f(offset, c) : sum_pairs(shape.p, [=](int64_t p) { return f(offset + p, c); });
       totals[c - c0].a += sums.a;
       totals[c - c0].b += sums.b;
     }
@@ -74,10 +46,13 @@ void for_rows(const Rows& rows, Body body) {
                });
 }
 
-// Corrected two-pass variance (Chan, Golub & LeVeque 1983): the second sum takes back what rounding the mean
-// cost.
-double corrected_variance(Sums deviations, double count) {
-  return std::max(0.0, (deviations.b - deviations.a * deviations.a / count) / count);
+// Of the sums of d = x - shift and of d^2: mean and variance in one pass. With an element of the set as
+// shift, (mean - shift)^2 is at most N times the variance, so that no more than a factor N of double's
+// precision is lost, even to an outlier there (Chan, Golub & LeVeque 1983, sec. 2); a constant gives exactly
+// 0.
+double variance(Sums d, double count) {
+  const double mean = d.a / count, var = d.b / count - mean * mean;
+  return var < 0 ? 0 : var;
 }
 
 }  // namespace
@@ -92,12 +67,13 @@ void row_moments(const Rows& rows, const real* x, double eps, Moments& moments, 
   for_rows(rows, [&](int64_t row) {
     const real* from = x + row * rows.length;
     const auto count = static_cast<double>(rows.length);
-    const double m = sum_lanes(rows.length, [=](int64_t i) { return Sums{from[i], 0}; }).a / count;
-    const Sums deviations = sum_lanes(rows.length, [=](int64_t i) {
-      const double d = from[i] - m;
-      return Sums{d, d * d};
+    const double shift = rows.centred && rows.length > 0 ? from[0] : 0;
+    Sums d = sum_pairs(rows.length, [=](int64_t i) {
+      const double deviation = from[i] - shift;
+      return Sums{deviation, deviation * deviation};
     });
-    const double v = corrected_variance(deviations, count);
+    if (!rows.centred) d.a = 0;
+    const double m = shift + d.a / count, v = variance(d, count);
     moments.set(row, m, v, eps);
     if (mean) mean[row] = m, var[row] = v;
   });
@@ -131,10 +107,9 @@ void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, co
   const int64_t grain =
       grain_for(rows.count, std::max<int64_t>(1, 16384 / std::max<int64_t>(rows.length, 1)), 16);
   const int64_t blocks = (rows.count + grain - 1) / grain;
-  const StorageRef memory = Storage::allocate(static_cast<size_t>(2 * blocks * channels) * sizeof(double));
-  auto* partial = static_cast<double*>(memory->data);
+  const Scratch<double> partial(2 * blocks * channels);
   parallel_for(rows.count, grain, [&](int64_t begin, int64_t end) {
-    double *dw = partial + begin / grain * 2 * channels, *db = dw + channels;
+    double *dw = partial.data() + begin / grain * 2 * channels, *db = dw + channels;
     std::fill(dw, dw + 2 * channels, 0.0);
     for (int64_t row = begin; row < end; ++row) {
       const real high = moments.high()[row], low = moments.low()[row], rstd = moments.rstd()[row];
@@ -143,7 +118,7 @@ void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, co
       Sums total;  // of w dy and w dy xhat
       for (int64_t start = 0, c = rows.first_channel(row); start < rows.length; start += rows.run, ++c) {
         const Sums part = rows.run == 1 ? Sums{g[start], double{g[start]} * xhat(start)}
-                                        : sum_lanes(rows.run, [=](int64_t i) {
+                                        : sum_pairs(rows.run, [=](int64_t i) {
                                             return Sums{g[start + i], double{g[start + i]} * xhat(start + i)};
                                           });
         const double w = weight ? double{weight[c]} : 1.0;
@@ -153,7 +128,8 @@ void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, co
       if (dx == nullptr) continue;
       real* to = dx + row * rows.length;
       const auto count = static_cast<double>(rows.length);
-      const real mean_a = static_cast<real>(total.a / count), mean_b = static_cast<real>(total.b / count);
+      const real mean_a = rows.centred ? static_cast<real>(total.a / count) : 0;
+      const real mean_b = static_cast<real>(total.b / count);
       for (int64_t start = 0, c = rows.first_channel(row); start < rows.length; start += rows.run, ++c) {
         const real w = weight ? weight[c] : 1;
         for (int64_t i = start; i < start + rows.run; ++i)
@@ -175,14 +151,17 @@ void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, co
 void channel_moments(const Channels& shape, const real* x, double* mean, double* var) {
   for_channel_blocks(shape, [&](int64_t c0, int64_t c1) {
     const auto count = static_cast<double>(shape.values());
+    const auto shift = [=](int64_t c) { return double{x[c * shape.p]}; };
     std::array<Sums, channel_block> sums;
-    sum_channels(shape, c0, c1, sums.data(), [=](int64_t i, int64_t) { return Sums{x[i], 0}; });
-    for (int64_t c = c0; c < c1; ++c) mean[c] = sums[static_cast<size_t>(c - c0)].a / count;
     sum_channels(shape, c0, c1, sums.data(), [=](int64_t i, int64_t c) {
-      const double d = x[i] - mean[c];
-      return Sums{d, d * d};
+      const double deviation = x[i] - shift(c);
+      return Sums{deviation, deviation * deviation};
     });
-    for (int64_t c = c0; c < c1; ++c) var[c] = corrected_variance(sums[static_cast<size_t>(c - c0)], count);
+    for (int64_t c = c0; c < c1; ++c) {
+      const Sums d = sums[static_cast<size_t>(c - c0)];
+      mean[c] = shift(c) + d.a / count;
+      var[c] = variance(d, count);
+    }
   });
 }
 

@@ -25,6 +25,7 @@ struct Moments {
 /// instance norm period C and run H W.
 struct Rows {
   int64_t count, length, period, run;
+  bool centred = true;  // RMS normalization isn't: its mean counts as 0
   int64_t channels() const { return period * length / run; }
   int64_t first_channel(int64_t row) const { return row % period * (length / run); }
 };
@@ -44,8 +45,8 @@ struct AffineGradients {
 void row_moments(const Rows& rows, const real* x, double eps, Moments& moments, double* mean, double* var);
 void normalize_rows(const Rows& rows, const real* x, const Moments& moments, const real* weight,
                     const real* bias, real* y);
-/// dx = rstd (w dy - mean(w dy) - xhat mean(w dy xhat)); dweight = sum dy xhat, dbias = sum dy. dx may be
-/// null.
+/// dx = rstd (w dy - mean(w dy) - xhat mean(w dy xhat)), without the first mean where not centred; dweight =
+/// sum dy xhat, dbias = sum dy. dx may be null.
 void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, const Moments& moments,
                              const real* weight, real* dx, AffineGradients sums);
 

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ballast/core/module.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+struct ProbeOptions {
+  std::vector<double> percentiles = {1, 25, 50, 75, 99};
+  /// Measure the condition number of layers' inputs: slow, the cube of the number of channels.
+  bool condition = false;
+};
+
+/// What a layer gave at its last call.
+struct ActivationStats {
+  int64_t count = 0, not_finite = 0;  // the others are left out below
+  double mean = 0, variance = 0;      // biased
+  std::vector<double> percentiles;    // those of ProbeOptions, by nearest rank
+};
+
+struct Spread {
+  double least, mean, largest;
+};
+
+/// What is known of a layer; what doesn't apply to it is empty.
+struct LayerProbe {
+  std::string path, layer;
+  // From its last call while a tape recorded:
+  ActivationStats output;
+  std::optional<double>
+      dead_units;                   // ReLU: share of units (channels of an image) that were 0 for all samples
+  std::optional<double> condition;  // largest by smallest eigenvalue of the input's covariance over channels
+  int64_t input_rank = 0;           // number of eigenvalues above rounding; the others are left out
+  // From `step`:
+  std::optional<double> gradient_norm, weight_norm;  // of all its parameters; of its weight
+  std::optional<double> effective_lr;                // lr / |w|^2 (van Laarhoven 2017)
+  std::optional<double> angle;                       // radians the weight has turned since the last `step`
+  std::optional<Spread> gamma_over_sigma;            // |weight| / sqrt(running_var + eps) over channels
+  // Change of the running statistics since the last `step`, root mean square over channels: of the mean in
+  // standard deviations, and of the variance as a share of it.
+  std::optional<double> mean_drift, variance_drift;
+};
+
+/// Watches the layers of a model while it is trained, from construction to destruction, on this thread:
+///
+///     Probe probe(model);
+///     ... tape.backward(loss); probe.step(optimizer.lr()); optimizer.step(); ...
+///
+/// It only reads: training goes on to the same bits. Only layers called as modules are seen, the model's own
+/// call left out; what comes from `step` is known of layers without layers inside. The model must outlive the
+/// probe and stay where it is.
+class Probe : public CallObserver {
+ public:
+  explicit Probe(Module& model, ProbeOptions options = {});
+
+  /// Takes in gradients, weights and running statistics: call it between `backward` and the optimizer's step.
+  void step(double lr);
+  /// In the order of `visit`.
+  const std::vector<LayerProbe>& layers() const { return layers_; }
+  /// The layer of that path; throws ValueError, listing all, when there is none.
+  const LayerProbe& operator[](const std::string& path) const;
+
+ private:
+  struct Watched {
+    Module* module;
+    bool leaf;                           // has no layers inside
+    const Parameter* weight;             // the matrix or kernel of a leaf, if it has one
+    Tensor last_weight, mean, variance;  // at the last step
+  };
+  static Watched watch(Module& part);
+  void called(const Module& module, const Tensor& x, const Tensor& y) override;
+  void step_layer(LayerProbe& layer, Watched& watched, double lr);
+
+  ProbeOptions options_;
+  std::vector<LayerProbe> layers_;
+  std::vector<Watched> watched_;  // of the same order
+  std::map<const Module*, size_t> index_;
+  std::vector<real> scratch_;
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION

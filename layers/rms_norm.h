@@ -1,0 +1,36 @@
+#pragma once
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/norm.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+struct RMSNormOptions {
+  /// Under the root; PyTorch's default, 1.2e-7 for float and 2.2e-16 for double.
+  real eps = std::numeric_limits<real>::epsilon();
+  bool affine = true;
+};
+
+/// Root mean square normalization over the last axes, whose sizes are `shape`; see `rms_norm`. weight has
+/// that shape; there is no bias.
+struct RMSNorm : Module {
+  Parameter weight;
+  Shape shape;
+  real eps;
+
+  explicit RMSNorm(const Shape& sizes, const RMSNormOptions& o = {}) : shape(sizes), eps(o.eps) {
+    if (o.affine) weight = Parameter(ones(sizes), {.decay = false});
+  }
+  explicit RMSNorm(int64_t size, const RMSNormOptions& o = {}) : RMSNorm(Shape{size}, o) {}
+
+  Tensor forward(Tensor x) override {
+    const int first = x.rank() - shape.rank();
+    check<ShapeError>(first >= 0 && Shape(x.shape().begin() + first, shape.rank()) == shape,
+                      "x is {}; its last axes must be {}", x.shape(), shape);
+    return rms_norm(std::move(x), shape.rank(), weight, eps);
+  }
+  void visit(Visitor& v) override { v("weight", weight); }
+  std::string describe() const override { return fmt::format("RMSNorm {}", shape); }
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION
