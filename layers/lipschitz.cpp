@@ -40,7 +40,7 @@ double max_pool_bound(Pair window, const PoolOptions& options) {
 std::optional<double> largest_slope(const Module& layer) {
   if (is_any<ReLU, Tanh, Flatten, Dropout>(layer)) return 1;
   if (const auto leaky = dynamic_cast<const LeakyReLU*>(&layer))
-    return std::max(1.0, static_cast<double>(std::abs(leaky->slope)));
+    return std::max(1.0, static_cast<double>(leaky->slope));
   if (is_any<Sigmoid>(layer)) return 0.25;  // at 0
   if (is_any<SiLU>(layer)) return 1.09984;  // at 2.3994
   if (is_any<GELU>(layer)) return 1.12905;  // at sqrt 2: Phi(sqrt 2) + sqrt 2 phi(sqrt 2)
@@ -65,10 +65,11 @@ class Bounds {
       Tensor around = x;
       return of(residual->body, path + ".body", x) + of(residual->shortcut, path + ".shortcut", around);
     }
-    LayerBound found{path, layer.describe(), 0, {}};
+    LayerBound found{path, layer.describe(), 0, 0, {}};
     if (is_affine(layer)) {
       TopSingular top = top_singular([&](Tensor t) { return layer(std::move(t)); }, x.shape());
       found.bound = top.bound;
+      found.attained = top.value;
       found.direction = std::move(top.direction);
     } else {
       const std::optional<double> slope = largest_slope(layer);

@@ -14,8 +14,9 @@ namespace ballast::inline BALLAST_PRECISION {
 struct LayerBound {
   std::string path, layer;  // in the folded network
   double bound;
-  /// An affine layer attains at least 0.995 of its bound along this vector of length 1, of the shape (1, ...)
-  /// of the layer's input; empty for other layers.
+  /// For an affine layer, how much it stretches `direction`, a vector of length 1 in the shape (1, ...) of
+  /// its input: at least 0.995 of the bound. 0 and empty for other layers.
+  double attained;
   Tensor direction;
 };
 
@@ -33,7 +34,7 @@ struct Certificate {
 /// The product of the layers' bounds, after folding batch norms in a copy; a Residual's bound is that of its
 /// two ways added up. Affine layers: the largest singular value for this sample shape (without N), a
 /// convolution's with its zero padding, by `top_singular`. Others: ReLU, Tanh, Flatten and Dropout 1,
-/// LeakyReLU max(1, |slope|), Sigmoid 1/4, SiLU 1.09984, GELU 1.12905 (the largest slopes), Softmax 1/2, max
+/// LeakyReLU max(1, slope), Sigmoid 1/4, SiLU 1.09984, GELU 1.12905 (the largest slopes), Softmax 1/2, max
 /// pooling the root of the number of windows that share an element. Exact arithmetic is assumed of the
 /// network. Throws ValueError for a layer without a bound of use, such as layer normalization.
 Certificate certify(const Sequential& model, const Shape& sample_shape);

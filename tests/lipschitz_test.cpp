@@ -131,7 +131,7 @@ TEST_CASE("bounds with a value of their own") {
   CHECK(bound(GlobalAvgPool(), {2, 3, 3}) == doctest::Approx(1.0 / 3).epsilon(0.0051));
   CHECK(bound(MaxPool2d(2), {1, 4, 4}) == 1);
   CHECK(bound(MaxPool2d(3, {.stride = 2}), {1, 5, 5}) == 2);  // the middle pixel is in 4 windows
-  CHECK(bound(LeakyReLU(real(-2)), {4}) == 2);
+  CHECK(bound(LeakyReLU(2), {4}) == 2);
   CHECK(bound(Residual(Sequential(ReLU())), {4}) == 2);
   CHECK(bound(Dropout(0.9), {4}) == 1);
   BatchNorm1d norm(2);
@@ -164,7 +164,7 @@ TEST_CASE("no activation is steeper than its bound, and each attains it") {
     CAPTURE(layer.describe());
     const double limit = bound(layer, {1});
     const int64_t count = 40001;
-    Tensor x({count});
+    Tensor x(Shape{count});
     for (int64_t i = 0; i < count; ++i) x.data()[i] = static_cast<real>(i - count / 2) / real(2048);
     const Tensor y = layer(x);
     double steepest = 0;
@@ -199,6 +199,8 @@ TEST_CASE("each affine layer attains its own bound within 1 % along its directio
       ++affine;
       CHECK(norm_of(found.direction) == doctest::Approx(1).epsilon(1e-5));
       CHECK(stretch(layer, randn(found.direction.shape()), found.direction) >= 0.99 * found.bound);
+      CHECK(stretch(layer, zeros(found.direction.shape()), found.direction) ==
+            doctest::Approx(found.attained).epsilon(1e-4));
       CHECK(stretch(layer, randn(found.direction.shape()), found.direction) <= found.bound * (1 + 1e-4));
     }
   });

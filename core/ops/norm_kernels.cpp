@@ -46,14 +46,16 @@ void for_rows(const Rows& rows, Body body) {
                });
 }
 
-// Of the sums of d = x - shift and of d^2: mean and variance in one pass. With an element of the set as
-// shift, (mean - shift)^2 is at most N times the variance, so that no more than a factor N of double's
-// precision is lost, even to an outlier there (Chan, Golub & LeVeque 1983, sec. 2); a constant gives exactly
-// 0.
+// Of the sums of d = x - shift and of d^2: mean and variance in one pass. The shift is an element of the set,
+// so that a constant gives exactly 0 and a large mean costs nothing (Chan, Golub & LeVeque 1983, sec. 2).
 double variance(Sums d, double count) {
   const double mean = d.a / count, var = d.b / count - mean * mean;
   return var < 0 ? 0 : var;
 }
+
+// That element was an outlier, ten standard deviations off: the difference in `variance` would lose more than
+// two digits. Then, and only then, a second pass shifts by the mean.
+bool far_off(Sums d, double count) { return d.a * d.a > 0.99 * count * d.b; }
 
 }  // namespace
 
@@ -67,12 +69,20 @@ void row_moments(const Rows& rows, const real* x, double eps, Moments& moments, 
   for_rows(rows, [&](int64_t row) {
     const real* from = x + row * rows.length;
     const auto count = static_cast<double>(rows.length);
-    const double shift = rows.centred && rows.length > 0 ? from[0] : 0;
-    Sums d = sum_pairs(rows.length, [=](int64_t i) {
-      const double deviation = from[i] - shift;
-      return Sums{deviation, deviation * deviation};
-    });
+    double shift = rows.centred && rows.length > 0 ? from[0] : 0;
+    Sums d;
+    const auto sum_about_shift = [&] {
+      d = sum_pairs(rows.length, [from, shift](int64_t i) {
+        const double deviation = from[i] - shift;
+        return Sums{deviation, deviation * deviation};
+      });
+    };
+    sum_about_shift();
     if (!rows.centred) d.a = 0;
+    if (far_off(d, count)) {
+      shift += d.a / count;
+      sum_about_shift();
+    }
     const double m = shift + d.a / count, v = variance(d, count);
     moments.set(row, m, v, eps);
     if (mean) mean[row] = m, var[row] = v;
@@ -151,17 +161,24 @@ void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, co
 void channel_moments(const Channels& shape, const real* x, double* mean, double* var) {
   for_channel_blocks(shape, [&](int64_t c0, int64_t c1) {
     const auto count = static_cast<double>(shape.values());
-    const auto shift = [=](int64_t c) { return double{x[c * shape.p]}; };
-    std::array<Sums, channel_block> sums;
-    sum_channels(shape, c0, c1, sums.data(), [=](int64_t i, int64_t c) {
-      const double deviation = x[i] - shift(c);
-      return Sums{deviation, deviation * deviation};
-    });
-    for (int64_t c = c0; c < c1; ++c) {
-      const Sums d = sums[static_cast<size_t>(c - c0)];
-      mean[c] = shift(c) + d.a / count;
-      var[c] = variance(d, count);
+    std::array<Sums, channel_block> d;
+    const auto sum_about_mean = [&] {
+      sum_channels(shape, c0, c1, d.data(), [=](int64_t i, int64_t c) {
+        const double deviation = x[i] - mean[c];
+        return Sums{deviation, deviation * deviation};
+      });
+    };
+    const auto move_mean = [&] {
+      for (int64_t c = c0; c < c1; ++c) mean[c] += d[static_cast<size_t>(c - c0)].a / count;
+    };
+    for (int64_t c = c0; c < c1; ++c) mean[c] = x[c * shape.p];  // the shift
+    sum_about_mean();
+    if (std::any_of(d.begin(), d.begin() + (c1 - c0), [=](Sums sums) { return far_off(sums, count); })) {
+      move_mean();
+      sum_about_mean();
     }
+    for (int64_t c = c0; c < c1; ++c) var[c] = variance(d[static_cast<size_t>(c - c0)], count);
+    move_mean();
   });
 }
 

@@ -31,8 +31,8 @@ Tensor reduce_runs(Tensor x, const Chosen& chosen, Reduce reduce) {
     const Shape shape = x.shape();
     Shape reduced = shape;
     for (int axis = first; axis < last; ++axis) reduced = reduced.with(axis, 1);
-    x = reduce(std::move(x), {shape.count(0, first), shape.count(first, last), shape.count(last, shape.rank())},
-               reduced);
+    x = reduce(std::move(x),
+               {shape.count(0, first), shape.count(first, last), shape.count(last, shape.rank())}, reduced);
     last = first + 1;
   }
   return x;

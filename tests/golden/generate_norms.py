@@ -73,7 +73,7 @@ def case(name, module, shape, sets=None, centred=True, eps=0.0):
         file.add(f"{name}:grad:{part}", parameter.grad, dw_scale if made else None)
     for part, buffer in module.named_buffers():
         if isinstance(module, (nn.InstanceNorm1d, nn.InstanceNorm2d)) and part == "num_batches_tracked":
-            buffer = buffer + training  # PyTorch leaves it at 0; Ballast's cumulative average needs the count
+            buffer = buffer + training  # PyTorch leaves it; Ballast's cumulative average needs the count
         file.add(f"{name}:after:{part}", buffer)
 
 
@@ -96,7 +96,7 @@ def tracking_norms():
                 continue  # there is nothing for it to do
             weight_of_new = {"none": 0.1, "0.1": 0.1, "1": 1.0, "cumulative": None}[momentum]
             if momentum == "cumulative" and not batch:
-                # PyTorch's instance norms take None for 0: their statistics would never move.
+                # PyTorch's instance norms don't take None.
                 weight_of_new = 1 / (batches_before + 1)
             module = make(shape[1], momentum=weight_of_new, affine=bool(affine), track_running_stats=momentum != "none")
             sets = (lambda x: x.transpose(0, 1).flatten(1)) if batch else (lambda x: x.flatten(0, 1).flatten(1))
