@@ -27,7 +27,10 @@ Schedule schedule::constant(double lr) {
 
 Schedule schedule::step(double lr, int64_t every, double gamma) {
   check_steps(every, "step");
-  return [=](int64_t step) { return lr * std::pow(gamma, static_cast<double>(step / every)); };
+  return [=](int64_t step) {
+    const int64_t drops = step / every;
+    return lr * std::pow(gamma, static_cast<double>(drops));
+  };
 }
 
 Schedule schedule::cosine(double lr, int64_t steps, double min) {
