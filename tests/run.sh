@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 run_suite() {  # run_suite PRESET
   cmake/setup.sh "$1" all
-  ctest --test-dir "build/$1" --output-on-failure --timeout 600 -j "$(nproc)"
+  ctest --test-dir "build/$1" --output-on-failure --timeout 1500 -j "$(nproc)"
 }
 
 case "${1:-}" in
