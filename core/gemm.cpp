@@ -2,80 +2,80 @@
 
 #include <algorithm>
 
-#include <ballast/core/gemm_small.h>
+#include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
-
-#ifndef BALLAST_PLAIN_GEMM
-#include <cblas.h>
-#endif
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
-#ifdef BALLAST_PLAIN_GEMM
+// The rows of op(A), or the columns of op(B): element k of line i is at data + i line_step + k k_step.
+struct Lines {
+  const real* data;
+  int64_t count, line_step, k_step;
 
-// Stands in for OpenBLAS where a tool must see every memory access.
-void gemm_tile(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
-  const auto at = [](const Matrix& x, int64_t row, int64_t column) {
-    return x.transposed ? x.data[column * x.ld + row] : x.data[row * x.ld + column];
-  };
-  for (int64_t row = 0; row < m; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
-      real sum = 0;
-      for (int64_t inner = 0; inner < k; ++inner) sum += at(a, row, inner) * at(b, inner, column);
-      real& to = c[row * ldc + column];
-      to = beta == 0 ? sum : beta * to + sum;
-    }
+  // Neighbouring elements are copied as vectors, others one by one.
+  int64_t packing_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 1 : 4); }
+};
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+Output part_of(Output out, int64_t row, int64_t column) {
+  out.c += row * out.row_step + column * out.column_step;
+  if (out.row_bias) out.row_bias += row;
+  if (out.column_bias) out.column_bias += column;
+  return out;
+}
+
+// The result is cut into tasks of some panels by some rows; each packs its panels for itself.
+struct Tasks {
+  int64_t panels, rows;  // of a task
+  int64_t panel_tasks, row_tasks;
+
+  Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth) {
+    constexpr int64_t worthwhile = int64_t{1} << 19;  // multiply-adds, some 10 us
+    constexpr int64_t cache = int64_t{3} << 16;       // bytes of panels that a second cache holds
+    const int64_t work = row_count * panel_count * panel_width * depth;
+    const int64_t wanted = std::clamp<int64_t>(work / worthwhile, 1, 16);
+    const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
+    panels = std::clamp<int64_t>(cache / panel_bytes, 1, divide_up(panel_count, wanted));
+    panel_tasks = divide_up(panel_count, panels);
+    rows = divide_up(row_count, divide_up(wanted, panel_tasks));
+    row_tasks = divide_up(row_count, rows);
   }
-}
-
-#else
-
-#ifdef BALLAST_DOUBLE
-constexpr auto blas_gemm = cblas_dgemm;
-#else
-constexpr auto blas_gemm = cblas_sgemm;
-#endif
-
-void gemm_tile(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
-  if (is_small_product(m, n, k)) return small_gemm(m, n, k, a, b, beta, c, ldc);
-  // Our own threads call it; BLAS threads beside them would compete, and change bits with their number.
-  static const bool single_threaded = (openblas_set_num_threads(1), true);
-  static_cast<void>(single_threaded);
-  const auto op = [](const Matrix& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
-  blas_gemm(CblasRowMajor, op(a), op(b), static_cast<blasint>(m), static_cast<blasint>(n),
-            static_cast<blasint>(k), 1, a.data, static_cast<blasint>(a.ld), b.data,
-            static_cast<blasint>(b.ld), beta, c, static_cast<blasint>(ldc));
-}
-
-#endif
-
-Matrix rows_from(Matrix x, int64_t row) {
-  x.data += x.transposed ? row : row * x.ld;
-  return x;
-}
-
-Matrix columns_from(Matrix x, int64_t column) {
-  x.data += x.transposed ? column * x.ld : column;
-  return x;
-}
+};
 
 }  // namespace
 
-void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
+void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
+          const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
-  // Tiles of some 4 million multiply-adds are long enough to pay for handing them out. The longer side is
-  // cut.
-  constexpr int64_t tile_work = int64_t{1} << 22;
-  const int64_t tiles = std::clamp<int64_t>(m * n * k / tile_work, 1, 16);
-  const int64_t longer = std::max(m, n);
-  const int64_t grain = ((longer + tiles - 1) / tiles + 31) / 32 * 32;
-  parallel_for(longer, grain, [&](int64_t begin, int64_t end) {
-    if (m >= n) {
-      gemm_tile(end - begin, n, k, rows_from(a, begin), b, beta, c + begin * ldc, ldc);
-    } else {
-      gemm_tile(m, end - begin, k, a, columns_from(b, begin), beta, c + begin, ldc);
-    }
+  Lines left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
+  Lines right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
+  Output out = {.c = c, .row_step = ldc, .beta = beta, .column_bias = epilogue.bias, .relu = epilogue.relu};
+  // The operand that is cheaper to pack becomes the vectors, even if that means writing columns of C.
+  if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) {
+    std::swap(left, right);
+    std::swap(out.row_step, out.column_step);
+    std::swap(out.row_bias, out.column_bias);
+  }
+  const Kernels& kernel = kernels();
+  const Tasks tasks(left.count, divide_up(right.count, kernel.panel), kernel.panel, k);
+  const int64_t columns = tasks.panels * kernel.panel;
+  reserve_scratch<real>(columns * k, tasks.panel_tasks * tasks.row_tasks);
+  parallel_for(tasks.panel_tasks * tasks.row_tasks, 1, [&](int64_t task, int64_t) {
+    const int64_t column = task / tasks.row_tasks * columns, row = task % tasks.row_tasks * tasks.rows;
+    const Scratch<real> packed(columns * k);
+    Product p = {.rows = std::min(tasks.rows, left.count - row),
+                 .columns = std::min(columns, right.count - column),
+                 .depth = k,
+                 .left = left.data + row * left.line_step,
+                 .left_row = left.line_step,
+                 .left_step = left.k_step,
+                 .right = packed.data()};
+    kernel.pack(p.columns, k, right.data + column * right.line_step, right.line_step, right.k_step,
+                packed.data());
+    kernel.multiply_panels(p, part_of(out, row, column));
   });
 }
 

@@ -13,9 +13,17 @@ struct Matrix {
   bool transposed = false;
 };
 
+/// What happens to a product on its way to memory: first the bias is added, one number per column (or null),
+/// then negative values become 0.
+struct Epilogue {
+  const real* bias = nullptr;
+  bool relu = false;
+};
+
 /// C = op(A) op(B) + beta C with op(A) m x k, op(B) k x n and C m x n, row-major, `ldc` elements from row to
-/// row. With beta 0, C may be uninitialized. Cut into tiles that depend on m, n and k alone, each one
-/// single-threaded BLAS call.
-void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc);
+/// row. With beta 0, C may be uninitialized. Each element is one sum over k in order, so that its bits depend
+/// on its row of A, its column of B and the processor's instruction set alone.
+void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
+          const Epilogue& epilogue = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -3,8 +3,11 @@
 #include <algorithm>
 
 #include <ballast/core/gemm.h>
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/row_sum.h>
+#include <ballast/core/ops/scratch.h>
+#include <ballast/core/ops/unfold.h>
 #include <ballast/core/ops/window.h>
 #include <ballast/core/parallel.h>
 
@@ -25,28 +28,23 @@ struct Sizes {
   Shape x() const { return {n, c, h.in, w.in}; }
   Shape y() const { return {n, o, h.out, w.out}; }
   Shape weight() const { return {o, channels, h.taps, w.taps}; }
-  // The unfolded input is the input itself.
-  bool pointwise() const {
-    const auto plain = [](const WindowAxis& a) { return a.taps == 1 && a.stride == 1 && a.padding == 0; };
-    return plain(h) && plain(w);
-  }
-  // How many output rows to unfold at a time: some 256 KB of float, which stay in a core's cache.
+  // How many output rows to unfold at a time: some 256 KB of float, which stay in a core's cache, but not so
+  // few that most of what is unfolded serves two blocks. The images of a small batch are cut up for several
+  // threads when that is worth their while.
   int64_t block_rows() const {
-    if (pointwise()) return h.out;
-    return std::clamp<int64_t>((int64_t{1} << 16) / (depth * w.out), 1, h.out);
+    constexpr int64_t cache = int64_t{1} << 16, worthwhile = int64_t{1} << 19;
+    const int64_t fit =
+        std::clamp<int64_t>(cache / (channels * w.taps * w.out), 2 * h.taps, h.out + 2 * h.taps);
+    const int64_t work = outputs * depth * o,
+                  parts = std::clamp<int64_t>(work / worthwhile, 1, 16 / std::max<int64_t>(n, 1) + 1);
+    return std::clamp<int64_t>(std::min(fit - h.taps, (h.out + parts - 1) / parts), 1, h.out);
   }
 };
-
-// Unfolding
-// ---------------------------------------------------------------------------------------------------------
 
 // Some output rows of one image in one group.
 struct Block {
   const Sizes& s;
   int64_t n, group, row, rows;
-  real* columns;  // scratch: the unfolded input, depth x size()
-  int64_t chunk;  // of images that are worked on in order
-  bool first;     // of this group in this chunk
 
   int64_t size() const { return rows * s.w.out; }
   // Where the group's part begins in tensors shaped as x, y and weight.
@@ -55,137 +53,165 @@ struct Block {
   int64_t in_weight() const { return group * s.filters * s.depth; }
 };
 
-// The part of an output row at which one tap sees inputs: outputs begin, ..., end-1 see inputs first, first +
-// stride, ... of the plane stack; the rest of the row sees padding.
-struct TapRow {
-  int64_t column;  // of the row's first output in the unfolded input
-  int64_t begin, end;
-  int64_t first;
-};
-
+// Calls body(block) for the blocks begin, ..., end-1 of all images.
 template <class Body>
-void for_each_tap_row(const Block& b, Body body) {
-  const WindowAxis &h = b.s.h, &w = b.s.w;
-  int64_t column = 0;
-  for (int64_t c = 0; c < b.s.channels; ++c) {
-    for (int64_t kh = 0; kh < h.taps; ++kh) {
-      for (int64_t kw = 0; kw < w.taps; ++kw) {
-        const auto [begin, end] = w.outputs(kw);
-        for (int64_t row = b.row; row < b.row + b.rows; ++row, column += w.out) {
-          const int64_t ih = h.input(row, kh);
-          const bool inside = ih >= 0 && ih < h.in;
-          body(TapRow{.column = column,
-                      .begin = inside ? begin : 0,
-                      .end = inside ? end : 0,
-                      .first = (c * h.in + ih) * w.in + w.input(begin, kw)});
-        }
-      }
-    }
+void for_each_block(const Sizes& s, int64_t begin, int64_t end, Body body) {
+  const int64_t step = s.block_rows(), of_image = (s.h.out + step - 1) / step;
+  for (int64_t i = begin; i < end; ++i) {
+    const int64_t row = i % of_image * step;
+    for (int64_t group = 0; group < s.groups; ++group)
+      body(Block{s, i / of_image, group, row, std::min(step, s.h.out - row)});
   }
 }
 
-// Unfolds the group's planes: columns[(c, kh, kw), (oh, ow)] = x[c, input(oh, kh), input(ow, kw)].
-void im2col(const Block& b, const real* x) {
-  const int64_t width = b.s.w.out, stride = b.s.w.stride;
-  for_each_tap_row(b, [=, columns = b.columns](const TapRow& t) {
-    real* to = columns + t.column;
-    std::fill(to, to + t.begin, real{0});
-    if (stride == 1) {
-      std::copy_n(x + t.first, t.end - t.begin, to + t.begin);
-    } else {
-      for (int64_t i = t.begin; i < t.end; ++i) to[i] = x[t.first + (i - t.begin) * stride];
-    }
-    std::fill(to + t.end, to + width, real{0});
-  });
+int64_t block_count(const Sizes& s) {
+  const int64_t step = s.block_rows();
+  return s.n * ((s.h.out + step - 1) / step);
 }
 
-// Its adjoint: adds every element of the columns to the input it was unfolded from.
-void add_col2im(const Block& b, real* x) {
-  const int64_t stride = b.s.w.stride;
-  for_each_tap_row(b, [=, columns = b.columns](const TapRow& t) {
-    const real* from = columns + t.column;
-    for (int64_t i = t.begin; i < t.end; ++i) x[t.first + (i - t.begin) * stride] += from[i];
-  });
-}
+// The unfolding of a convolution's blocks, and where each tap finds its row.
+struct Taps {
+  Unfolding unfolding;
+  Scratch<int64_t> offsets;
+  int64_t size;  // of the memory to unfold into
 
-// The unfolded input of a block as a matrix.
-Matrix unfolded(const Block& b, const real* x) {
-  if (b.s.pointwise()) return {x + b.in_x(), b.s.inputs};
-  im2col(b, x + b.in_x());
-  return {b.columns, b.size()};
-}
-
-// Calls body(block) for the blocks of all images, in parallel over chunks of `grain` images.
-template <class Body>
-void for_each_block(const Sizes& s, int64_t grain, Body body) {
-  const int64_t step = s.block_rows(), chunks = (s.n + grain - 1) / grain;
-  const int64_t scratch_size = s.pointwise() ? 0 : s.depth * step * s.w.out;
-  Tensor scratch(Shape{chunks, scratch_size});
-  parallel_for(s.n, grain, [&, columns = scratch.data()](int64_t begin, int64_t end) {
-    const int64_t chunk = begin / grain;
-    for (int64_t n = begin; n < end; ++n) {
-      for (int64_t group = 0; group < s.groups; ++group) {
-        for (int64_t row = 0; row < s.h.out; row += step) {
-          body(Block{.s = s,
-                     .n = n,
-                     .group = group,
-                     .row = row,
-                     .rows = std::min(step, s.h.out - row),
-                     .columns = columns + chunk * scratch_size,
-                     .chunk = chunk,
-                     .first = n == begin && row == 0});
-        }
-      }
-    }
-  });
-}
+  explicit Taps(const Sizes& s)
+      : unfolding(s.channels, s.h, s.w, s.block_rows()),
+        offsets(s.depth),
+        size(unfolding.size() + kernels().panel) {
+    for (int64_t tap = 0; tap < s.depth; ++tap) offsets[tap] = unfolding.offset(tap);
+  }
+};
 
 // Forward and the three gradients
 // ---------------------------------------------------------------------------------------------------------
 
-// At most 16 chunks of images, each with its scratch.
-int64_t image_grain(const Sizes& s) { return grain_for(s.n, 1, 16); }
-
-void forward(const Sizes& s, const real* x, const real* weight, const real* bias, real* y) {
-  for_each_block(s, image_grain(s), [=, &s](const Block& b) {
-    real* to = y + b.in_y();
-    for (int64_t o = 0; bias && o < s.filters; ++o)
-      std::fill_n(to + o * s.outputs, b.size(), bias[b.group * s.filters + o]);
-    gemm(s.filters, b.size(), s.depth, {weight + b.in_weight(), s.depth}, unfolded(b, x), bias ? 1 : 0, to,
-         s.outputs);
+// y = beta y + conv(x) + bias, in at most 16 chunks of blocks.
+void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, real* y) {
+  const Taps taps(s);
+  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 16);
+  reserve_scratch<real>(taps.size, (blocks + grain - 1) / grain);
+  parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
+    const Scratch<real> unfolded(taps.size);
+    for_each_block(s, begin, end, [&](const Block& b) {
+      taps.unfolding.fill(x + b.in_x(), b.row, b.rows, unfolded.data());
+      kernels().multiply_rows({.rows = s.filters,
+                               .columns = b.size(),
+                               .depth = s.depth,
+                               .left = weight + b.in_weight(),
+                               .left_row = s.depth,
+                               .left_step = 1,
+                               .right = unfolded.data()},
+                              taps.offsets.data(),
+                              {.c = y + b.in_y(),
+                               .row_step = s.outputs,
+                               .beta = beta,
+                               .row_bias = bias ? bias + b.group * s.filters : nullptr});
+    });
   });
 }
 
-// dx = beta dx + fold(W^T dy)
-void input_gradient(const Sizes& s, const real* weight, const real* dy, real beta, real* dx) {
-  for_each_block(s, image_grain(s), [=, &s](const Block& b) {
-    const Matrix weight_t = {weight + b.in_weight(), s.depth, true}, dy_block = {dy + b.in_y(), s.outputs};
-    real* to = dx + b.in_x();
-    if (s.pointwise()) {
-      gemm(s.depth, b.size(), s.filters, weight_t, dy_block, beta, to, s.inputs);
-    } else {
-      gemm(s.depth, b.size(), s.filters, weight_t, dy_block, 0, b.columns, b.size());
-      if (beta == 0 && b.row == 0) std::fill_n(to, s.channels * s.inputs, real{0});
-      add_col2im(b, to);
+// The sizes of the convolution that takes the gradient back, with a stride of 1.
+Sizes reversed(const Sizes& s) {
+  const auto back = [](const WindowAxis& a) {
+    return WindowAxis(a.out, a.taps, 1, a.dilation * (a.taps - 1) - a.padding, a.dilation);
+  };
+  return {.n = s.n, .c = s.o, .o = s.c, .groups = s.groups, .h = back(s.h), .w = back(s.w)};
+}
+
+bool can_reverse(const Sizes& s) {
+  const auto can = [](const WindowAxis& a) {
+    return a.stride == 1 && a.padding <= a.dilation * (a.taps - 1);
+  };
+  return can(s.h) && can(s.w);
+}
+
+// Its weights: (o, c, kh, kw) goes to (c, o, KH-1-kh, KW-1-kw), group by group.
+void reverse_weight(const Sizes& s, const real* weight, real* to) {
+  const int64_t taps = s.h.taps * s.w.taps;
+  for (int64_t o = 0; o < s.o; ++o) {
+    const int64_t group = o / s.filters, filter = o % s.filters;
+    for (int64_t c = 0; c < s.channels; ++c, weight += taps)
+      std::reverse_copy(weight, weight + taps, to + ((group * s.channels + c) * s.filters + filter) * taps);
+  }
+}
+
+// Adds the gradient of the unfolded input, a row of `columns` per tap, to the input of each.
+void fold(const Block& b, const real* columns, real* x) {
+  const WindowAxis &h = b.s.h, &w = b.s.w;
+  for (int64_t tap = 0; tap < b.s.depth; ++tap, columns += b.size()) {
+    const int64_t kw = tap % w.taps, kh = tap / w.taps % h.taps, c = tap / w.taps / h.taps;
+    const auto rows = h.outputs(kh), outputs = w.outputs(kw);
+    for (int64_t row = std::max(rows.begin, b.row); row < std::min(rows.end, b.row + b.rows); ++row) {
+      const real* from = columns + (row - b.row) * w.out;
+      real* to = x + (c * h.in + h.input(row, kh)) * w.in + w.input(0, kw);
+      for (int64_t ow = outputs.begin; ow < outputs.end; ++ow) to[ow * w.stride] += from[ow];
     }
+  }
+}
+
+// dx = beta dx + fold(W^T dy), image by image
+void fold_gradient(const Sizes& s, const real* weight, const real* dy, real beta, real* dx) {
+  const int64_t size = s.depth * s.block_rows() * s.w.out,
+                of_image = block_count(s) / std::max<int64_t>(s.n, 1);
+  reserve_scratch<real>(size, s.n);
+  parallel_for(s.n, 1, [&](int64_t n, int64_t) {
+    const Scratch<real> columns(size);
+    if (beta == 0) std::fill_n(dx + n * s.c * s.inputs, s.c * s.inputs, real{0});
+    for_each_block(s, n * of_image, (n + 1) * of_image, [&](const Block& b) {
+      gemm(s.depth, b.size(), s.filters, {weight + b.in_weight(), s.depth, true}, {dy + b.in_y(), s.outputs},
+           0, columns.data(), b.size());
+      fold(b, columns.data(), dx + b.in_x());
+    });
   });
 }
 
-// dW = beta dW + sum over images of dy unfold(x)^T: one sum per chunk of images, then these in order.
+void input_gradient(const Sizes& s, const real* weight, const real* dy, real beta, real* dx) {
+  if (!can_reverse(s)) return fold_gradient(s, weight, dy, beta, dx);
+  const Scratch<real> reverse(s.weight().count());
+  reverse_weight(s, weight, reverse.data());
+  convolve(reversed(s), dy, reverse.data(), nullptr, beta, dx);
+}
+
+// dW = beta dW + sum over images of dy unfold(x)^T: one sum per chunk of blocks, then these in order. The
+// sums are kept as (depth, filters), for which dy is packed with filters as columns.
 void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, real* dw) {
-  const int64_t count = s.weight().count(), grain = grain_for(s.n, 1, 8);
-  const int64_t chunks = (s.n + grain - 1) / grain;
-  Tensor partial(Shape{chunks, count});
-  for_each_block(s, grain, [=, &s, sums = partial.data()](const Block& b) {
-    Matrix columns_t = unfolded(b, x);
-    columns_t.transposed = true;
-    gemm(s.filters, s.depth, b.size(), {dy + b.in_y(), s.outputs}, columns_t, b.first ? 0 : 1,
-         sums + b.chunk * count + b.in_weight(), s.depth);
+  const Taps taps(s);
+  const Kernels& kernel = kernels();
+  const int64_t count = s.weight().count(), blocks = block_count(s), grain = grain_for(blocks, 1, 8);
+  const int64_t chunks = (blocks + grain - 1) / grain;
+  const int64_t packed_filters = (s.filters + kernel.panel - 1) / kernel.panel * kernel.panel;
+  const int64_t packed_size = packed_filters * s.block_rows() * s.w.out;
+  const Scratch<real> partial(chunks * count);
+  reserve_scratch<real>(taps.size, chunks);
+  reserve_scratch<real>(packed_size, chunks);
+  parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
+    const Scratch<real> unfolded(taps.size), packed(packed_size);
+    real* sums = partial.data() + begin / grain * count;
+    std::fill_n(sums, count, real{0});
+    for_each_block(s, begin, end, [&](const Block& b) {
+      taps.unfolding.fill(x + b.in_x(), b.row, b.rows, unfolded.data());
+      kernel.pack(s.filters, b.size(), dy + b.in_y(), s.outputs, 1, packed.data());
+      kernel.multiply_scattered({.rows = s.depth,
+                                 .columns = s.filters,
+                                 .depth = b.size(),
+                                 .left = unfolded.data(),
+                                 .left_row = 0,
+                                 .left_step = 1,
+                                 .right = packed.data()},
+                                taps.offsets.data(),
+                                {.c = sums + b.in_weight(), .row_step = s.filters, .beta = 1});
+    });
   });
-  parallel_for(count, elementwise_grain, [=, sums = partial.data()](int64_t begin, int64_t end) {
-    if (beta == 0) std::fill(dw + begin, dw + end, real{0});
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      for (int64_t i = begin; i < end; ++i) dw[i] += sums[chunk * count + i];
+  parallel_for(s.o, grain_for(s.o, elementwise_grain / s.depth + 1, 16), [&](int64_t begin, int64_t end) {
+    for (int64_t o = begin; o < end; ++o) {
+      real* to = dw + o * s.depth;
+      const real* from = partial.data() + (o - o % s.filters) * s.depth + o % s.filters;
+      for (int64_t k = 0; k < s.depth; ++k) {
+        real sum = 0;
+        for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += from[chunk * count + k * s.filters];
+        to[k] = beta == 0 ? sum : beta * to[k] + sum;
+      }
     }
   });
 }
@@ -237,7 +263,7 @@ Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options) 
   const Sizes s = check_sizes(x, weight, bias, options);
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
   Tensor y(s.y());
-  forward(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), y.data());
+  convolve(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, y.data());
   if (!in_weight) x = {};
   if (!in_x) weight = {};
   return record(

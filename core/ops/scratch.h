@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
+#include <ballast/core/parallel.h>
 #include <ballast/core/storage.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -20,5 +22,19 @@ class Scratch {
  private:
   StorageRef storage_;
 };
+
+/// Before a loop of `chunks` chunks that each make a Scratch<T>(size): sees to it that the pool has one for
+/// every thread, so that none is allocated late in a run because threads happened not to meet before.
+template <class T>
+void reserve_scratch(int64_t size, int64_t chunks) {
+  const int64_t threads = std::min<int64_t>(num_threads(), chunks);
+  if (threads <= 1) return;
+  StorageRef held;
+  for (int64_t i = 0; i < threads; ++i) {
+    StorageRef next = Storage::allocate(static_cast<size_t>(size) * sizeof(T));
+    next->owner = std::move(held);
+    held = std::move(next);
+  }
+}
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,239 @@
+#include <ballast/core/kernels/isa/functions.h>
+#include <ballast/core/kernels/isa/vector.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace BALLAST_ISA {
+namespace {
+
+// A tile of sums stays in registers while the terms pass by: as many rows as leave room for the two vectors
+// of `right` and one element of `left`.
+#ifdef __AVX512F__
+constexpr int most_rows = 12;
+#else
+constexpr int most_rows = 6;
+#endif
+constexpr int64_t panel = 2 * lanes;
+
+struct Panel {
+  const real* at;
+  const real* operator()(int64_t k) const { return at + k * panel; }
+};
+
+struct ScatteredRows {
+  const real* at;
+  const int64_t* offsets;
+  const real* operator()(int64_t k) const { return at + offsets[k]; }
+};
+
+// left(r, k) of the tile's rows
+struct Strided {
+  const real* at;
+  int64_t row_step, step;
+  Strided from_row(int64_t row) const { return {at + row * row_step, row_step, step}; }
+};
+
+struct Scattered {
+  const real* at;
+  const int64_t* offsets;
+  Scattered from_row(int64_t row) const { return {at, offsets + row}; }
+};
+
+template <int R, int V>
+struct Sums {
+  Vector at[R][V];
+
+  [[gnu::always_inline]] void clear() {
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < V; ++v) at[r][v] = Vector{};
+    }
+  }
+
+  template <class Right>
+  [[gnu::always_inline]] void add(int64_t depth, Strided left, Right right) {
+    const real* a = left.at;
+    for (int64_t k = 0; k < depth; ++k, a += left.step) {
+      const real* b = right(k);
+      Vector columns[V];
+      for (int v = 0; v < V; ++v) columns[v] = load(b + v * lanes);
+      for (int r = 0; r < R; ++r) {
+        const Vector row = broadcast(a[r * left.row_step]);
+        for (int v = 0; v < V; ++v) at[r][v] += row * columns[v];
+      }
+    }
+  }
+
+  template <class Right>
+  [[gnu::always_inline]] void add(int64_t depth, Scattered left, Right right) {
+    const real* rows[R];
+    for (int r = 0; r < R; ++r) rows[r] = left.at + left.offsets[r];
+    for (int64_t k = 0; k < depth; ++k) {
+      const real* b = right(k);
+      Vector columns[V];
+      for (int v = 0; v < V; ++v) columns[v] = load(b + v * lanes);
+      for (int r = 0; r < R; ++r) {
+        const Vector row = broadcast(rows[r][k]);
+        for (int v = 0; v < V; ++v) at[r][v] += row * columns[v];
+      }
+    }
+  }
+
+  // What `out` asks for beside the old values of c. There are that many numbers of column_bias.
+  [[gnu::always_inline]] void finish(const Output& out, int64_t row, int64_t column) {
+    for (int r = 0; out.row_bias && r < R; ++r) {
+      for (int v = 0; v < V; ++v) at[r][v] += broadcast(out.row_bias[row + r]);
+    }
+    for (int v = 0; out.column_bias && v < V; ++v) {
+      for (int r = 0; r < R; ++r) at[r][v] += load(out.column_bias + column + v * lanes);
+    }
+  }
+
+  // All columns of the tile exist, side by side.
+  [[gnu::always_inline]] void put(const Output& out, int64_t row, int64_t column) {
+    real* to = out.c + row * out.row_step + column;
+    finish(out, row, column);
+    if (out.beta != 0) {
+      const Vector beta = broadcast(out.beta);
+      for (int r = 0; r < R; ++r) {
+        for (int v = 0; v < V; ++v) at[r][v] += beta * load(to + r * out.row_step + v * lanes);
+      }
+    }
+    if (out.relu) {
+      for (int r = 0; r < R; ++r) {
+        for (int v = 0; v < V; ++v) at[r][v] = at[r][v] < 0 ? Vector{} : at[r][v];
+      }
+    }
+    for (int r = 0; r < R; ++r) {
+      for (int v = 0; v < V; ++v) store(to + r * out.row_step + v * lanes, at[r][v]);
+    }
+  }
+
+  // The first `columns` columns of the tile, in any order in memory.
+  [[gnu::noinline]] void put_some(const Output& out, int64_t row, int64_t column, int64_t columns) const {
+    const real* y = reinterpret_cast<const real*>(at);
+    for (int64_t c = 0; c < columns; ++c) {
+      real* to = out.c + row * out.row_step + (column + c) * out.column_step;
+      const real bias = out.column_bias ? out.column_bias[column + c] : 0;
+      for (int r = 0; r < R; ++r) {
+        real value = y[r * V * lanes + c] + (out.row_bias ? out.row_bias[row + r] : bias);
+        if (out.beta != 0) value += out.beta * to[r * out.row_step];
+        to[r * out.row_step] = out.relu && value < 0 ? 0 : value;
+      }
+    }
+  }
+};
+
+template <int R, int V, class Left, class Right>
+void multiply_tile(int64_t depth, Left left, Right right, const Output& out, int64_t row, int64_t column,
+                   int64_t columns) {
+  Sums<R, V> sums;
+  sums.clear();
+  sums.add(depth, left, right);
+  if (columns >= V * lanes && out.column_step == 1) {
+    sums.put(out, row, column);
+  } else {
+    const Sums<R, V> in_memory = sums;  // the only copy whose address is taken: the others stay in registers
+    in_memory.put_some(out, row, column, least(columns, V * lanes));
+  }
+}
+
+template <int R, class Left, class Right>
+void multiply_columns(int64_t depth, Left left, Right right, const Output& out, int64_t row, int64_t column,
+                      int64_t columns) {
+  if (columns > lanes) {
+    multiply_tile<R, 2>(depth, left, right, out, row, column, columns);
+  } else {
+    multiply_tile<R, 1>(depth, left, right, out, row, column, columns);
+  }
+}
+
+template <class Left, class Right>
+using Multiply = void (*)(int64_t, Left, Right, const Output&, int64_t, int64_t, int64_t);
+
+template <class Left, class Right>
+Multiply<Left, Right> multiply_for(int64_t rows) {
+  static constexpr Multiply<Left, Right> table[] = {
+      nullptr,
+      multiply_columns<1, Left, Right>,
+      multiply_columns<2, Left, Right>,
+      multiply_columns<3, Left, Right>,
+      multiply_columns<4, Left, Right>,
+      multiply_columns<5, Left, Right>,
+      multiply_columns<6, Left, Right>,
+#ifdef __AVX512F__
+      multiply_columns<7, Left, Right>,
+      multiply_columns<8, Left, Right>,
+      multiply_columns<9, Left, Right>,
+      multiply_columns<10, Left, Right>,
+      multiply_columns<11, Left, Right>,
+      multiply_columns<12, Left, Right>,
+#endif
+  };
+  return table[rows];
+}
+
+// Calls body(first, count) for tiles of rows as equal as can be, at most `most_rows` each.
+template <class Body>
+[[gnu::always_inline]] inline void for_row_tiles(int64_t rows, Body body) {
+  const int64_t tiles = (rows + most_rows - 1) / most_rows, each = rows / tiles, longer = rows % tiles;
+  for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
+    const int64_t count = each + (tile < longer);
+    body(row, count);
+    row += count;
+  }
+}
+
+// The rows of a tile are read from left once per panel; the panels of one call should fit the second cache.
+template <class Left>
+void multiply_panels_of(const Product& p, Left left, const Output& out) {
+  for_row_tiles(p.rows, [&](int64_t row, int64_t count) {
+    const auto multiply = multiply_for<Left, Panel>(count);
+    for (int64_t column = 0; column < p.columns; column += panel)
+      multiply(p.depth, left.from_row(row), Panel{p.right + column * p.depth}, out, row, column,
+               p.columns - column);
+  });
+}
+
+}  // namespace
+
+void multiply_panels(const Product& p, const Output& out) {
+  multiply_panels_of(p, Strided{p.left, p.left_row, p.left_step}, out);
+}
+
+void multiply_scattered(const Product& p, const int64_t* offsets, const Output& out) {
+  multiply_panels_of(p, Scattered{p.left, offsets}, out);
+}
+
+// A stretch of columns is read from all rows of right, and stays in the first cache for all rows of left.
+void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) {
+  const Strided left = {p.left, p.left_row, p.left_step};
+  for (int64_t column = 0; column < p.columns; column += panel) {
+    for_row_tiles(p.rows, [&](int64_t row, int64_t count) {
+      multiply_for<Strided, ScatteredRows>(count)(p.depth, left.from_row(row),
+                                                  ScatteredRows{p.right + column, offsets}, out, row, column,
+                                                  p.columns - column);
+    });
+  }
+}
+
+void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step, real* to) {
+  for (int64_t first = 0; first < columns; first += panel, to += depth * panel) {
+    const int64_t count = least(panel, columns - first);
+    const real* corner = from + first * column_step;
+    if (count == panel && column_step == 1) {
+      for (int64_t k = 0; k < depth; ++k) {
+        store(to + k * panel, load(corner + k * k_step));
+        store(to + k * panel + lanes, load(corner + k * k_step + lanes));
+      }
+      continue;
+    }
+    for (int64_t c = 0; c < count; ++c) {
+      for (int64_t k = 0; k < depth; ++k) to[k * panel + c] = corner[c * column_step + k * k_step];
+    }
+    for (int64_t k = 0; k < depth; ++k) {
+      for (int64_t c = count; c < panel; ++c) to[k * panel + c] = 0;
+    }
+  }
+}
+
+}  // namespace BALLAST_ISA
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,54 @@
+#include <ballast/core/kernels/kernels.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include <ballast/core/check.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+namespace baseline {
+extern const Kernels table;
+}
+#ifdef __x86_64__
+namespace avx2 {
+extern const Kernels table;
+}
+namespace avx512 {
+extern const Kernels table;
+}
+#endif
+
+namespace {
+
+struct Choice {
+  const Kernels* table;
+  bool runs;  // on this processor
+};
+
+const Kernels& choose() {
+  const Choice choices[] = {
+      // the best first
+#ifdef __x86_64__
+      {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")},
+      {&avx2::table, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
+#endif
+      {&baseline::table, true}};
+  const char* wanted = std::getenv("BALLAST_ISA");
+  for (const auto& [table, runs] : choices) {
+    if (wanted && std::string_view(wanted) != table->isa) continue;
+    if (runs) return *table;
+    check<ValueError>(!wanted, "BALLAST_ISA is {}, which this processor doesn't have; unset it", wanted);
+  }
+  throw ValueError(fmt::format("BALLAST_ISA is {}; it can be baseline, avx2 or avx512", wanted));
+}
+
+}  // namespace
+
+const Kernels& kernels() {
+  static const Kernels& chosen = choose();
+  return chosen;
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION
