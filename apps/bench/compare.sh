@@ -12,11 +12,13 @@ reference=${1:-/tmp/ballast-reference}/torch_bench
 shift || true
 threads=${THREADS:-2}
 export BENCH_REPS=1 BENCH_SECS=${BENCH_SECS:-2} BENCH_WARM=${BENCH_WARM:-0.5} BENCH_MAXWAIT=${BENCH_MAXWAIT:-5} OMP_NUM_THREADS=$threads
-lines=${BENCH_LINES:-$(mktemp)}
-[ -n "${BENCH_LINES:-}" ] || trap 'rm -f "$lines"' EXIT
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+lines=${BENCH_LINES:-$temporary/lines}
 
 ours() {
-  "$bench" --json --threads "$threads" --repetitions "$1" --seconds "$2" --warm-up "$BENCH_WARM" --patience "$BENCH_MAXWAIT" "${@:3}" 2>/dev/null
+  "$bench" --json --threads "$threads" --repetitions "$1" --seconds "$2" --warm-up "$BENCH_WARM" --patience "$BENCH_MAXWAIT" "${@:3}" 2>"$temporary/errors" ||
+    { cat "$temporary/errors" >&2; exit 1; }
 }
 theirs() {  # theirs WORKLOAD NAME BLAS_THREADS [SETTING]; the workloads it doesn't know give no line
   env PEER="$2" OPENBLAS_NUM_THREADS="$3" "${@:4}" "$reference" "$1" 2>/dev/null
@@ -30,6 +32,8 @@ one_round() {
 }
 
 [ $# -gt 0 ] || set -- W1 W1b W1s W2 W2gn W2ln W2in W3 W4_W1_b1 W4_W1_b256 W4_W2_b1 W4_W2_b256 W5_bn W5_gn W5_in W5_ln
+grep -m 1 'model name' /proc/cpuinfo
+echo "$threads threads, medians of ${ROUNDS:-5} rounds, $(date -u +%F)"
 ours 3 0.3 --peaks >"$lines"
 for workload in "$@"; do
   for _ in $(seq "${ROUNDS:-5}"); do one_round "$workload" >>"$lines"; done

@@ -57,7 +57,7 @@ MultiplyAdd widest() { return {4, multiply_add<4>}; }
 Peak peak(const Timing& timing, const std::string& name, int threads, double work, const char* unit,
           const std::function<void()>& step) {
   const Measurement time = time_steps(timing, step);
-  return {name, threads, work / time.median, work / time.largest, work / time.least, unit};
+  return {name, threads, work / time.median, work / time.largest, work / time.fastest, unit};
 }
 
 Peak fma(const Timing& timing, int threads) {

@@ -20,6 +20,8 @@ double rounded(double value, int digits) {
   return std::round(value * scale) / scale;
 }
 
+double ns_per_item(const Record& r) { return 1e6 * r.ms_per_step / static_cast<double>(r.batch); }
+
 /// All rounds of one peer on one workload.
 using Rounds = std::vector<Record>;
 
@@ -105,6 +107,7 @@ std::string to_json(const Record& r) {
               {"batch", r.batch},
               {"images_per_s", rounded(static_cast<double>(r.batch) / r.ms_per_step * 1e3, 1)},
               {"ms_per_step", rounded(r.ms_per_step, 5)},
+              {"ns_per_item", rounded(ns_per_item(r), 1)},
               {"win_min_ms", rounded(r.win_min_ms, 5)},
               {"win_max_ms", rounded(r.win_max_ms, 5)},
               {"steps", r.steps},
@@ -127,12 +130,12 @@ std::string to_json(const Peak& p) {
 
 void print_header() {
   fmt::print("{:<14}{:>7}{:>11}{:>11}{:>11}{:>13}{:>9}{:>7}{:>8}\n", "workload", "batch", "ms/step", "min",
-             "max", "images/s", "GFLOP/s", "MB", "clean");
+             "max", "ns/item", "GFLOP/s", "MB", "clean");
 }
 
 void print_row(const Record& r) {
   fmt::print("{:<14}{:>7}{:>11.4f}{:>11.4f}{:>11.4f}{:>13.0f}{:>9}{:>7.0f}{:>8}\n", r.workload, r.batch,
-             r.ms_per_step, r.win_min_ms, r.win_max_ms, static_cast<double>(r.batch) / r.ms_per_step * 1e3,
+             r.ms_per_step, r.win_min_ms, r.win_max_ms, ns_per_item(r),
              number(r.gflop_per_step / r.ms_per_step * 1e3, 1), r.peak_rss_mb,
              fmt::format("{}/{}", r.clean, r.windows));
 }
@@ -148,7 +151,7 @@ void compare(std::istream& lines) {
   for (std::string text; std::getline(lines, text);) {
     const Json line = Json::parse(text);
     if (line.contains("peak")) {
-      peaks[line["peak"]] = line["value"];
+      peaks[line["peak"]] = line["max"];
       continue;
     }
     Record record = record_of(line);
@@ -159,6 +162,9 @@ void compare(std::istream& lines) {
   fmt::print("{:<14}{:>10}{:>10}  {:<17}{:>7}{:>10}{:>7}{:>9}{:>7}{:>8}{:>7}\n", "workload", "ms/step",
              "reference", "its setting", "ratio", "limit ms", "x it", "GFLOP/s", "MB", "ref. MB", "clean");
   for (const Compared& compared : all) print_compared(compared, peaks);
+  if (peaks.contains("fma"))
+    fmt::print("limit: FLOPs / {} GFLOP/s + bytes / {} GB/s ({} for up to 4 MB)\n", peaks["fma"],
+               peaks["copy_32MB"], peaks["copy_1MB"]);
 }
 
 }  // namespace bench

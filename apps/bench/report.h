@@ -10,7 +10,7 @@ namespace bench {
 struct Record {
   std::string peer = "ballast", workload;
   int threads = 0;
-  int64_t batch = 0;  // samples (tape_overhead: operations) per step
+  int64_t batch = 0;  // items per step: samples, or operations in tape_overhead
   double ms_per_step = 0, win_min_ms = 0, win_max_ms = 0;
   int64_t steps = 0;
   int clean = 0, windows = 0;
@@ -19,7 +19,8 @@ struct Record {
          mb_per_step = 0;  // what any program has to do; 0 where the reference says nothing
 };
 
-/// A limit of the machine.
+/// A limit of the machine: the median rate, that of the slowest window and that of the fastest step. What
+/// else runs on the machine can only lower it, so the last is the limit.
 struct Peak {
   std::string name;
   int threads = 0;

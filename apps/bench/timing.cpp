@@ -108,6 +108,7 @@ Measurement time_steps(const Timing& timing, const std::function<void()>& step) 
   result.steps = static_cast<int64_t>(all.size());
   result.least = std::ranges::min(medians);
   result.largest = std::ranges::max(medians);
+  result.fastest = std::ranges::min(all);
   result.median = median(std::move(all));
   return result;
 }

@@ -16,8 +16,8 @@ struct Timing {
 
 /// Seconds per step over `windows` windows, `clean` of which had the machine to themselves.
 struct Measurement {
-  double median = 0;              // of all steps
-  double least = 0, largest = 0;  // of the windows' medians
+  double median = 0, fastest = 0;  // of all steps
+  double least = 0, largest = 0;   // of the windows' medians
   int64_t steps = 0;
   int clean = 0, windows = 0;
 };
