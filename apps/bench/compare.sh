@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# compare.sh [REFERENCE_DIR] [WORKLOAD...]: times ballast-bench and, where it was built, the reference program (REFERENCE_DIR/torch_bench) in
+# turn, and prints one table: medians over the rounds, the reference's best setting of three. Every run is a process of its own, so that
+# peak memory is the workload's. The reference's settings: as it is, with passive waiting, and with OpenBLAS on one thread.
+# Environment: THREADS (2), ROUNDS (5), BENCH_SECS (2, per run), BENCH_WARM (0.5), BENCH_MAXWAIT (5: seconds to wait for a quiet machine),
+# BENCH_LINES (a file to keep the measurements in; `ballast-bench --compare < it` prints the table again).
+set -euo pipefail
+unset OPENBLAS_CORETYPE  # forced kernels would be unfair to both
+here=$(cd "$(dirname "$0")" && pwd)
+bench=$here/../../build/release/ballast-bench
+reference=${1:-/tmp/ballast-reference}/torch_bench
+shift || true
+threads=${THREADS:-2}
+export BENCH_REPS=1 BENCH_SECS=${BENCH_SECS:-2} BENCH_WARM=${BENCH_WARM:-0.5} BENCH_MAXWAIT=${BENCH_MAXWAIT:-5} OMP_NUM_THREADS=$threads
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+lines=${BENCH_LINES:-$temporary/lines}
+
+ours() {
+  "$bench" --json --threads "$threads" --repetitions "$1" --seconds "$2" --warm-up "$BENCH_WARM" --patience "$BENCH_MAXWAIT" "${@:3}" 2>"$temporary/errors" ||
+    { cat "$temporary/errors" >&2; exit 1; }
+}
+theirs() {  # theirs WORKLOAD NAME BLAS_THREADS [SETTING]; the workloads it doesn't know give no line
+  env PEER="$2" OPENBLAS_NUM_THREADS="$3" "${@:4}" "$reference" "$1" 2>/dev/null
+}
+one_round() {
+  ours 1 "$BENCH_SECS" --workload "$1"
+  [ -x "$reference" ] || return 0
+  theirs "$1" libtorch "$threads"
+  theirs "$1" libtorch-passive "$threads" OMP_WAIT_POLICY=passive
+  theirs "$1" libtorch-blas1 1
+}
+
+[ $# -gt 0 ] || set -- W1 W1b W1s W2 W2gn W2ln W2in W3 W4_W1_b1 W4_W1_b256 W4_W2_b1 W4_W2_b256 W5_bn W5_gn W5_in W5_ln
+grep -m 1 'model name' /proc/cpuinfo
+echo "$threads threads, medians of ${ROUNDS:-5} rounds, $(date -u +%F)"
+ours 3 0.3 --peaks >"$lines"
+for workload in "$@"; do
+  for _ in $(seq "${ROUNDS:-5}"); do one_round "$workload" >>"$lines"; done
+done
+"$bench" --compare <"$lines"
