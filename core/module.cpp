@@ -71,25 +71,25 @@ Tensor Module::forward(Tensor) {
 
 std::string Module::describe() const { return "module"; }
 
-Tensor Module::operator()(Tensor x) {
-  const OutermostCall call(this);
+Tensor Module::forward_then(Tensor x, const Then& then) { return apply(then, forward(std::move(x))); }
+
+bool observed() { return observers != nullptr; }
+
+// Not told to observers.
+Tensor Module::call(Tensor x, const Then& then) {
+  const OutermostCall outermost_call(this);
   std::optional<FrozenModeScope> mode;
   std::optional<FrozenStatisticsScope> statistics;
   if (frozen.mode) mode.emplace();
   if (frozen.statistics) statistics.emplace();
   try {
-    if (!observers) [[likely]]
-      return forward(std::move(x));
-    const Tensor input = x;
-    Tensor y = forward(std::move(x));
-    for (CallObserver* o = observers; o; o = o->next_) o->called(*this, input, y);
-    return y;
+    return then ? forward_then(std::move(x), then) : forward(std::move(x));
   } catch (ShapeError& error) {
     if (!error.thrown_in) {
       error.thrown_in = this;
       error.layer = describe();
     }
-    if (call.is()) {
+    if (outermost_call.is()) {
       std::string path;
       for_each_module(*this, [&](const std::string& p, Module& m) {
         if (&m == error.thrown_in) path = p;
@@ -100,6 +100,23 @@ Tensor Module::operator()(Tensor x) {
     }
     throw;
   }
+}
+
+Tensor Module::operator()(Tensor x) {
+  if (!observers) [[likely]]
+    return call(std::move(x), {});
+  const Tensor input = x;
+  Tensor y = call(std::move(x), {});
+  for (CallObserver* o = observers; o; o = o->next_) o->called(*this, input, y);
+  return y;
+}
+
+Tensor Module::operator()(Tensor x, const Then& then) {
+  if (observers) {
+    const FrozenStatisticsScope again;
+    (*this)(x);
+  }
+  return call(std::move(x), then);
 }
 
 namespace {

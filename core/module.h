@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <ballast/core/ops/then.h>
 #include <ballast/core/parameter.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -57,11 +58,17 @@ class Module {
   /// the field's (`weight`, `bias`, `running_mean`, ...), so that a checkpoint is a PyTorch state_dict.
   virtual void visit(Visitor& /*v*/) {}
   virtual Tensor forward(Tensor x);
+  /// `forward` and what follows it. A layer that does both in one pass over memory overrides both of these.
+  virtual Tensor forward_then(Tensor x, const Then& then);
+  virtual bool fuses(const Then& /*then*/) const { return false; }
   /// One line for summaries and errors, such as "Linear 784 -> 10".
   virtual std::string describe() const;
 
   /// `forward(x)`. A ShapeError thrown inside gets the path and description of the layer it happened in.
   Tensor operator()(Tensor x);
+  /// The same with what follows: `norm(x, then::relu)`. Observers see the layer's own result, for which it is
+  /// computed once more.
+  Tensor operator()(Tensor x, const Then& then);
 
   /// Two of the three switches of freezing, for this module and all it calls; the third is
   /// Parameter::set_trainable.
@@ -76,6 +83,10 @@ class Module {
   Module(Module&&) = default;
   Module& operator=(const Module&) = default;
   Module& operator=(Module&&) = default;
+
+ private:
+  friend class Sequential;
+  Tensor call(Tensor x, const Then& then);
 };
 
 /// Calls `f(path, parameter)` for every parameter, in the order of `visit`; one shared by two layers comes
@@ -97,6 +108,9 @@ void check_buffers_listed(Module& module);
 
 /// The module that was called first on this thread and hasn't returned yet; null outside any call.
 const Module* outermost_module();
+
+/// Whether anybody observes the calls on this thread.
+bool observed();
 
 /// Is told of every call of a module on its thread, from its construction to its destruction: what probes are
 /// built on. It may read what it is given, and must not write to it.

@@ -27,7 +27,11 @@ struct Conv2d : Module {
     fan_in_uniform(weight, bias);
   }
 
-  Tensor forward(Tensor x) override { return conv2d(std::move(x), weight, bias, options); }
+  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
+  Tensor forward_then(Tensor x, const Then& then) override {
+    return conv2d(std::move(x), weight, bias, options, then);
+  }
+  bool fuses(const Then& then) const override { return !then.max_pool; }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   std::string describe() const override {
     const Shape& w = weight.shape();

@@ -25,10 +25,12 @@ struct GroupNorm : Module {
       weight = Parameter(ones({size}), {.decay = false}), bias = Parameter(zeros({size}), {.decay = false});
   }
 
-  Tensor forward(Tensor x) override {
+  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
+  bool fuses(const Then&) const override { return true; }
+  Tensor forward_then(Tensor x, const Then& then) override {
     check<ShapeError>(x.rank() >= 2 && x.shape()[1] == channels,
                       "x is {}; it must be (N, C, ...) with C = {}", x.shape(), channels);
-    return group_norm(std::move(x), groups, weight, bias, eps);
+    return group_norm(std::move(x), groups, weight, bias, eps, then);
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   std::string describe() const override {

@@ -14,9 +14,10 @@ struct InstanceNormOptions {
 /// What the instance normalizations of all ranks have in common. No parameters and no running statistics
 /// unless asked for, as in PyTorch.
 struct InstanceNorm : TrackingNorm {
-  Tensor forward(Tensor x) override {
+  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
+  Tensor forward_then(Tensor x, const Then& then) override {
     check_input(x, x.rank() == rank_, rank_ == 3 ? "(N, C, L)" : "(N, C, H, W)");
-    return instance_norm(std::move(x), weight, bias, running(), options.eps);
+    return instance_norm(std::move(x), weight, bias, running(), options.eps, then);
   }
   std::string describe() const override { return fmt::format("InstanceNorm{}d {}", rank_ - 2, channels); }
 

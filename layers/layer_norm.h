@@ -23,11 +23,13 @@ struct LayerNorm : Module {
   }
   explicit LayerNorm(int64_t size, const LayerNormOptions& o = {}) : LayerNorm(Shape{size}, o) {}
 
-  Tensor forward(Tensor x) override {
+  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
+  bool fuses(const Then&) const override { return true; }
+  Tensor forward_then(Tensor x, const Then& then) override {
     const int first = x.rank() - shape.rank();
     check<ShapeError>(first >= 0 && Shape(x.shape().begin() + first, shape.rank()) == shape,
                       "x is {}; its last axes must be {}", x.shape(), shape);
-    return layer_norm(std::move(x), shape.rank(), weight, bias, eps);
+    return layer_norm(std::move(x), shape.rank(), weight, bias, eps, then);
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   std::string describe() const override { return fmt::format("LayerNorm {}", shape); }

@@ -19,7 +19,11 @@ struct Linear : Module {
     fan_in_uniform(weight, bias);
   }
 
-  Tensor forward(Tensor x) override { return linear(std::move(x), weight, bias); }
+  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
+  Tensor forward_then(Tensor x, const Then& then) override {
+    return linear(std::move(x), weight, bias, then);
+  }
+  bool fuses(const Then& then) const override { return !then.max_pool; }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   std::string describe() const override {
     return fmt::format("Linear {} -> {}", weight.shape()[1], weight.shape()[0]);

@@ -13,6 +13,10 @@ struct MaxPool2d : Module {
   PoolOptions options;
   explicit MaxPool2d(Pair size, const PoolOptions& o = {}) : window(size), options(o) {}
   Tensor forward(Tensor x) override { return max_pool2d(std::move(x), window, options); }
+  /// Windows of 2 x 2 side by side: what `Then` can do.
+  bool halves() const {
+    return window == Pair(2) && options.stride.value_or(window) == window && options.padding == Pair(0);
+  }
   std::string describe() const override { return fmt::format("MaxPool2d {} x {}", window.h, window.w); }
 };
 

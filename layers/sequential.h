@@ -9,6 +9,8 @@
 #include <vector>
 
 #include <ballast/core/module.h>
+#include <ballast/layers/activation.h>
+#include <ballast/layers/pooling.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -46,10 +48,9 @@ class Sequential : public Module {
   size_t size() const { return layers_.size(); }
   Module& operator[](size_t i) { return *layers_.at(i).module; }
 
-  Tensor forward(Tensor x) override {
-    for (auto& layer : layers_) x = (*layer.module)(std::move(x));
-    return x;
-  }
+  /// A layer is called together with a ReLU and a MaxPool2d of 2 x 2 behind it: one pass over memory where
+  /// the layer can.
+  Tensor forward(Tensor x) override;
   void visit(Visitor& v) override {
     for (size_t i = 0; i < layers_.size(); ++i) v(std::to_string(i), *layers_[i].module);
   }
@@ -61,8 +62,37 @@ class Sequential : public Module {
     std::unique_ptr<Module> (*clone)(const Module&);
     void (*assign)(Module& to, const Module& from);  // the same function for layers of the same type
   };
+  Then follows(size_t layer) const;
   std::vector<Entry> layers_;
 };
+
+// What follows a layer, as far as it can be done with it.
+inline Then Sequential::follows(size_t layer) const {
+  const auto at = [&](size_t i) { return i < layers_.size() ? layers_[i].module.get() : nullptr; };
+  const auto fuses = [&](const Then& then) { return layers_[layer].module->fuses(then); };
+  if (!fuses(then::relu) || !dynamic_cast<const ReLU*>(at(layer + 1))) return {};
+  const auto* pool = dynamic_cast<const MaxPool2d*>(at(layer + 2));
+  return pool && pool->halves() && fuses(then::relu_max_pool) ? then::relu_max_pool : then::relu;
+}
+
+inline Tensor Sequential::forward(Tensor x) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Then then = follows(i);
+    if (!then) {
+      x = (*layers_[i].module)(std::move(x));
+      continue;
+    }
+    const size_t last = i + (then.max_pool ? 2 : 1);
+    if (observed()) {  // each layer by itself, as it would be called
+      const FrozenStatisticsScope again;
+      Tensor y = x;
+      for (size_t part = i; part <= last; ++part) y = (*layers_[part].module)(std::move(y));
+    }
+    x = layers_[i].module->call(std::move(x), then);
+    i = last;
+  }
+  return x;
+}
 
 inline Sequential::Sequential(const Sequential& other) : Module(other) {
   for (const Entry& layer : other.layers_)

@@ -29,6 +29,29 @@ struct Product {
   const real* right;
 };
 
+/// Two sums that are formed in one pass.
+struct Sums {
+  double a = 0, b = 0;
+};
+
+/// `count` neighbours that are normalized alike: y = weight xhat + bias, where xhat = ((x - high) - low)
+/// rstd. The mean comes in two parts, high + low: x - high is exact near the mean, so that a large mean costs
+/// no digits.
+struct Run {
+  int64_t count;
+  real high, low, rstd;
+  real weight = 1, bias = 0;                         // of all of them; or
+  const real *weights = nullptr, *biases = nullptr;  // of each, both
+  bool relu = false;                                 // y = max(0, ...)
+};
+
+/// Rows of `columns` neighbours, each column normalized by itself: the same with a number per column.
+struct Columns {
+  int64_t rows, columns, stride;
+  const real *high, *low, *rstd, *weight, *bias;
+  bool relu = false;
+};
+
 struct Kernels {
   const char* isa;
   /// Rows of `right` are read in panels this wide: what it points at must be readable that far.
@@ -44,7 +67,36 @@ struct Kernels {
   /// one filled up with zeros.
   void (*pack)(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step,
                real* to);
+
+  double (*sum)(const real* x, int64_t count);
+  double (*dot)(const real* x, const real* y, int64_t count);
+
+  /// Sums of x - shift, and of its squares.
+  Sums (*deviations)(const real* x, int64_t count, double shift);
+  void (*normalize)(const Run& run, const real* x, real* y);
+  /// With g = dy where y wasn't cut off at 0: sums of g and g xhat. Where each element has a weight of its
+  /// own, those of weight g and weight g xhat, and dweights and dbiases grow by g xhat and g.
+  Sums (*gradient_sums)(const Run& run, const real* x, const real* dy, real* dweights, real* dbiases);
+  /// dx = (weight g - a - xhat b) rstd
+  void (*gradient)(const Run& run, const real* x, const real* dy, real a, real b, real* dx);
+
+  /// The same by columns; sums are added to a and b, those of the gradient without the weight.
+  void (*column_deviations)(const Columns& c, const real* x, const double* shift, double* a, double* b);
+  void (*normalize_columns)(const Columns& c, const real* x, real* y);
+  void (*column_gradient_sums)(const Columns& c, const real* x, const real* dy, double* a, double* b);
+  void (*column_gradient)(const Columns& c, const real* x, const real* dy, const real* a, const real* b,
+                          real* dx);
+
+  /// The largest of each 2 x 2 window of two rows, and which it was: 0, 1 above, 2, 3 below. Ties stay with
+  /// the first, NaN wins. With relu, what isn't positive becomes 0 and its winner `no_winner`.
+  void (*max_pool)(int64_t columns, const real* above, const real* below, bool relu, real* y,
+                   uint8_t* winners);
+  /// dy goes to the winners; the others become 0.
+  void (*max_pool_gradient)(int64_t columns, const real* dy, const uint8_t* winners, real* above,
+                            real* below);
 };
+
+inline constexpr uint8_t no_winner = 4;
 
 /// The best that this processor runs, or what the environment variable BALLAST_ISA names: baseline, avx2 or
 /// avx512. Throws ValueError when it names another, or one that the processor lacks.

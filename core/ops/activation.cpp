@@ -30,12 +30,16 @@ void for_rows(const Shape& shape, Row row) {
 
 }  // namespace
 
+Tensor relu_gradient(Tensor dy, const Tensor& y) {
+  return zipped(std::move(dy), y, [](real g, real v) { return v <= 0 ? 0 : g; });
+}
+
 // The comparisons below let NaN through: a diverged network must show it.
 Tensor relu(Tensor x) {
   const NodeId in = x.node();
   Tensor y = mapped(std::move(x), [](real v) { return v < 0 ? 0 : v; });
   return record("relu", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
-    grads.add(in, zipped(std::move(dy), y, [](real g, real v) { return v <= 0 ? 0 : g; }));
+    grads.add(in, relu_gradient(std::move(dy), y));
   });
 }
 

@@ -8,6 +8,8 @@ namespace ballast::inline BALLAST_PRECISION {
 
 /// max(x, 0), with gradient 0 at 0.
 Tensor relu(Tensor x);
+/// dy where y > 0, else 0; for operations that end in a ReLU.
+Tensor relu_gradient(Tensor dy, const Tensor& y);
 /// x for x > 0, slope x elsewhere (Maas et al. 2013).
 Tensor leaky_relu(Tensor x, real slope = real(0.01));
 /// 1 / (1 + e^-x), safe at both ends.

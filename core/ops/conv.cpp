@@ -4,8 +4,8 @@
 
 #include <ballast/core/gemm.h>
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/map.h>
-#include <ballast/core/ops/row_sum.h>
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/ops/unfold.h>
 #include <ballast/core/ops/window.h>
@@ -86,8 +86,9 @@ struct Taps {
 // Forward and the three gradients
 // ---------------------------------------------------------------------------------------------------------
 
-// y = beta y + conv(x) + bias, in at most 16 chunks of blocks.
-void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, real* y) {
+// y = beta y + conv(x) + bias, and max(y, 0) of that; in at most 16 chunks of blocks.
+void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
+              real* y) {
   const Taps taps(s);
   const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 16);
   reserve_scratch<real>(taps.size, (blocks + grain - 1) / grain);
@@ -106,7 +107,8 @@ void convolve(const Sizes& s, const real* x, const real* weight, const real* bia
                               {.c = y + b.in_y(),
                                .row_step = s.outputs,
                                .beta = beta,
-                               .row_bias = bias ? bias + b.group * s.filters : nullptr});
+                               .row_bias = bias ? bias + b.group * s.filters : nullptr,
+                               .relu = relu});
     });
   });
 }
@@ -170,7 +172,7 @@ void input_gradient(const Sizes& s, const real* weight, const real* dy, real bet
   if (!can_reverse(s)) return fold_gradient(s, weight, dy, beta, dx);
   const Scratch<real> reverse(s.weight().count());
   reverse_weight(s, weight, reverse.data());
-  convolve(reversed(s), dy, reverse.data(), nullptr, beta, dx);
+  convolve(reversed(s), dy, reverse.data(), nullptr, beta, false, dx);
 }
 
 // dW = beta dW + sum over images of dy unfold(x)^T: one sum per chunk of blocks, then these in order. The
@@ -221,7 +223,7 @@ void bias_gradient(const Sizes& s, const real* dy, real beta, real* db) {
   parallel_for(s.o, grain_for(s.o, 1, 16), [=, &s](int64_t begin, int64_t end) {
     for (int64_t o = begin; o < end; ++o) {
       double sum = 0;
-      for (int64_t n = 0; n < s.n; ++n) sum += row_sum(dy + (n * s.o + o) * s.outputs, s.outputs);
+      for (int64_t n = 0; n < s.n; ++n) sum += kernels().sum(dy + (n * s.o + o) * s.outputs, s.outputs);
       db[o] = static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o]);
     }
   });
@@ -259,16 +261,19 @@ Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
 
 }  // namespace
 
-Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options) {
+Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, const Then& then) {
+  if (then.max_pool || (then && !fusing())) return apply(then, conv2d(std::move(x), weight, bias, options));
   const Sizes s = check_sizes(x, weight, bias, options);
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
   Tensor y(s.y());
-  convolve(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, y.data());
+  convolve(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, then.relu, y.data());
   if (!in_weight) x = {};
   if (!in_x) weight = {};
   return record(
-      "conv2d", std::move(y), {in_x, in_weight, in_bias},
-      [=, x = x.detach(), weight = weight.detach()](Tensor dy, Grads& grads) {
+      "conv2d", y, {in_x, in_weight, in_bias},
+      [=, x = x.detach(), weight = weight.detach(), relu = then.relu, y = then.relu ? y.detach() : Tensor()](
+          Tensor dy, Grads& grads) {
+        if (relu) dy = relu_gradient(std::move(dy), y);
         grads.write(in_x, s.x(),
                     [&](real* dx, real beta) { input_gradient(s, weight.data(), dy.data(), beta, dx); });
         grads.write(in_weight, s.weight(),

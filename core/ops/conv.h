@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ballast/core/ops/then.h>
 #include <ballast/core/tape.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -21,7 +22,8 @@ struct ConvOptions {
 
 /// Two-dimensional convolution (cross-correlation, as everywhere in deep learning). x (N, C, H, W), weight
 /// (O, C/groups, KH, KW), bias (O) or no tensor -> (N, O, H', W') with H' = floor((H + 2 padding - dilation
-/// (KH-1) - 1) / stride) + 1.
-Tensor conv2d(Tensor x, Tensor weight, Tensor bias = {}, const ConvOptions& options = {});
+/// (KH-1) - 1) / stride) + 1. A ReLU may follow in the same pass.
+Tensor conv2d(Tensor x, Tensor weight, Tensor bias = {}, const ConvOptions& options = {},
+              const Then& then = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,8 +1,10 @@
 #include <ballast/core/ops/linear.h>
 
 #include <algorithm>
+#include <utility>
 
 #include <ballast/core/gemm.h>
+#include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/reduce.h>
 #include <ballast/core/ops/strided.h>
@@ -17,21 +19,17 @@ Matrix matrix(const real* data, int64_t columns, bool transposed = false) {
 }
 
 // y = x W + b, or x W^T + b, for a single matrix W: all leading axes of x count as rows of one product.
-Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transposed) {
+Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transposed, bool relu) {
   const NodeId in = x.node(), in_w = w.node(), in_bias = bias.node();
   const Shape x_shape = x.shape(), w_shape = w.shape();
   const int64_t rows = x_shape.count(0, x.rank() - 1), from = x_shape[-1], to = w_shape[transposed ? 0 : 1];
   const Tensor kept_x = in_w ? x.detach() : Tensor(), kept_w = in ? w.detach() : Tensor();
   Tensor y(x_shape.with(-1, to));
-  if (!bias.empty()) {
-    parallel_for(rows, row_grain(to), [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) std::copy_n(bias.data(), to, y.data() + row * to);
-    });
-  }
-  gemm(rows, to, from, matrix(x.data(), from), matrix(w.data(), w_shape[1], transposed), !bias.empty(),
-       y.data(), to);
-  return record(op, y, {in, in_w, in_bias}, [=](Tensor dy, Grads& grads) {
-    const real* gradient = dy.data();
+  gemm(rows, to, from, matrix(x.data(), from), matrix(w.data(), w_shape[1], transposed), 0, y.data(), to,
+       {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu});
+  return record(op, y, {in, in_w, in_bias}, [=, y = relu ? y.detach() : Tensor()](Tensor dy, Grads& grads) {
+    if (relu) dy = relu_gradient(std::move(dy), y);
+    const real* gradient = std::as_const(dy).data();
     grads.write(in, x_shape, [&](real* g, real beta) {
       gemm(rows, from, to, matrix(gradient, to), matrix(kept_w.data(), w_shape[1], !transposed), beta, g,
            from);
@@ -77,7 +75,7 @@ Tensor matmul(Tensor a, Tensor b) {
                     "matmul: shapes {} and {}; the last axis of the first must be as long as the last but "
                     "one of the second",
                     a.shape(), b.shape());
-  if (b.rank() == 2) return times_matrix("matmul", std::move(a), std::move(b), {}, false);
+  if (b.rank() == 2) return times_matrix("matmul", std::move(a), std::move(b), {}, false, false);
   const NodeId in_a = a.node(), in_b = b.node();
   const Shape shape_a = a.shape(), shape_b = b.shape();
   const Tensor kept_a = in_b ? a.detach() : Tensor(), kept_b = in_a ? b.detach() : Tensor();
@@ -88,14 +86,15 @@ Tensor matmul(Tensor a, Tensor b) {
   });
 }
 
-Tensor linear(Tensor x, Tensor weight, Tensor bias) {
+Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
+  if (then.max_pool || (then && !fusing())) return apply(then, linear(std::move(x), weight, bias));
   check<ShapeError>(weight.rank() == 2, "weight is {}; it must have two axes, (out, in)", weight.shape());
   const int64_t in = weight.size(1), out = weight.size(0);
   check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "x is {}; its last dimension must be {}", x.shape(),
                     in);
   check<ShapeError>(bias.empty() || bias.shape() == Shape{out}, "bias is {}; it must be ({})", bias.shape(),
                     out);
-  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true);
+  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, then.relu);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

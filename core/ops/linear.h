@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ballast/core/ops/then.h>
 #include <ballast/core/tape.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -8,7 +9,8 @@ namespace ballast::inline BALLAST_PRECISION {
 /// axes, which broadcast: (B, M, K) (K, N) -> (B, M, N).
 Tensor matmul(Tensor a, Tensor b);
 
-/// y = x W^T + b: x (..., in), weight (out, in), bias (out) or no tensor -> (..., out).
-Tensor linear(Tensor x, Tensor weight, Tensor bias = {});
+/// y = x W^T + b: x (..., in), weight (out, in), bias (out) or no tensor -> (..., out). A ReLU may follow in
+/// the same pass.
+Tensor linear(Tensor x, Tensor weight, Tensor bias = {}, const Then& then = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

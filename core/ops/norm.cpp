@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/norm_kernels.h>
 #include <ballast/core/ops/scratch.h>
 
@@ -26,7 +27,9 @@ Channels channels_of(const Tensor& x) { return {x.shape()[0], x.shape()[1], x.sh
 // Puts sums formed in double where a gradient of `shape` is wanted.
 void add_sums(Grads& grads, NodeId id, const Shape& shape, const Scratch<double>& sums) {
   grads.write(id, shape, [&](real* g, real beta) {
-    for (int64_t c = 0; c < shape.count(); ++c) g[c] = static_cast<real>(sums[c]) + (beta == 0 ? 0 : g[c]);
+    parallel_for(shape.count(), elementwise_grain, [=, &sums](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) g[i] = static_cast<real>(sums[i]) + (beta == 0 ? 0 : g[i]);
+    });
   });
 }
 
@@ -49,141 +52,193 @@ bool has_running(const RunningStatistics& running) {
   return running.mean && running.var && !running.mean->empty();
 }
 
-Tensor normalize_per_channel(const char* op, Tensor x, Tensor weight, Tensor bias, Moments moments,
-                             bool constant_moments) {
+Affine affine_of(const Tensor& weight, const Tensor& bias) {
+  return {data_or_null(weight), data_or_null(bias)};
+}
+
+// Throws ShapeError unless what follows the norm can.
+Follow follow_of(const Tensor& x, const Then& then) {
+  if (!then.max_pool) return {then};
+  check<ShapeError>(x.rank() == 4 && x.shape()[2] >= 2 && x.shape()[3] >= 2,
+                    "x is {}; pooling over windows of 2 x 2 takes (N, C, H, W) with H and W at least 2",
+                    x.shape());
+  return {then, x.shape()[2], x.shape()[3]};
+}
+
+// The result, and which elements won in the pooling.
+struct Result {
+  Tensor y;
+  Scratch<uint8_t> winners;
+
+  Result(const Shape& x, const Follow& follow)
+      : y(follow.then.max_pool ? x.with(2, follow.h / 2).with(3, follow.w / 2) : x),
+        winners(follow.then.max_pool ? y.count() : 0) {}
+};
+
+// Records a norm of which `forward(f)` computes the result and `backward(b)` the gradients.
+template <class ForwardPass, class BackwardPass>
+Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor& bias, const Then& then,
+                   ForwardPass forward, BackwardPass backward) {
   const NodeId in = x.node(), in_weight = weight.node(), in_bias = bias.node();
-  const Channels shape = channels_of(x);
-  Tensor y(x.shape());
-  normalize_channels(shape, x.data(), moments, data_or_null(weight), data_or_null(bias), y.data());
-  return record(op, std::move(y), {in, in_weight, in_bias},
-                [x = x.detach(), weight = weight.detach(), moments, constant_moments, in, in_weight, in_bias](
+  const Follow follow = follow_of(x, then);
+  Result result(x.shape(), follow);
+  forward(Forward{x.data(), affine_of(weight, bias), follow, result.y.data(), result.winners.data()});
+  return record(op, std::move(result.y), {in, in_weight, in_bias},
+                [=, x = x.detach(), w = weight.detach(), b = bias.detach(), winners = result.winners](
                     Tensor dy, Grads& grads) {
-                  const Channels dims = channels_of(x);
-                  const Scratch<double> dweight(dims.c), dbias(dims.c);
+                  const Shape affine = w.empty() ? b.shape() : w.shape();
+                  const int64_t parameters = backward.parameters();
+                  const Scratch<double> dw(parameters), db(parameters);
                   Tensor dx = grads.wants(in) ? Tensor(x.shape()) : Tensor();
-                  normalize_channels_backward(dims, x.data(), dy.data(), moments, data_or_null(weight),
-                                              constant_moments, dx.empty() ? nullptr : dx.data(),
-                                              {dweight.data(), dbias.data()});
+                  backward(Backward{x.data(),
+                                    std::as_const(dy).data(),
+                                    affine_of(w, b),
+                                    follow,
+                                    winners.data(),
+                                    dx.empty() ? nullptr : dx.data(),
+                                    {dw.data(), db.data()}});
                   if (!dx.empty()) grads.add(in, std::move(dx));
-                  add_sums(grads, in_weight, {dims.c}, dweight);
-                  add_sums(grads, in_bias, {dims.c}, dbias);
+                  add_sums(grads, in_weight, affine, dw);
+                  add_sums(grads, in_bias, affine, db);
                 });
 }
+
+struct ChannelsBackward {
+  Channels shape;
+  Moments moments;
+  bool constant_moments;
+  int64_t parameters() const { return shape.c; }
+  void operator()(const Backward& b) const {
+    normalize_channels_backward(shape, b, moments, constant_moments);
+  }
+};
+
+struct RowsBackward {
+  Rows rows;
+  Moments moments;
+  int64_t parameters() const { return rows.parameters(); }
+  void operator()(const Backward& b) const { normalize_rows_backward(rows, b, moments); }
+};
 
 // By running statistics, which are constants.
-Tensor normalize_by_running(const char* op, Tensor x, Tensor weight, Tensor bias,
-                            const RunningStatistics& running, real eps) {
-  const int64_t channels = x.shape()[1];
-  Moments moments(channels);
-  for (int64_t c = 0; c < channels; ++c) moments.set(c, running.mean->data()[c], running.var->data()[c], eps);
-  return normalize_per_channel(op, std::move(x), std::move(weight), std::move(bias), std::move(moments),
-                               true);
+Tensor normalize_by_running(const char* op, Tensor x, const Tensor& weight, const Tensor& bias,
+                            const RunningStatistics& running, real eps, const Then& then) {
+  const Channels shape = channels_of(x);
+  Moments moments(shape.c);
+  for (int64_t c = 0; c < shape.c; ++c) moments.set(c, running.mean->data()[c], running.var->data()[c], eps);
+  return record_norm(
+      op, std::move(x), weight, bias, then, [&](const Forward& f) { normalize_channels(shape, f, moments); },
+      ChannelsBackward{shape, moments, true});
 }
 
-Tensor normalize_per_row(const char* op, Tensor x, Tensor weight, Tensor bias, const Rows& rows,
-                         Moments moments) {
-  const NodeId in = x.node(), in_weight = weight.node(), in_bias = bias.node();
-  Tensor y(x.shape());
-  normalize_rows(rows, x.data(), moments, data_or_null(weight), data_or_null(bias), y.data());
-  const Shape affine = weight.empty() ? bias.shape() : weight.shape();
-  return record(op, std::move(y), {in, in_weight, in_bias},
-                [x = x.detach(), weight = weight.detach(), affine, rows, moments, in, in_weight, in_bias](
-                    Tensor dy, Grads& grads) {
-                  const Scratch<double> dweight(rows.channels()), dbias(rows.channels());
-                  Tensor dx = grads.wants(in) ? Tensor(x.shape()) : Tensor();
-                  normalize_rows_backward(rows, x.data(), dy.data(), moments, data_or_null(weight),
-                                          dx.empty() ? nullptr : dx.data(), {dweight.data(), dbias.data()});
-                  if (!dx.empty()) grads.add(in, std::move(dx));
-                  add_sums(grads, in_weight, affine, dweight);
-                  add_sums(grads, in_bias, affine, dbias);
-                });
+Tensor normalize_per_row(const char* op, Tensor x, const Tensor& weight, const Tensor& bias, const Rows& rows,
+                         real eps, const Then& then, const Statistics& out = {}) {
+  Moments moments(rows.count);
+  return record_norm(
+      op, std::move(x), weight, bias, then,
+      [&](const Forward& f) { normalize_rows(rows, f, eps, moments, out); }, RowsBackward{rows, moments});
 }
 
 }  // namespace
 
-Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running, real eps) {
+Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running, real eps,
+                  const Then& then) {
+  if (then && !fusing()) return apply(then, batch_norm(std::move(x), weight, bias, running, eps));
   check_channels(x);
   const Channels shape = channels_of(x);
   check_affine(weight, bias, {shape.c});
   const bool by_batch = Scope::batch_statistics() || !has_running(running);
-  if (!by_batch)
-    return normalize_by_running("batch_norm", std::move(x), std::move(weight), std::move(bias), running, eps);
+  if (!by_batch) return normalize_by_running("batch_norm", std::move(x), weight, bias, running, eps, then);
   check<ShapeError>(shape.values() > 1,
                     "x is {}: one value per channel, whose variance means nothing; train with more than one "
                     "sample per batch, or "
                     "use LayerNorm or GroupNorm, which don't look at the batch",
                     x.shape());
   const Scratch<double> mean(shape.c), var(shape.c);
-  channel_moments(shape, x.data(), mean.data(), var.data());
   Moments moments(shape.c);
-  for (int64_t c = 0; c < shape.c; ++c) moments.set(c, mean[c], var[c], eps);
+  Tensor y = record_norm(
+      "batch_norm", std::move(x), weight, bias, then,
+      [&](const Forward& f) {
+        normalize_channels(shape, f, eps, moments, {mean.data(), var.data()});
+      },
+      ChannelsBackward{shape, moments, false});
   if (Scope::batch_statistics() && Scope::running_statistics()) {
     update_running(running, mean, var, static_cast<double>(shape.values()));
   }
-  return normalize_per_channel("batch_norm", std::move(x), std::move(weight), std::move(bias),
-                               std::move(moments), false);
+  return y;
 }
 
 namespace {
 
 // Each row of the last `axes` axes by itself, with an affine parameter for every element.
 Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Tensor bias, bool centred,
-                           real eps) {
+                           real eps, const Then& then) {
   check<ShapeError>(axes >= 1 && axes <= x.rank(), "x is {}; there are no {} last axes to normalize over",
                     x.shape(), axes);
   const int first = x.rank() - axes;
-  check_affine(weight, bias, Shape(x.shape().begin() + first, axes));
-  const Rows rows{.count = x.shape().count(0, first),
-                  .length = x.shape().count(first, x.rank()),
-                  .period = 1,
-                  .run = 1,
-                  .centred = centred};
-  Moments moments(rows.count);
-  row_moments(rows, x.data(), eps, moments, nullptr, nullptr);
-  return normalize_per_row(op, std::move(x), std::move(weight), std::move(bias), rows, std::move(moments));
+  const Shape normalized(x.shape().begin() + first, axes);
+  check_affine(weight, bias, normalized);
+  const bool own = !weight.empty() || !bias.empty();
+  if (own && weight.empty()) weight = ones(normalized);
+  if (own && bias.empty()) bias = zeros(normalized);
+  Rows rows{.count = x.shape().count(0, first),
+            .length = normalized.count(),
+            .period = 1,
+            .run = std::max<int64_t>(normalized.count(), 1),
+            .own = own,
+            .centred = centred};
+  if (then.max_pool && x.rank() == 4) {
+    check<ShapeError>(axes >= 2, "x is {}; pooling can follow a norm over its last 2 or more axes",
+                      x.shape());
+    rows.run = x.shape().count(2, 4);
+  }
+  return normalize_per_row(op, std::move(x), weight, bias, rows, eps, then);
 }
 
 }  // namespace
 
-Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps) {
-  return normalize_last_axes("layer_norm", std::move(x), axes, std::move(weight), std::move(bias), true, eps);
+Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps, const Then& then) {
+  if (then && !fusing()) return apply(then, layer_norm(std::move(x), axes, weight, bias, eps));
+  return normalize_last_axes("layer_norm", std::move(x), axes, std::move(weight), std::move(bias), true, eps,
+                             then);
 }
 
-Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps) {
-  return normalize_last_axes("rms_norm", std::move(x), axes, std::move(weight), {}, false, eps);
+Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps, const Then& then) {
+  if (then && !fusing()) return apply(then, rms_norm(std::move(x), axes, weight, eps));
+  return normalize_last_axes("rms_norm", std::move(x), axes, std::move(weight), {}, false, eps, then);
 }
 
-Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps) {
+Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps, const Then& then) {
+  if (then && !fusing()) return apply(then, group_norm(std::move(x), groups, weight, bias, eps));
   check_channels(x);
   const Channels shape = channels_of(x);
   check<ShapeError>(groups >= 1 && shape.c % groups == 0,
                     "x is {}; its {} channels can't be split into {} groups", x.shape(), shape.c, groups);
   check_affine(weight, bias, {shape.c});
-  const Rows rows{
-      .count = shape.n * groups, .length = shape.c / groups * shape.p, .period = groups, .run = shape.p};
-  Moments moments(rows.count);
-  row_moments(rows, x.data(), eps, moments, nullptr, nullptr);
-  return normalize_per_row("group_norm", std::move(x), std::move(weight), std::move(bias), rows,
-                           std::move(moments));
+  const Rows rows{.count = shape.n * groups,
+                  .length = shape.c / groups * shape.p,
+                  .period = groups,
+                  .run = std::max<int64_t>(shape.p, 1)};
+  return normalize_per_row("group_norm", std::move(x), weight, bias, rows, eps, then);
 }
 
-Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running, real eps) {
+Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running, real eps,
+                     const Then& then) {
+  if (then && !fusing()) return apply(then, instance_norm(std::move(x), weight, bias, running, eps));
   check_channels(x);
   const Channels shape = channels_of(x);
   check_affine(weight, bias, {shape.c});
-  if (!Scope::batch_statistics() && has_running(running)) {
-    return normalize_by_running("instance_norm", std::move(x), std::move(weight), std::move(bias), running,
-                                eps);
-  }
+  if (!Scope::batch_statistics() && has_running(running))
+    return normalize_by_running("instance_norm", std::move(x), weight, bias, running, eps, then);
   check<ShapeError>(shape.p > 1,
                     "x is {}: one value per sample and channel, whose variance means nothing; give images "
                     "larger than 1 x 1, or "
                     "use LayerNorm",
                     x.shape());
   const Rows rows{.count = shape.n * shape.c, .length = shape.p, .period = shape.c, .run = shape.p};
-  Moments moments(rows.count);
   const Scratch<double> mean(rows.count), var(rows.count);
-  row_moments(rows, x.data(), eps, moments, mean.data(), var.data());
+  Tensor y = normalize_per_row("instance_norm", std::move(x), weight, bias, rows, eps, then,
+                               {mean.data(), var.data()});
   if (Scope::batch_statistics() && Scope::running_statistics() && has_running(running)) {
     const Scratch<double> batch_mean(shape.c), batch_var(shape.c);
     for (int64_t c = 0; c < shape.c; ++c) {
@@ -195,8 +250,7 @@ Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatisti
     }
     update_running(running, batch_mean, batch_var, static_cast<double>(shape.p));
   }
-  return normalize_per_row("instance_norm", std::move(x), std::move(weight), std::move(bias), rows,
-                           std::move(moments));
+  return y;
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -3,6 +3,7 @@
 #include <limits>
 #include <optional>
 
+#include <ballast/core/ops/then.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/tape.h>
 
@@ -10,7 +11,8 @@ namespace ballast::inline BALLAST_PRECISION {
 
 // All norms but the last compute y = (x - mean) / sqrt(var + eps) * weight + bias with the biased variance,
 // and differ in what mean and variance are taken over. `weight` and `bias` may be no tensor (1 and 0). Mean
-// and variance are formed safely: a constant input of any size gives exactly the bias.
+// and variance are formed safely: a constant input of any size gives exactly the bias. `then` may follow in
+// the same pass.
 
 /// Where a batch normalization keeps its running statistics; any of the three may be null.
 struct RunningStatistics {
@@ -27,25 +29,28 @@ struct RunningStatistics {
 /// there are no running ones, else by the running ones. Throws ShapeError for one value per channel, whose
 /// variance means nothing.
 Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running = {},
-                  real eps = real(1e-5));
+                  real eps = real(1e-5), const Then& then = {});
 
 /// Layer normalization (Ba et al. 2016): per sample, over the last `axes` axes. weight and bias have their
 /// shape.
-Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps = real(1e-5));
+Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps = real(1e-5),
+                  const Then& then = {});
 
 /// Group normalization (Wu & He 2018): per sample over groups of C/groups channels and all positions. x (N,
 /// C, ...); weight, bias (C).
-Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps = real(1e-5));
+Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps = real(1e-5),
+                  const Then& then = {});
 
 /// Instance normalization (Ulyanov et al. 2016): per sample and channel over all positions. x (N, C, ...),
 /// weight, bias (C). With running statistics, which here average the instances' own, evaluation normalizes by
 /// them.
 Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running = {},
-                     real eps = real(1e-5));
+                     real eps = real(1e-5), const Then& then = {});
 
 /// Root mean square normalization (Zhang & Sennrich 2019): y = x / sqrt(mean(x^2) + eps) * weight over the
 /// last `axes` axes, whose shape weight has. eps is the machine epsilon of `real` unless given, as in
 /// PyTorch.
-Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps = std::numeric_limits<real>::epsilon());
+Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps = std::numeric_limits<real>::epsilon(),
+                const Then& then = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

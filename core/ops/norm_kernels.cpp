@@ -1,50 +1,14 @@
 #include <ballast/core/ops/norm_kernels.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
-#include <ballast/core/ops/row_sum.h>
+#include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/scratch.h>
-#include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
-
-// `sum_pairs` per channel c0, ..., c1-1 of (N, C, P), with f(offset, c). A vector (P = 1) is read row by row,
-// its lanes are channels.
-template <class F>
-void sum_channels(const Channels& shape, int64_t c0, int64_t c1, Sums* totals, F f) {
-  std::fill(totals, totals + (c1 - c0), Sums{});
-  for (int64_t n = 0; n < shape.n; ++n) {
-    for (int64_t c = c0; c < c1; ++c) {
-      const int64_t offset = (n * shape.c + c) * shape.p;
-      const Sums sums =
-          shape.p == 1 ? f(offset, c) : sum_pairs(shape.p, [=](int64_t p) { return f(offset + p, c); });
-      totals[c - c0].a += sums.a;
-      totals[c - c0].b += sums.b;
-    }
-  }
-}
-
-constexpr int64_t channel_block = 16;
-
-// Calls body(c0, c1) for blocks of channels that are worth a thread's while; at most `channel_block` long.
-template <class Body>
-void for_channel_blocks(const Channels& shape, Body body) {
-  const int64_t block =
-      shape.p == 1 ? channel_block
-                   : std::clamp<int64_t>(16384 / std::max<int64_t>(shape.values(), 1), 1, channel_block);
-  parallel_for(shape.c, block, body);
-}
-
-template <class Body>
-void for_rows(const Rows& rows, Body body) {
-  parallel_for(rows.count, std::max<int64_t>(1, 16384 / std::max<int64_t>(rows.length, 1)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t row = begin; row < end; ++row) body(row);
-               });
-}
 
 // Of the sums of d = x - shift and of d^2: mean and variance in one pass. The shift is an element of the set,
 // so that a constant gives exactly 0 and a large mean costs nothing (Chan, Golub & LeVeque 1983, sec. 2).
@@ -57,6 +21,88 @@ double variance(Sums d, double count) {
 // two digits. Then, and only then, a second pass shifts by the mean.
 bool far_off(Sums d, double count) { return d.a * d.a > 0.99 * count * d.b; }
 
+struct MeanVar {
+  double mean, var;
+};
+
+// Of `count` values, the first of which is `first`, and whose sums_about(shift) are those of x - shift.
+template <class SumsAbout>
+MeanVar mean_var(double first, double count, SumsAbout sums_about) {
+  double shift = first;
+  Sums d = sums_about(shift);
+  if (far_off(d, count)) {
+    shift += d.a / count;
+    d = sums_about(shift);
+  }
+  return {shift + d.a / count, variance(d, count)};
+}
+
+void put(const Statistics& out, int64_t i, const MeanVar& m) {
+  if (out.mean) out.mean[i] = m.mean;
+  if (out.var) out.var[i] = m.var;
+}
+
+// Memory for a plane before it is pooled, or after its gradient is spread.
+int64_t plane_size(const Follow& follow) { return follow.then.max_pool ? follow.h * follow.w : 0; }
+
+// Normalizes the run that begins at element `start`, and does what follows.
+void forward_run(const Forward& f, Run run, int64_t start, real* plane) {
+  const Follow& follow = f.follow;
+  if (!follow.then.max_pool) {
+    run.relu = follow.then.relu;
+    return kernels().normalize(run, f.x + start, f.y + start);
+  }
+  kernels().normalize(run, f.x + start, plane);
+  const int64_t columns = follow.w / 2;
+  int64_t to = start / run.count * follow.outputs();
+  for (int64_t row = 0; row < follow.h / 2; ++row, to += columns) {
+    const real* above = plane + 2 * row * follow.w;
+    kernels().max_pool(columns, above, above + follow.w, follow.then.relu, f.y + to, f.winners + to);
+  }
+}
+
+// The gradient of the run that begins at element `start`: in dy, or spread over `plane`.
+const real* gradient_of_run(const Backward& b, int64_t count, int64_t start, real* plane) {
+  const Follow& follow = b.follow;
+  if (!follow.then.max_pool) return b.dy + start;
+  const int64_t columns = follow.w / 2;
+  int64_t from = start / count * follow.outputs();
+  if (follow.w % 2 || follow.h % 2) std::fill_n(plane, follow.h * follow.w, real{0});
+  for (int64_t row = 0; row < follow.h / 2; ++row, from += columns) {
+    real* above = plane + 2 * row * follow.w;
+    kernels().max_pool_gradient(columns, b.dy + from, b.winners + from, above, above + follow.w);
+  }
+  return plane;
+}
+
+bool cuts_off(const Follow& follow) { return follow.then.relu && !follow.then.max_pool; }
+
+// Rows
+// ---------------------------------------------------------------------------------------------------------
+
+// A run of a row, the first element of which has affine parameter `parameter`.
+Run run_of(const Rows& rows, const Moments& m, const Affine& affine, int64_t row, int64_t parameter) {
+  Run run = {.count = rows.run, .high = m.high()[row], .low = m.low()[row], .rstd = m.rstd()[row]};
+  if (rows.own) {
+    run.weights = affine.weight + parameter, run.biases = affine.bias + parameter;
+  } else {
+    if (affine.weight) run.weight = affine.weight[parameter];
+    if (affine.bias) run.bias = affine.bias[parameter];
+  }
+  return run;
+}
+
+// Calls body(start, parameter) for each run of a row: its first element, and its affine parameter.
+template <class Body>
+void for_runs(const Rows& rows, int64_t row, Body body) {
+  const int64_t runs = rows.length / rows.run, step = rows.own ? rows.run : 1;
+  int64_t parameter = rows.own ? 0 : row % rows.period * runs;
+  for (int64_t i = 0; i < runs; ++i, parameter += step) body(row * rows.length + i * rows.run, parameter);
+}
+
+// Chunks of rows that are worth a thread's while.
+int64_t row_chunk(const Rows& rows) { return row_grain(rows.length); }
+
 }  // namespace
 
 void Moments::set(int64_t i, double mean, double var, double eps) {
@@ -65,165 +111,275 @@ void Moments::set(int64_t i, double mean, double var, double eps) {
   rstd()[i] = static_cast<real>(1 / std::sqrt(var + eps));
 }
 
-void row_moments(const Rows& rows, const real* x, double eps, Moments& moments, double* mean, double* var) {
-  for_rows(rows, [&](int64_t row) {
-    const real* from = x + row * rows.length;
-    const auto count = static_cast<double>(rows.length);
-    double shift = rows.centred && rows.length > 0 ? from[0] : 0;
-    Sums d;
-    const auto sum_about_shift = [&] {
-      d = sum_pairs(rows.length, [from, shift](int64_t i) {
-        const double deviation = from[i] - shift;
-        return Sums{deviation, deviation * deviation};
-      });
-    };
-    sum_about_shift();
-    if (!rows.centred) d.a = 0;
-    if (far_off(d, count)) {
-      shift += d.a / count;
-      sum_about_shift();
-    }
-    const double m = shift + d.a / count, v = variance(d, count);
-    moments.set(row, m, v, eps);
-    if (mean) mean[row] = m, var[row] = v;
-  });
-}
-
-void normalize_rows(const Rows& rows, const real* x, const Moments& moments, const real* weight,
-                    const real* bias, real* y) {
-  for_rows(rows, [&](int64_t row) {
-    const real high = moments.high()[row], low = moments.low()[row], rstd = moments.rstd()[row];
-    const real *from = x + row * rows.length, *w = weight, *b = bias;
-    real* to = y + row * rows.length;
-    if (rows.run == 1) {  // an affine parameter for every element
-      const int64_t first = rows.first_channel(row);
-      for (int64_t i = 0; i < rows.length; ++i) {
-        const real xhat = ((from[i] - high) - low) * rstd;
-        to[i] = (w ? xhat * w[first + i] : xhat) + (b ? b[first + i] : 0);
-      }
-      return;
-    }
-    for (int64_t start = 0, c = rows.first_channel(row); start < rows.length; start += rows.run, ++c) {
-      const real scale = w ? rstd * w[c] : rstd, shift = b ? b[c] : 0;
-      for (int64_t i = start; i < start + rows.run; ++i) to[i] = ((from[i] - high) - low) * scale + shift;
-    }
-  });
-}
-
-void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, const Moments& moments,
-                             const real* weight, real* dx, AffineGradients sums) {
-  const int64_t channels = rows.channels();
-  // Partial sums of the affine gradients per block of rows, added in order at the end.
-  const int64_t grain =
-      grain_for(rows.count, std::max<int64_t>(1, 16384 / std::max<int64_t>(rows.length, 1)), 16);
-  const int64_t blocks = (rows.count + grain - 1) / grain;
-  const Scratch<double> partial(2 * blocks * channels);
-  parallel_for(rows.count, grain, [&](int64_t begin, int64_t end) {
-    double *dw = partial.data() + begin / grain * 2 * channels, *db = dw + channels;
-    std::fill(dw, dw + 2 * channels, 0.0);
+void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& moments, const Statistics& out) {
+  const auto count = static_cast<double>(rows.length);
+  reserve_scratch<real>(plane_size(f.follow), rows.count);
+  parallel_for(rows.count, row_chunk(rows), [&](int64_t begin, int64_t end) {
+    const Scratch<real> plane(plane_size(f.follow));
     for (int64_t row = begin; row < end; ++row) {
-      const real high = moments.high()[row], low = moments.low()[row], rstd = moments.rstd()[row];
-      const real *from = x + row * rows.length, *g = dy + row * rows.length;
-      const auto xhat = [=](int64_t i) { return ((from[i] - high) - low) * rstd; };
-      Sums total;  // of w dy and w dy xhat
-      for (int64_t start = 0, c = rows.first_channel(row); start < rows.length; start += rows.run, ++c) {
-        const Sums part = rows.run == 1 ? Sums{g[start], double{g[start]} * xhat(start)}
-                                        : sum_pairs(rows.run, [=](int64_t i) {
-                                            return Sums{g[start + i], double{g[start + i]} * xhat(start + i)};
-                                          });
-        const double w = weight ? double{weight[c]} : 1.0;
-        total.a += w * part.a, total.b += w * part.b;
-        db[c] += part.a, dw[c] += part.b;
+      const real* x = f.x + row * rows.length;
+      MeanVar m = {0, 0};
+      if (!rows.centred) {
+        m.var = kernels().deviations(x, rows.length, 0).b / count;
+      } else if (rows.length > 0) {
+        m = mean_var(x[0], count, [&](double shift) { return kernels().deviations(x, rows.length, shift); });
       }
-      if (dx == nullptr) continue;
-      real* to = dx + row * rows.length;
-      const auto count = static_cast<double>(rows.length);
+      moments.set(row, m.mean, m.var, eps);
+      put(out, row, m);
+      for_runs(rows, row, [&](int64_t start, int64_t parameter) {
+        forward_run(f, run_of(rows, moments, f.affine, row, parameter), start, plane.data());
+      });
+    }
+  });
+}
+
+namespace {
+
+// The affine gradients of a chunk of rows: per element in the precision of elements, since the rows of a
+// chunk are few; per run in double.
+struct Partial {
+  Scratch<real> own;
+  Scratch<double> shared;
+  int64_t parameters;
+
+  Partial(const Rows& rows, int64_t chunks)
+      : own(rows.own ? 2 * chunks * rows.parameters() : 0),
+        shared(rows.own ? 0 : 2 * chunks * rows.parameters()),
+        parameters(rows.parameters()) {}
+
+  template <class T>
+  static void add_up(const T* partial, int64_t chunks, int64_t parameters, const AffineGradients& to) {
+    parallel_for(parameters, elementwise_grain, [=, &to](int64_t begin, int64_t end) {
+      std::fill(to.weight + begin, to.weight + end, 0.0);
+      std::fill(to.bias + begin, to.bias + end, 0.0);
+      const T* from = partial;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk, from += 2 * parameters) {
+        for (int64_t i = begin; i < end; ++i) to.weight[i] += from[i], to.bias[i] += from[parameters + i];
+      }
+    });
+  }
+};
+
+}  // namespace
+
+void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments& moments) {
+  const auto count = static_cast<double>(rows.length);
+  const int64_t grain = grain_for(rows.count, row_chunk(rows), 16), chunks = (rows.count + grain - 1) / grain;
+  const Partial partial(rows, chunks);
+  const int64_t parameters = partial.parameters;
+  reserve_scratch<real>(plane_size(b.follow), chunks);
+  parallel_for(rows.count, grain, [&](int64_t begin, int64_t end) {
+    const Scratch<real> plane(plane_size(b.follow));
+    const int64_t place = begin / grain * 2 * parameters;
+    real* own = partial.own.data() + (rows.own ? place : 0);
+    double* shared = partial.shared.data() + (rows.own ? 0 : place);
+    if (rows.own) {
+      std::fill_n(own, 2 * parameters, real{0});
+    } else {
+      std::fill_n(shared, 2 * parameters, 0.0);
+    }
+    const auto run_at = [&](int64_t row, int64_t parameter) {
+      Run run = run_of(rows, moments, b.affine, row, parameter);
+      run.relu = cuts_off(b.follow);
+      return run;
+    };
+    for (int64_t row = begin; row < end; ++row) {
+      Sums total;  // of w g and w g xhat
+      for_runs(rows, row, [&](int64_t start, int64_t parameter) {
+        const Run run = run_at(row, parameter);
+        const real* g = gradient_of_run(b, rows.run, start, plane.data());
+        const Sums part =
+            kernels().gradient_sums(run, b.x + start, g, own + parameter, own + parameters + parameter);
+        const double w = rows.own ? 1 : double{run.weight};
+        total.a += w * part.a, total.b += w * part.b;
+        if (!rows.own) shared[parameter] += part.b, shared[parameters + parameter] += part.a;
+      });
+      if (b.dx == nullptr) continue;
       const real mean_a = rows.centred ? static_cast<real>(total.a / count) : 0;
       const real mean_b = static_cast<real>(total.b / count);
-      for (int64_t start = 0, c = rows.first_channel(row); start < rows.length; start += rows.run, ++c) {
-        const real w = weight ? weight[c] : 1;
-        for (int64_t i = start; i < start + rows.run; ++i)
-          to[i] = (w * g[i] - mean_a - xhat(i) * mean_b) * rstd;
-      }
+      for_runs(rows, row, [&](int64_t start, int64_t parameter) {
+        const real* g = gradient_of_run(b, rows.run, start, plane.data());
+        kernels().gradient(run_at(row, parameter), b.x + start, g, mean_a, mean_b, b.dx + start);
+      });
     }
   });
-  for (int64_t c = 0; c < channels; ++c) {
-    double dw = 0, db = 0;
-    for (int64_t block = 0; block < blocks; ++block) {
-      dw += partial[block * 2 * channels + c];
-      db += partial[block * 2 * channels + channels + c];
-    }
-    if (sums.weight) sums.weight[c] = dw;
-    if (sums.bias) sums.bias[c] = db;
+  if (rows.own) {
+    Partial::add_up(partial.own.data(), chunks, parameters, b.sums);
+  } else {
+    Partial::add_up(partial.shared.data(), chunks, parameters, b.sums);
   }
 }
 
-void channel_moments(const Channels& shape, const real* x, double* mean, double* var) {
-  for_channel_blocks(shape, [&](int64_t c0, int64_t c1) {
-    const auto count = static_cast<double>(shape.values());
-    std::array<Sums, channel_block> d;
-    const auto sum_about_mean = [&] {
-      sum_channels(shape, c0, c1, d.data(), [=](int64_t i, int64_t c) {
-        const double deviation = x[i] - mean[c];
-        return Sums{deviation, deviation * deviation};
-      });
-    };
-    const auto move_mean = [&] {
-      for (int64_t c = c0; c < c1; ++c) mean[c] += d[static_cast<size_t>(c - c0)].a / count;
-    };
-    for (int64_t c = c0; c < c1; ++c) mean[c] = x[c * shape.p];  // the shift
-    sum_about_mean();
-    if (std::any_of(d.begin(), d.begin() + (c1 - c0), [=](Sums sums) { return far_off(sums, count); })) {
-      move_mean();
-      sum_about_mean();
-    }
-    for (int64_t c = c0; c < c1; ++c) var[c] = variance(d[static_cast<size_t>(c - c0)], count);
-    move_mean();
-  });
+// Channels
+// ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// Channels that one thread works on at once: their elements lie apart by C P.
+constexpr int64_t channel_block = 64;
+
+// Calls body(c0, c1) for blocks of channels that are worth a thread's while; at most `channel_block` long.
+template <class Body>
+void for_channel_blocks(const Channels& shape, Body body) {
+  const int64_t wanted = elementwise_grain / std::max<int64_t>(shape.values(), 1);
+  const int64_t least = shape.p == 1 ? std::min<int64_t>(16, channel_block) : 1;  // whole cache lines
+  parallel_for(shape.c, std::clamp<int64_t>(wanted, least, channel_block), body);
 }
 
-void normalize_channels(const Channels& shape, const real* x, const Moments& moments, const real* weight,
-                        const real* bias, real* y) {
-  const real *high = moments.high(), *low = moments.low(), *rstd = moments.rstd();
-  for_channel_blocks(shape, [&](int64_t c0, int64_t c1) {
-    for (int64_t n = 0; n < shape.n; ++n) {
-      for (int64_t c = c0; c < c1; ++c) {
-        const real scale = weight ? rstd[c] * weight[c] : rstd[c], shift = bias ? bias[c] : 0, h = high[c],
-                   l = low[c];
-        const int64_t start = (n * shape.c + c) * shape.p;
-        for (int64_t i = start; i < start + shape.p; ++i) y[i] = ((x[i] - h) - l) * scale + shift;
-      }
-    }
-  });
-}
+// What the column kernels take for channels c0, ..., c1-1 of vectors.
+struct ColumnTable {
+  real weight[channel_block], bias[channel_block];
+  Columns columns;
 
-void normalize_channels_backward(const Channels& shape, const real* x, const real* dy, const Moments& moments,
-                                 const real* weight, bool constant_moments, real* dx,
-                                 AffineGradients gradients) {
-  const real *high = moments.high(), *low = moments.low(), *rstd = moments.rstd();
-  for_channel_blocks(shape, [&](int64_t c0, int64_t c1) {
-    const auto xhat = [=](int64_t i, int64_t c) { return ((x[i] - high[c]) - low[c]) * rstd[c]; };
-    std::array<Sums, channel_block> sums;  // of dy and dy xhat
-    sum_channels(shape, c0, c1, sums.data(), [=](int64_t i, int64_t c) {
-      return Sums{dy[i], double{dy[i]} * xhat(i, c)};
-    });
+  ColumnTable(const Channels& shape, int64_t c0, int64_t c1, const Moments& m, const Affine& affine,
+              bool relu)
+      : columns{shape.n, c1 - c0, shape.c, m.high() + c0, m.low() + c0, m.rstd() + c0, weight, bias, relu} {
     for (int64_t c = c0; c < c1; ++c) {
-      if (gradients.bias) gradients.bias[c] = sums[static_cast<size_t>(c - c0)].a;
-      if (gradients.weight) gradients.weight[c] = sums[static_cast<size_t>(c - c0)].b;
+      weight[c - c0] = affine.weight ? affine.weight[c] : 1;
+      bias[c - c0] = affine.bias ? affine.bias[c] : 0;
     }
-    if (dx == nullptr) return;
-    const auto count = static_cast<double>(shape.values());
-    for (int64_t n = 0; n < shape.n; ++n) {
-      for (int64_t c = c0; c < c1; ++c) {
-        const Sums& s = sums[static_cast<size_t>(c - c0)];
-        const real scale = weight ? rstd[c] * weight[c] : rstd[c];
-        const real mean_a = constant_moments ? 0 : static_cast<real>(s.a / count),
-                   mean_b = constant_moments ? 0 : static_cast<real>(s.b / count);
-        const int64_t start = (n * shape.c + c) * shape.p;
-        for (int64_t i = start; i < start + shape.p; ++i)
-          dx[i] = (dy[i] - mean_a - xhat(i, c) * mean_b) * scale;
-      }
+  }
+};
+
+Run run_of(const Channels& shape, int64_t c, const Moments& m, const Affine& affine) {
+  return {.count = shape.p,
+          .high = m.high()[c],
+          .low = m.low()[c],
+          .rstd = m.rstd()[c],
+          .weight = affine.weight ? affine.weight[c] : 1,
+          .bias = affine.bias ? affine.bias[c] : 0};
+}
+
+// Calls body(start) for the planes of channel c.
+template <class Body>
+void for_planes(const Channels& shape, int64_t c, Body body) {
+  for (int64_t n = 0; n < shape.n; ++n) body((n * shape.c + c) * shape.p);
+}
+
+MeanVar plane_moments(const Channels& shape, const real* x, int64_t c) {
+  return mean_var(x[c * shape.p], static_cast<double>(shape.values()), [&](double shift) {
+    Sums d;
+    for_planes(shape, c, [&](int64_t start) {
+      const Sums part = kernels().deviations(x + start, shape.p, shift);
+      d.a += part.a, d.b += part.b;
+    });
+    return d;
+  });
+}
+
+// The same for the vectors' channels c0, ..., c1-1, of which all share the second pass.
+void column_moments(const Channels& shape, const real* x, int64_t c0, int64_t c1, MeanVar* moments) {
+  const int64_t block = c1 - c0;
+  const auto count = static_cast<double>(shape.n);
+  const Columns columns = {.rows = shape.n,
+                           .columns = block,
+                           .stride = shape.c,
+                           .high = nullptr,
+                           .low = nullptr,
+                           .rstd = nullptr,
+                           .weight = nullptr,
+                           .bias = nullptr};
+  double shift[channel_block], a[channel_block], b[channel_block];
+  std::copy(x + c0, x + c1, shift);
+  for (int pass = 0; pass < 2; ++pass) {
+    std::fill_n(a, block, 0.0);
+    std::fill_n(b, block, 0.0);
+    kernels().column_deviations(columns, x + c0, shift, a, b);
+    bool again = false;
+    for (int64_t i = 0; i < block; ++i) {
+      again |= far_off({a[i], b[i]}, count);
+      moments[i] = {shift[i] + a[i] / count, variance({a[i], b[i]}, count)};
     }
+    if (!again) break;
+    for (int64_t i = 0; i < block; ++i) shift[i] = moments[i].mean;
+  }
+}
+
+void forward_channels(const Channels& shape, int64_t c0, int64_t c1, const Forward& f,
+                      const Moments& moments) {
+  if (shape.p == 1) {
+    const ColumnTable table(shape, c0, c1, moments, f.affine, f.follow.then.relu);
+    return kernels().normalize_columns(table.columns, f.x + c0, f.y + c0);
+  }
+  const Scratch<real> plane(plane_size(f.follow));
+  for (int64_t c = c0; c < c1; ++c) {
+    const Run run = run_of(shape, c, moments, f.affine);
+    for_planes(shape, c, [&](int64_t start) { forward_run(f, run, start, plane.data()); });
+  }
+}
+
+}  // namespace
+
+void normalize_channels(const Channels& shape, const Forward& f, double eps, Moments& moments,
+                        const Statistics& out) {
+  reserve_scratch<real>(plane_size(f.follow), shape.c);
+  for_channel_blocks(shape, [&](int64_t c0, int64_t c1) {
+    MeanVar block[channel_block];
+    if (shape.p == 1) {
+      column_moments(shape, f.x, c0, c1, block);
+    } else {
+      for (int64_t c = c0; c < c1; ++c) block[c - c0] = plane_moments(shape, f.x, c);
+    }
+    for (int64_t c = c0; c < c1; ++c) {
+      moments.set(c, block[c - c0].mean, block[c - c0].var, eps);
+      put(out, c, block[c - c0]);
+    }
+    forward_channels(shape, c0, c1, f, moments);
+  });
+}
+
+void normalize_channels(const Channels& shape, const Forward& f, const Moments& moments) {
+  reserve_scratch<real>(plane_size(f.follow), shape.c);
+  for_channel_blocks(shape, [&](int64_t c0, int64_t c1) { forward_channels(shape, c0, c1, f, moments); });
+}
+
+namespace {
+
+void backward_planes(const Channels& shape, int64_t c, const Backward& b, const Moments& moments,
+                     bool constant_moments) {
+  const Scratch<real> plane(plane_size(b.follow));
+  Run run = run_of(shape, c, moments, b.affine);
+  run.relu = cuts_off(b.follow);
+  Sums sums;  // of g and g xhat
+  for_planes(shape, c, [&](int64_t start) {
+    const real* g = gradient_of_run(b, shape.p, start, plane.data());
+    const Sums part = kernels().gradient_sums(run, b.x + start, g, nullptr, nullptr);
+    sums.a += part.a, sums.b += part.b;
+  });
+  b.sums.bias[c] = sums.a, b.sums.weight[c] = sums.b;
+  if (b.dx == nullptr) return;
+  const double share = constant_moments ? 0 : double{run.weight} / static_cast<double>(shape.values());
+  const real mean_a = static_cast<real>(share * sums.a), mean_b = static_cast<real>(share * sums.b);
+  for_planes(shape, c, [&](int64_t start) {
+    const real* g = gradient_of_run(b, shape.p, start, plane.data());
+    kernels().gradient(run, b.x + start, g, mean_a, mean_b, b.dx + start);
+  });
+}
+
+void backward_columns(const Channels& shape, int64_t c0, int64_t c1, const Backward& b,
+                      const Moments& moments, bool constant_moments) {
+  const ColumnTable table(shape, c0, c1, moments, b.affine, b.follow.then.relu);
+  double *dweight = b.sums.weight + c0, *dbias = b.sums.bias + c0;
+  std::fill_n(dweight, c1 - c0, 0.0);
+  std::fill_n(dbias, c1 - c0, 0.0);
+  kernels().column_gradient_sums(table.columns, b.x + c0, b.dy + c0, dbias, dweight);
+  if (b.dx == nullptr) return;
+  real mean_a[channel_block], mean_b[channel_block];
+  for (int64_t i = 0; i < c1 - c0; ++i) {
+    const double share = constant_moments ? 0 : double{table.weight[i]} / static_cast<double>(shape.n);
+    mean_a[i] = static_cast<real>(share * dbias[i]), mean_b[i] = static_cast<real>(share * dweight[i]);
+  }
+  kernels().column_gradient(table.columns, b.x + c0, b.dy + c0, mean_a, mean_b, b.dx + c0);
+}
+
+}  // namespace
+
+void normalize_channels_backward(const Channels& shape, const Backward& b, const Moments& moments,
+                                 bool constant_moments) {
+  reserve_scratch<real>(plane_size(b.follow), shape.c);
+  for_channel_blocks(shape, [&](int64_t c0, int64_t c1) {
+    if (shape.p == 1) return backward_columns(shape, c0, c1, b, moments, constant_moments);
+    for (int64_t c = c0; c < c1; ++c) backward_planes(shape, c, b, moments, constant_moments);
   });
 }
 

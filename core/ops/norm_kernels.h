@@ -1,11 +1,13 @@
 #pragma once
 
+#include <ballast/core/ops/then.h>
 #include <ballast/core/tensor.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
-// The two kernels under all norms. Both know what to subtract as mean = high + low: x - high is exact near
-// the mean, so that a large mean costs no digits. `weight` and `bias` may be null.
+// The two ways through memory under all norms: sets of contiguous elements, and channels. Both work on runs
+// of neighbours that are normalized alike (see Run in kernels.h), and do what follows the norm to a run while
+// it is in cache.
 
 /// Mean (in two parts) and 1 / sqrt(var + eps) of each normalized set: three rows of one tensor (3, sets).
 struct Moments {
@@ -20,14 +22,26 @@ struct Moments {
   Tensor table;
 };
 
-/// x as rows of contiguous elements, each normalized by itself. Element i of row r has the affine index
-/// (r % period) length / run + i / run: layer norm has period 1 and run 1, group norm period G and run H W,
-/// instance norm period C and run H W.
+/// Mean and biased variance of each set, for whoever keeps running ones; both may be null.
+struct Statistics {
+  double* mean = nullptr;
+  double* var = nullptr;
+};
+
+/// Either may be null: 1 and 0.
+struct Affine {
+  const real* weight;
+  const real* bias;
+};
+
+/// x as rows of contiguous elements, each normalized by itself, in runs: of elements that share their affine
+/// parameters, or of any length where each element of a row has `own` ones. Group norm has runs of H W
+/// elements and rows of C/groups runs, instance norm rows of one run.
 struct Rows {
-  int64_t count, length, period, run;
+  int64_t count, length, period, run;  // row r has the affine parameters of row r % period
+  bool own = false;
   bool centred = true;  // RMS normalization isn't: its mean counts as 0
-  int64_t channels() const { return period * length / run; }
-  int64_t first_channel(int64_t row) const { return row % period * (length / run); }
+  int64_t parameters() const { return own ? length : period * length / run; }
 };
 
 /// x as (N, C, P), normalized per channel over N and P.
@@ -36,26 +50,51 @@ struct Channels {
   int64_t values() const { return n * p; }
 };
 
-/// Gradients of the affine parameters, summed in double; either may be null.
+/// What follows the norm, and where the result goes or the gradient comes from. With pooling, a run is a
+/// plane of h x w elements (of several, it is one).
+struct Follow {
+  Then then;
+  int64_t h = 0, w = 0;
+  int64_t outputs() const { return (h / 2) * (w / 2); }
+};
+
+/// Gradients of the affine parameters, summed in double.
 struct AffineGradients {
   double* weight;
   double* bias;
 };
 
-void row_moments(const Rows& rows, const real* x, double eps, Moments& moments, double* mean, double* var);
-void normalize_rows(const Rows& rows, const real* x, const Moments& moments, const real* weight,
-                    const real* bias, real* y);
-/// dx = rstd (w dy - mean(w dy) - xhat mean(w dy xhat)), without the first mean where not centred; dweight =
-/// sum dy xhat, dbias = sum dy. dx may be null.
-void normalize_rows_backward(const Rows& rows, const real* x, const real* dy, const Moments& moments,
-                             const real* weight, real* dx, AffineGradients sums);
+/// Forward: x -> y, and `winners` of the pooling if there is any.
+struct Forward {
+  const real* x;
+  Affine affine;
+  Follow follow;
+  real* y;
+  uint8_t* winners;
+};
 
-/// The biased variance.
-void channel_moments(const Channels& shape, const real* x, double* mean, double* var);
-void normalize_channels(const Channels& shape, const real* x, const Moments& moments, const real* weight,
-                        const real* bias, real* y);
-/// As for rows; with `constant_moments` (evaluation) dx = w rstd dy.
-void normalize_channels_backward(const Channels& shape, const real* x, const real* dy, const Moments& moments,
-                                 const real* weight, bool constant_moments, real* dx, AffineGradients sums);
+/// Backward. dx may be null.
+struct Backward {
+  const real *x, *dy;
+  Affine affine;
+  Follow follow;
+  const uint8_t* winners;
+  real* dx;
+  AffineGradients sums;
+};
+
+void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& moments, const Statistics& out);
+/// dx = rstd (w g - mean(w g) - xhat mean(w g xhat)), without the first mean where not centred; dweight =
+/// sum g xhat, dbias = sum g, where g is dy as far as it passes what follows the norm.
+void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments& moments);
+
+/// Fills in moments and statistics.
+void normalize_channels(const Channels& shape, const Forward& f, double eps, Moments& moments,
+                        const Statistics& out);
+/// By moments that are given.
+void normalize_channels(const Channels& shape, const Forward& f, const Moments& moments);
+/// As for rows; with `constant_moments` (evaluation) dx = w rstd g.
+void normalize_channels_backward(const Channels& shape, const Backward& b, const Moments& moments,
+                                 bool constant_moments);
 
 }  // namespace ballast::inline BALLAST_PRECISION

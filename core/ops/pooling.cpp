@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include <ballast/core/ops/row_sum.h>
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/window.h>
 #include <ballast/core/parallel.h>
 
@@ -231,7 +231,7 @@ Tensor global_avg_pool(Tensor x) {
   const NodeId in = x.node();
   Tensor y(Shape{shape[0], shape[1], 1, 1});
   for_each_plane(planes, inputs, [=, from = std::as_const(x).data(), to = y.data()](int64_t plane) {
-    to[plane] = static_cast<real>(row_sum(from + plane * inputs, inputs) / static_cast<double>(inputs));
+    to[plane] = static_cast<real>(kernels().sum(from + plane * inputs, inputs) / static_cast<double>(inputs));
   });
   return record("global_avg_pool", std::move(y), {in}, [=](Tensor dy, Grads& grads) {
     grads.write(in, shape, [&](real* dx, real beta) {

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/movement.h>
-#include <ballast/core/ops/row_sum.h>
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/ops/strided.h>
 
@@ -57,7 +57,7 @@ Tensor reduce_axes(const char* op, Tensor x, std::initializer_list<int> axes, bo
 // to[i] = sum of x[n][i] over n rows that lie `stride` apart, for `width` columns.
 void add_up_rows(const real* x, int64_t n, int64_t stride, int64_t width, double* to) {
   if (stride == 1) {
-    *to = row_sum(x, n);
+    *to = kernels().sum(x, n);
     return;
   }
   std::fill_n(to, width, 0);

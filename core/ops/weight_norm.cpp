@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include <ballast/core/gemm.h>
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
-#include <ballast/core/ops/row_sum.h>
 #include <ballast/core/ops/scratch.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -17,9 +17,7 @@ Shape one_per_row(Shape shape) {
   return shape;
 }
 
-double dot(const real* x, const real* y, int64_t count) {
-  return sum_pairs(count, [=](int64_t i) { return Sums{double{x[i]} * y[i], 0}; }).a;
-}
+double dot(const real* x, const real* y, int64_t count) { return kernels().dot(x, y, count); }
 
 double length(const real* x, int64_t count) { return std::sqrt(dot(x, x, count)); }
 

@@ -10,6 +10,18 @@ void multiply_panels(const Product& p, const Output& out);
 void multiply_rows(const Product& p, const int64_t* offsets, const Output& out);
 void multiply_scattered(const Product& p, const int64_t* offsets, const Output& out);
 void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step, real* to);
+double sum(const real* x, int64_t count);
+double dot(const real* x, const real* y, int64_t count);
+Sums deviations(const real* x, int64_t count, double shift);
+void normalize(const Run& run, const real* x, real* y);
+Sums gradient_sums(const Run& run, const real* x, const real* dy, real* dweights, real* dbiases);
+void gradient(const Run& run, const real* x, const real* dy, real a, real b, real* dx);
+void column_deviations(const Columns& c, const real* x, const double* shift, double* a, double* b);
+void normalize_columns(const Columns& c, const real* x, real* y);
+void column_gradient_sums(const Columns& c, const real* x, const real* dy, double* a, double* b);
+void column_gradient(const Columns& c, const real* x, const real* dy, const real* a, const real* b, real* dx);
+void max_pool(int64_t columns, const real* above, const real* below, bool relu, real* y, uint8_t* winners);
+void max_pool_gradient(int64_t columns, const real* dy, const uint8_t* winners, real* above, real* below);
 
 }  // namespace BALLAST_ISA
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -15,6 +15,18 @@ const Kernels table = {
     .multiply_rows = multiply_rows,
     .multiply_scattered = multiply_scattered,
     .pack = pack,
+    .sum = sum,
+    .dot = dot,
+    .deviations = deviations,
+    .normalize = normalize,
+    .gradient_sums = gradient_sums,
+    .gradient = gradient,
+    .column_deviations = column_deviations,
+    .normalize_columns = normalize_columns,
+    .column_gradient_sums = column_gradient_sums,
+    .column_gradient = column_gradient,
+    .max_pool = max_pool,
+    .max_pool_gradient = max_pool_gradient,
 };
 
 }  // namespace BALLAST_ISA

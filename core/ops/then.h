@@ -1,0 +1,39 @@
+#pragma once
+
+#include <ballast/core/tensor.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// What follows an operation in the same pass over memory: max(y, 0), and after that max pooling over windows
+/// of 2 x 2 side by side. `norm(x, then::relu)` is relu(norm(x)) and leaves out the trip through memory.
+struct Then {
+  bool relu = false;
+  bool max_pool = false;
+  explicit operator bool() const { return relu || max_pool; }
+  bool operator==(const Then&) const = default;
+};
+
+namespace then {
+inline constexpr Then relu{.relu = true};
+inline constexpr Then relu_max_pool{.relu = true, .max_pool = true};
+}  // namespace then
+
+/// The same by operations of their own.
+Tensor apply(const Then& then, Tensor y);
+
+/// Whether operations are fused on this thread, as long as no UnfusedScope lives.
+bool fusing();
+
+/// What `then` asks for is done by operations of their own: to compare.
+class UnfusedScope {
+ public:
+  UnfusedScope();
+  ~UnfusedScope();
+  UnfusedScope(const UnfusedScope&) = delete;
+  UnfusedScope& operator=(const UnfusedScope&) = delete;
+
+ private:
+  bool before_;
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION
