@@ -57,12 +57,12 @@ double seconds_of(Module& model, const Tensor& x) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Images per second of inference, for both in turns, the best of ten.
+/// Images per second of inference, for both in turns, the best of 25.
 std::pair<double, double> images_per_s(Module& a, Module& b, const Dataset& data, int64_t batch_size) {
   Loader loader(data, {.batch_size = batch_size, .shuffle = false});
   const Tensor x = (*loader.begin()).x;
   double best_a = INFINITY, best_b = INFINITY;
-  for (int round = 0; round < 10; ++round) {
+  for (int round = 0; round < 25; ++round) {
     best_a = std::min(best_a, seconds_of(a, x));
     best_b = std::min(best_b, seconds_of(b, x));
   }
