@@ -34,7 +34,7 @@ inline constexpr const char* train_examples =
     "  ballast train --resume runs/group                        go on where it was stopped, to the same "
     "bits\n"
     "  ballast train --config runs/group/config.toml --seed 1   the same once more, from another seed\n"
-    "  ballast train --init-from runs/group --freeze '[0-7]*' --data mnist/   only the layers behind it "
+    "  ballast train --init-from runs/group --freeze '[0-7]' --data mnist/   only the layers behind it "
     "learn";
 
 inline constexpr const char* eval_examples =

@@ -68,7 +68,7 @@ Json object_of(const Options& options) {
 template <class Options>
 void read_object(const Json& object, Options& options) {
   for_each_option(options, [&](const char* name, auto& member, const char*) {
-    check<ValueError>(object.contains(name), "option {} is missing", name);
+    if (!object.contains(name)) return;
     try {
       read(object[name], member);
     } catch (const ValueError& error) {

@@ -143,7 +143,8 @@ struct SaveInterval {
 };
 SaveInterval parse_save_interval(const std::string& text);
 
-/// The options as a JSON object, and back; all must be there. Throws ValueError.
+/// The options as a JSON object, and back; one that isn't there, because the file is older than it, has its
+/// default. Throws ValueError.
 template <class Options>
 std::string to_json(const Options& options);
 template <class Options>

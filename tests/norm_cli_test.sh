@@ -31,6 +31,7 @@ done
 expect 0 'run folder: again' train --config frozen/config.toml --out again
 same frozen/last.safetensors again/last.safetensors
 expect 0 '' train --config frozen/config.toml --epochs 1 --out resumed
+LC_ALL=C sed -i 's/freeze-mode/freezeXmode/' resumed/state.safetensors  # as if the state were older than the option
 rm -r again
 mv run moved  # going on needs the checkpoint it began from no more
 expect 0 'going on after step 60 of 120' train --resume resumed --epochs 2
