@@ -99,8 +99,8 @@ int fold(const RewriteOptions& options) {
       "{}: folding would change the logits by up to {:.1e}, where the largest is {:.1e}; nothing was "
       "written (are its weights and running statistics finite?)",
       trained.path, found.difference, found.largest);
-  trained.info.model.norm =
-      "none";  // what the folded network is: the same layers, without norms and with biases
+  // What the folded network is: the same layers, without norms and with biases.
+  trained.info.model.norm = "none";
   save(out, folded, to_metadata(trained.info));
 
   for (const FoldReport::Folded& f : report.folded)

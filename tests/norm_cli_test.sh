@@ -74,6 +74,7 @@ grep -q '^warning: dropout-before-norm: .*(and 1 more like it)' err.txt && [ "$(
 
 echo "recalibrate"
 expect 0 'written: run/last-recalibrated.safetensors' recalibrate run
+grep -q 'from 12 batches of up to 256 images$' out.txt || fail "the last, smaller batch counts too: $(cat out.txt)"
 grep -q "^before: test accuracy $accuracy" out.txt || fail "the accuracy before: $(cat out.txt)"
 after=$(sed -n 's/^after:  test accuracy \(.*\), loss.*/\1/p' out.txt)
 expect 0 "test accuracy $after" eval run/last-recalibrated.safetensors
@@ -123,10 +124,10 @@ expect 0 'holds: neither statistics nor weights have changed' certify run --chec
 [ "$bound" = "$(grep 'network: their product' out.txt)" ] || fail "the bound in the certificate: $(cat out.txt)"
 expect 0 '' certify run/last-folded.safetensors --probes 100
 [ "$bound" = "$(grep 'network: their product' out.txt)" ] || fail "the bound of the folded network: $(cat out.txt)"
-expect 2 "running statistics aren't those of the certificate" certify run/last-recalibrated.safetensors --check run/last-certificate.json
+expect 2 "last-certificate.json is not for run/last-recalibrated.safetensors: the model's running statistics aren't those of the certificate" certify run/last-recalibrated.safetensors --check run/last-certificate.json
 cp run/last.safetensors broken.safetensors -f
 fill broken.safetensors 7.bias $one
-expect 2 "parameters aren't those of the certificate" certify broken.safetensors --check run/last-certificate.json
+expect 2 "last-certificate.json is not for broken.safetensors: the model's parameters aren't those of the certificate" certify broken.safetensors --check run/last-certificate.json
 expect 2 'run/last-certificate.json exists already' certify run
 sed 's/"bound": /"bound": "x/' run/last-certificate.json >typo.json
 expect 2 'typo.json: CERTIFICATE: ' certify run --check typo.json
