@@ -9,5 +9,8 @@ namespace ballast::inline BALLAST_PRECISION {
 int train(const TrainOptions& options);
 int eval(const EvalOptions& options);
 int summary(const SummaryOptions& options);
+int recalibrate(const RewriteOptions& options);
+int fold(const RewriteOptions& options);
+int certify(const CertifyOptions& options);
 
 }  // namespace ballast::inline BALLAST_PRECISION

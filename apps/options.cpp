@@ -48,8 +48,10 @@ void read(const Json& value, uint64_t& x) {
   check<ValueError>(value.is_number_unsigned(), "must be a whole number that isn't negative");
   x = value.get<uint64_t>();
 }
-void read(const Json& value, std::vector<int64_t>& x) {
-  check<ValueError>(value.is_array(), "must be a list such as [512, 512]");
+template <class T>
+void read(const Json& value, std::vector<T>& x) {
+  check<ValueError>(value.is_array(), "must be a list such as {}",
+                    std::is_same_v<T, int64_t> ? "[512, 512]" : "[\"0\", \"*.bias\"]");
   x.clear();
   for (const Json& element : value) read(element, x.emplace_back());
 }
@@ -66,7 +68,7 @@ Json object_of(const Options& options) {
 template <class Options>
 void read_object(const Json& object, Options& options) {
   for_each_option(options, [&](const char* name, auto& member, const char*) {
-    check<ValueError>(object.contains(name), "option {} is missing", name);
+    if (!object.contains(name)) return;
     try {
       read(object[name], member);
     } catch (const ValueError& error) {
@@ -81,6 +83,16 @@ void check_number(const char* name, double value, double least, double most) {
 
 void check_positive(const char* name, int64_t value) {
   check<ValueError>(value >= 1, "--{} {}: it must be at least 1", name, value);
+}
+
+// config.toml can hold nothing else.
+void check_text(const char* name, const std::string& text) {
+  check<ValueError>(first_invalid_utf8(text) == text.size(), "--{}: it is not UTF-8", name);
+}
+
+/// So that resuming and evaluating find it from any folder.
+std::string absolute(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().native();
 }
 
 /// The value of a line `key = value # comment`, where a # within quotes is no comment.
@@ -122,12 +134,13 @@ void validate(TrainOptions& options) {
   check_positive("epochs", t.epochs);
   check_positive("train-size", options.data.train_size);
   check_positive("test-size", options.data.test_size);
-  check<ValueError>(first_invalid_utf8(options.data.data) == options.data.data.size(),
-                    "--data: the path is not UTF-8, and config.toml can hold nothing else");
+  check_text("data", options.data.data);
+  check_text("init-from", t.init_from);
+  for (const std::vector<std::string>* patterns : {&t.freeze, &t.freeze_stats, &t.freeze_mode})
+    for (const std::string& pattern : *patterns) check_text("freeze", pattern);
   check_data_options(options.data, options.given);
-  // So that resuming and evaluating find the data from any folder.
-  if (options.data.data != "digits")
-    options.data.data = std::filesystem::absolute(options.data.data).lexically_normal().native();
+  if (options.data.data != "digits") options.data.data = absolute(options.data.data);
+  if (!t.init_from.empty()) t.init_from = absolute(t.init_from);
   parse_save_interval(t.save_every);
 }
 

@@ -33,6 +33,8 @@ struct TrainingOptions {
   uint64_t seed = 0;
   int64_t threads = 0;
   std::string save_every = "60s";
+  std::string init_from;
+  std::vector<std::string> freeze, freeze_stats, freeze_mode;
 };
 
 /// Names of the options that were given rather than left at their defaults.
@@ -47,6 +49,7 @@ struct TrainOptions {
   Given given;
 };
 
+/// A trained network, and the data to run it on.
 struct EvalOptions {
   std::string path;
   DataOptions data;
@@ -55,9 +58,22 @@ struct EvalOptions {
   Given given;
 };
 
+/// What becomes of a trained network, and the file to write it to.
+struct RewriteOptions : EvalOptions {
+  std::string out;
+};
+
+struct CertifyOptions : RewriteOptions {
+  std::string check;  // a certificate made before
+  std::vector<double> radii = {0.001, 0.003, 0.01, 0.03};
+  int64_t probes = 10'000;
+};
+
 struct SummaryOptions {
   std::string path;
   ModelOptions model;
+  bool advise = false;
+  int64_t batch_size = 128;  // to advise for
   Given given;
 };
 
@@ -94,6 +110,12 @@ void for_each_option(TrainingOptions& o, F&& f) {
     "save what resuming needs this often within an epoch, in seconds (60s) or steps (500); after each epoch "
     "it is "
     "saved anyway");
+  f("init-from", o.init_from,
+    "begin with the weights in this checkpoint or run, as far as names and shapes fit");
+  f("freeze", o.freeze, "parameters to keep as they are, by name: '0', '0.weight', '[03]' or '*.bias'");
+  f("freeze-stats", o.freeze_stats, "layers whose running statistics stay as they are");
+  f("freeze-mode", o.freeze_mode,
+    "layers that evaluate while the others train: no dropout, no batch statistics");
 }
 
 template <class F>
@@ -121,7 +143,8 @@ struct SaveInterval {
 };
 SaveInterval parse_save_interval(const std::string& text);
 
-/// The options as a JSON object, and back; all must be there. Throws ValueError.
+/// The options as a JSON object, and back; one that isn't there, because the file is older than it, has its
+/// default. Throws ValueError.
 template <class Options>
 std::string to_json(const Options& options);
 template <class Options>

@@ -1,9 +1,13 @@
 #include "run.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
+#include <ballast/core/freeze.h>
 #include <ballast/core/ops/loss.h>
 #include <ballast/core/ops/reduce.h>
+#include <ballast/layers/batch_norm.h>
 #include <ballast/optim/adam.h>
 #include <ballast/optim/sgd.h>
 
@@ -17,9 +21,40 @@ Split prepared_data(const TrainOptions& options) {
   return load_data(options.data);
 }
 
+// One of the options that freeze: `what` for every pattern.
+void freeze_parts(Sequential& model, const char* option, const std::vector<std::string>& patterns,
+                  const Freezing& what) {
+  for (const std::string& pattern : patterns) {
+    try {
+      freeze(model, pattern, what);
+    } catch (const UsageError& error) {
+      throw ValueError(fmt::format("--{}: {}", option, error.message));
+    }
+  }
+}
+
+void freeze_parts(Sequential& model, const TrainingOptions& options) {
+  freeze_parts(model, "freeze", options.freeze, {.parameters = true});
+  freeze_parts(model, "freeze-stats", options.freeze_stats, {.stats = true});
+  freeze_parts(model, "freeze-mode", options.freeze_mode, {.mode = true});
+  bool trains = false;
+  for_each_parameter(model, [&](const std::string&, Parameter& p) { trains |= p.trainable(); });
+  check<ValueError>(trains, "--freeze {}: no parameter is left to train", fmt::join(options.freeze, ","));
+  bool stats_frozen = options.freeze_stats.empty();
+  for_each_module(model, [&](const std::string&, Module& part) {
+    const auto norm = dynamic_cast<const TrackingNorm*>(&part);
+    stats_frozen |= norm && norm->options.track_running_stats && norm->frozen.statistics;
+  });
+  check<ValueError>(stats_frozen,
+                    "--freeze-stats {}: no layer of these has running statistics; batch norm has",
+                    fmt::join(options.freeze_stats, ","));
+}
+
 Sequential seeded_model(const TrainOptions& options, const Dataset& train) {
   manual_seed(options.training.seed);
-  return make_model(options.model, train.sample_shape, train.classes);
+  Sequential model = make_model(options.model, train.sample_shape, train.classes);
+  freeze_parts(model, options.training);
+  return model;
 }
 
 LoaderOptions loader_options(const TrainingOptions& options, const Sequential& model, const Dataset& train) {

@@ -1,14 +1,18 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include <ballast/core/scope.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/safetensors.h>
+#include <ballast/layers/advice.h>
 #include <ballast/layers/conv2d.h>
 #include <ballast/layers/linear.h>
 
 #include "checkpoint_info.h"
 #include "commands.h"
 #include "models.h"
+#include "text.h"
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
@@ -21,22 +25,28 @@ int64_t multiplications(Module& layer, const Shape& output) {
   return 0;
 }
 
-/// 1234567 -> "1,234,567"
-std::string grouped(int64_t number) {
-  std::string text = fmt::format("{}", number);
-  for (int64_t i = static_cast<int64_t>(text.size()) - 3; i > 0; i -= 3)
-    text.insert(static_cast<size_t>(i), 1, ',');
-  return text;
-}
-
 void print_row(std::string_view path, std::string_view layer, std::string_view shape,
                std::string_view parameters, std::string_view multiplications) {
   fmt::print("{:<6}{:<32}{:<20}{:>12}{:>18}\n", path, layer, shape, parameters, multiplications);
 }
 
+/// What every rule of advice says of the model.
+void print_advice(Module& model, int64_t batch_size) {
+  const std::vector<Advice> found = advise(model, {.batch_size = batch_size});
+  fmt::print("\nadvice, for batches of {}:\n", batch_size);
+  for (const AdviceRule& rule : advice_rules()) {
+    const auto applies = [&](const Advice& advice) { return advice.rule == rule.name; };
+    const bool clean = std::none_of(found.begin(), found.end(), applies);
+    fmt::print("{:<23}{}: {} [{}]\n", rule.name, clean ? "none" : "found", rule.about, rule.source);
+    for (const Advice& advice : found)
+      if (applies(advice)) fmt::print("  - {}\n", advice.text);
+  }
+}
+
 }  // namespace
 
 int summary(const SummaryOptions& options) {
+  check<ValueError>(options.batch_size >= 1, "--batch-size {}: it must be at least 1", options.batch_size);
   CheckpointInfo info;
   const std::string path = options.path.empty() ? "" : checkpoint_of(options.path);
   if (!path.empty()) {
@@ -59,6 +69,7 @@ int summary(const SummaryOptions& options) {
               grouped(work));
   }
   print_row("", "total", "", grouped(parameter_count(model)), grouped(total));
+  if (options.advise) print_advice(model, options.batch_size);
   return 0;
 }
 

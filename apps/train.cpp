@@ -1,17 +1,25 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <set>
 #include <utility>
 
 #include <ballast/core/parallel.h>
+#include <ballast/data/checkpoint.h>
 #include <ballast/data/evaluate.h>
+#include <ballast/layers/advice.h>
+#include <ballast/layers/batch_norm.h>
 
 #include "commands.h"
 #include "failure.h"
 #include "progress.h"
 #include "run_folder.h"
 #include "stop_signal.h"
+#include "text.h"
+#include "trained.h"
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
@@ -132,6 +140,38 @@ class Training {
   double since_save_ = 0;
 };
 
+/// What --freeze, --freeze-stats and --freeze-mode have come to.
+void print_frozen(Module& model) {
+  int64_t frozen = 0;
+  for_each_parameter(model,
+                     [&](const std::string&, Parameter& p) { frozen += p.trainable() ? 0 : p.count(); });
+  std::vector<std::string> stats, mode;
+  for_each_module(model, [&](const std::string& path, Module& part) {
+    const auto norm = dynamic_cast<const TrackingNorm*>(&part);
+    if (part.frozen.statistics && norm && norm->options.track_running_stats) stats.push_back(path);
+    if (part.frozen.mode && !path.empty()) mode.push_back(path);
+  });
+  if (frozen > 0) fmt::print("frozen: {} of {} parameters\n", frozen, parameter_count(model));
+  if (!stats.empty()) fmt::print("frozen: the running statistics of {}\n", fmt::join(stats, ", "));
+  if (!mode.empty()) fmt::print("evaluating while the rest trains: {}\n", fmt::join(mode, ", "));
+}
+
+/// Every rule of advice that applies, once.
+void warn(Run& run) {
+  const TrainingOptions& training = run.options.training;
+  const int64_t batch_size = std::min(training.batch_size, run.loader.dataset().size);
+  const std::vector<Advice> found =
+      advise(run.model, {.batch_size = batch_size, .weight_decay = *training.weight_decay});
+  std::set<std::string> said;
+  for (const Advice& advice : found) {
+    if (!said.insert(advice.rule).second) continue;
+    const auto others =
+        std::ranges::count_if(found, [&](const Advice& other) { return other.rule == advice.rule; }) - 1;
+    fmt::print(stderr, "warning: {}: {}{} [{}]\n", advice.rule, advice.text,
+               others > 0 ? fmt::format(" (and {} more like it)", others) : "", advice.source);
+  }
+}
+
 void announce(Run& run) {
   const ModelOptions& model = run.options.model;
   fmt::print("{}, {}: {} parameters; {} training and {} test images; {} x {} steps; {}\n", model.model,
@@ -145,14 +185,34 @@ void announce(Run& run) {
         "one; "
         "another --batch-size than {} avoids that\n",
         run.options.training.batch_size);
+  print_frozen(run.model);
   std::fflush(stdout);
+  warn(run);
+}
+
+/// Begins with the weights of --init-from, as far as they fit, and says how far that is.
+void init_from(const std::string& given, Module& model) {
+  const std::string path = checkpoint_of(given);
+  check_not_state(path);
+  const LoadReport report = load(path, model, {.strict = false});
+  std::vector<std::string> lines;
+  const auto list = [&](const char* title, const std::vector<std::string>& names) {
+    if (!names.empty())
+      lines.push_back(fmt::format("{} ({}): {}", title, names.size(), fmt::join(names, ", ")));
+  };
+  list("loaded", report.matched);
+  list("new, not in the file", report.missing);
+  list("new, of another shape", report.mismatched);
+  list("left out, not in the model", report.unexpected);
+  check<ValueError>(!report.matched.empty(), "--init-from {}: nothing in it fits the model; {}", path,
+                    fmt::join(lines, "; "));
+  fmt::print("initialized from {}\n  {}\n", path, fmt::join(lines, "\n  "));
 }
 
 void print_result(const Run& run, const RunFolder& folder) {
   const EpochMetrics &last = run.at.history.back(), &best = *best_epoch(run.at.history);
   const auto correct = [&](const EpochMetrics& m) {
-    return fmt::format("{:.2f} % ({} of {})", 100 * m.test_accuracy,
-                       std::llround(m.test_accuracy * static_cast<double>(run.test.size)), run.test.size);
+    return accuracy_text(std::llround(m.test_accuracy * static_cast<double>(run.test.size)), run.test.size);
   };
   fmt::print("test accuracy {}; the best was {} after epoch {}\n", correct(last), correct(best), best.epoch);
   fmt::print("run folder: {}\n", folder.path());
@@ -201,6 +261,7 @@ int train(const TrainOptions& given) {
   validate(options);
   RunFolder::check_free(options.out);
   Run run(options);
+  if (!options.training.init_from.empty()) init_from(options.training.init_from, run.model);
   const RunFolder folder = RunFolder::create(options.out, options.model.model + "-" + options.model.norm);
   folder.write_config(options);
   folder.save_state(run);

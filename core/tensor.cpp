@@ -104,8 +104,7 @@ NodeId Tensor::node() const {
 }
 
 Tensor own(Tensor x) {
-  const StorageRef& storage = x.storage();
-  if (storage->references.load(std::memory_order_acquire) == 1 && storage->role == Role::value) return x;
+  if (solely_held(x)) return x;
   return x.clone();
 }
 

@@ -87,8 +87,13 @@ class Tensor {
   NodeId node_;
 };
 
-/// `x` itself when nobody else holds its elements, else a copy: what an operation may overwrite.
-/// Never the elements of a parameter or buffer.
+/// Whether an operation may overwrite x: nobody else holds its elements, and they aren't a parameter's or a
+/// buffer's.
+inline bool solely_held(const Tensor& x) {
+  const StorageRef& storage = x.storage();
+  return storage->references.load(std::memory_order_acquire) == 1 && storage->role == Role::value;
+}
+/// `x` itself when it may be overwritten, else a copy.
 Tensor own(Tensor x);
 
 Tensor zeros(const Shape& shape);

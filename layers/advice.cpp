@@ -91,33 +91,37 @@ std::string name(const std::string& path, const Module& layer) {
 }
 
 using Places = std::vector<Place>;
-using Found = std::vector<Advice>;
 
-void small_batch(const Places& places, const TrainingContext& context, Found& found) {
-  if (context.batch_size >= 8) return;
+struct Finding {
+  std::string path, text;
+};
+using Findings = std::vector<Finding>;
+
+Findings small_batch(const Places& places, const TrainingContext& context) {
+  if (context.batch_size >= 8) return {};
   for (const Place& at : places) {
     if (!is_batch_norm(*at.layer)) continue;
-    found.push_back(
-        {"small-batch", at.path,
-         fmt::format("{} normalizes by the statistics of {} samples, which are noise below 8; use "
-                     "GroupNorm or LayerNorm, which don't look at the batch, or a larger batch",
-                     name(at.path, *at.layer), context.batch_size),
-         "Wu & He 2018, Group Normalization, fig. 1"});
-    return;  // once for the model
+    return {
+        {at.path,  // once for the model
+         fmt::format("{} normalizes by the statistics of {}, which are noise below 8; use GroupNorm or "
+                     "LayerNorm, which don't look at the batch, or a larger batch",
+                     name(at.path, *at.layer),
+                     context.batch_size == 1 ? "1 sample" : fmt::format("{} samples", context.batch_size))}};
   }
+  return {};
 }
 
-void one_value_per_channel(const Places& places, const TrainingContext& context, Found& found) {
-  if (context.batch_size != 1) return;
+Findings one_value_per_channel(const Places& places, const TrainingContext& context) {
+  Findings found;
+  if (context.batch_size != 1) return found;
   for (const Place& at : places) {
     if (!is_batch_norm(*at.layer) || !at.vectors) continue;
     found.push_back(
-        {"one-value-per-channel", at.path,
-         fmt::format("{} gets one value per channel from a batch of 1, whose variance means nothing: "
-                     "training stops with an error; use LayerNorm, or a larger batch",
-                     name(at.path, *at.layer)),
-         "Ioffe & Szegedy 2015, Batch Normalization, algorithm 1"});
+        {at.path, fmt::format("{} gets one value per channel from a batch of 1, whose variance means "
+                              "nothing: training stops with an error; use LayerNorm, or a larger batch",
+                              name(at.path, *at.layer))});
   }
+  return found;
 }
 
 // Whether `norm` takes the mean of every single output of `layer`, and so takes out its bias again.
@@ -133,57 +137,87 @@ bool takes_out_bias(Module& layer, const Module& norm) {
   return group && group->groups == biases && group->channels == biases;
 }
 
-void bias_before_norm(const Places& places, const TrainingContext&, Found& found) {
+Findings bias_before_norm(const Places& places, const TrainingContext&) {
+  Findings found;
   for (const Place& at : places) {
     if (!at.before || !takes_out_bias(*at.before, *at.layer)) continue;
     found.push_back(
-        {"bias-before-norm", at.before_path,
-         fmt::format("the bias of {} is redundant: {} subtracts it again with the mean and adds its "
-                     "own; construct the layer with {{.bias = false}}",
-                     name(at.before_path, *at.before), name(at.path, *at.layer)),
-         "Ioffe & Szegedy 2015, Batch Normalization, sec. 3.2"});
+        {at.before_path, fmt::format("the bias of {} is redundant: {} subtracts it again with the mean "
+                                     "and adds its own; construct the layer with {{.bias = false}}",
+                                     name(at.before_path, *at.before), name(at.path, *at.layer))});
   }
+  return found;
 }
 
-void dropout_before_norm(const Places& places, const TrainingContext&, Found& found) {
+Findings dropout_before_norm(const Places& places, const TrainingContext&) {
+  Findings found;
   for (const Place& at : places) {
     if (!is_batch_norm(*at.layer) || at.dropout.empty()) continue;
     found.push_back(
-        {"dropout-before-norm", at.path,
-         fmt::format("{} comes after the dropout {}, which raises the variance in training only: in "
-                     "evaluation its running variance is too large; put dropout behind the last "
-                     "batch norm",
-                     name(at.path, *at.layer), at.dropout),
-         "Li, Chen, Hu & Yang 2018, arXiv:1801.05134"});
+        {at.path, fmt::format("{} comes after the dropout {}, which raises the variance in training only: "
+                              "in evaluation its running variance is too large; put dropout behind the "
+                              "last batch norm",
+                              name(at.path, *at.layer), at.dropout)});
   }
+  return found;
 }
 
-void decayed_norm(const Places& places, const TrainingContext& context, Found& found) {
-  if (context.weight_decay == 0) return;
+Findings decayed_norm(const Places& places, const TrainingContext& context) {
+  if (context.weight_decay == 0) return {};
   for (const Place& at : places) {
     bool decayed = false;
     for_each_parameter(*at.layer, [&](const std::string&, Parameter& p) {
       decayed |= p.trainable() && (context.decays_all || p.decays());
     });
     if (!is_norm(*at.layer) || !decayed) continue;
-    found.push_back(
-        {"decayed-norm", at.path,
-         fmt::format("weight decay pulls the weight and bias of {}, and of every norm like it, to 0, "
-                     "which regularizes nothing; decay weights only (DecayRule::weights_only)",
-                     name(at.path, *at.layer)),
-         "He et al. 2019, Bag of Tricks, arXiv:1812.01187, sec. 3.1"});
-    return;  // once for the model
+    return {
+        {at.path,  // once for the model
+         fmt::format("weight decay pulls the weight and bias of {}, and of every norm like it, to 0, which "
+                     "regularizes nothing; decay weights only (DecayRule::weights_only)",
+                     name(at.path, *at.layer))}};
   }
+  return {};
 }
+
+struct Rule {
+  AdviceRule known;
+  Findings (*apply)(const Places&, const TrainingContext&);
+};
+
+constexpr Rule rules[] = {
+    {{"small-batch", "a batch norm that trains on batches below 8",
+      "Wu & He 2018, Group Normalization, fig. 1"},
+     small_batch},
+    {{"one-value-per-channel", "a batch norm that trains on single vectors",
+      "Ioffe & Szegedy 2015, Batch Normalization, algorithm 1"},
+     one_value_per_channel},
+    {{"bias-before-norm", "a bias that the norm behind it subtracts again",
+      "Ioffe & Szegedy 2015, Batch Normalization, sec. 3.2"},
+     bias_before_norm},
+    {{"dropout-before-norm", "a dropout in front of a batch norm",
+      "Li, Chen, Hu & Yang 2018, arXiv:1801.05134"},
+     dropout_before_norm},
+    {{"decayed-norm", "weight decay on the parameters of a norm",
+      "He et al. 2019, Bag of Tricks, arXiv:1812.01187, sec. 3.1"},
+     decayed_norm},
+};
 
 }  // namespace
 
+std::vector<AdviceRule> advice_rules() {
+  std::vector<AdviceRule> known;
+  for (const Rule& rule : rules) known.push_back(rule.known);
+  return known;
+}
+
 std::vector<Advice> advise(Module& model, const TrainingContext& context) {
   const Route route(model);
-  Found found;
-  for (const auto rule :
-       {small_batch, one_value_per_channel, bias_before_norm, dropout_before_norm, decayed_norm})
-    rule(route.places, context, found);
+  std::vector<Advice> found;
+  for (const Rule& rule : rules) {
+    for (Finding& finding : rule.apply(route.places, context))
+      found.push_back({std::string(rule.known.name), std::move(finding.path), std::move(finding.text),
+                       std::string(rule.known.source)});
+  }
   return found;
 }
 

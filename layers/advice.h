@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <ballast/core/module.h>
@@ -16,16 +17,23 @@ struct TrainingContext {
   bool decays_all = false;
 };
 
-/// One thing to know about a model before it is trained: `rule` is its name, `path` the layer, `text` what
-/// and why and what to do, `source` who found it.
+/// A rule: its name, what it points at, and who found it.
+struct AdviceRule {
+  std::string_view name, about, source;
+};
+
+/// All rules there are, in the order in which `advise` applies them.
+std::vector<AdviceRule> advice_rules();
+
+/// One thing to know about a model before it is trained: `rule` is the rule's name, `path` the layer, `text`
+/// what and why and what to do, `source` the rule's.
 struct Advice {
   std::string rule, path, text, source;
 };
 
-/// Applies the known rules: `small-batch`, `one-value-per-channel`, `bias-before-norm`,
-/// `dropout-before-norm`, `decayed-norm`. Layers are taken to run in the order of `visit`: certain in a
-/// Sequential and a Residual; a module of your own is trusted to list its parts in the order it calls them.
-/// Operations called as functions aren't seen.
+/// Applies every rule. Layers are taken to run in the order of `visit`: certain in a Sequential and a
+/// Residual; a module of your own is trusted to list its parts in the order it calls them. Operations called
+/// as functions aren't seen.
 std::vector<Advice> advise(Module& model, const TrainingContext& context = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -14,7 +14,8 @@ Recalibration::Recalibration(Module& model) {
     norms_.push_back({norm, norm->options.momentum, norm->num_batches_tracked.value,
                       norm->running_mean.value().clone(), norm->running_var.value().clone()});
   });
-  check<ValueError>(!norms_.empty(), "recalibrate: the model has no layer with running statistics");
+  check<ValueError>(!norms_.empty(),
+                    "recalibrate: the model has no layer with running statistics: nothing to re-estimate");
   for (Norm& norm : norms_) {
     norm.layer->options.momentum = {};
     norm.layer->num_batches_tracked.value = 0;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <set>
 
 #include <ballast/ballast.h>
 
@@ -35,6 +36,17 @@ Sequential net_with(auto norm) {
 }
 
 }  // namespace
+
+TEST_CASE("every rule has a name of its own, says what it is about, and names its source") {
+  std::set<std::string_view> names;
+  for (const AdviceRule& rule : advice_rules()) {
+    CHECK(names.insert(rule.name).second);
+    CHECK_FALSE(rule.about.empty());
+    CHECK_FALSE(rule.source.empty());
+  }
+  CHECK(names == std::set<std::string_view>{"bias-before-norm", "decayed-norm", "dropout-before-norm",
+                                            "one-value-per-channel", "small-batch"});
+}
 
 TEST_CASE("a sound model gets no advice") {
   Sequential net(Conv2d(1, 4, 3, {.bias = false}), BatchNorm2d(4), ReLU(), MaxPool2d(2), Flatten(),

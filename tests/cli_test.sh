@@ -1,33 +1,7 @@
 #!/usr/bin/env bash
 # The program as its user meets it: exit codes, messages, the files of a run, resuming to the same bits.
 # Usage: cli_test.sh <ballast>
-set -uo pipefail
-ballast=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-export TERM=xterm
-
-fail() {
-  echo "FAILED: $*"
-  failures=$((failures + 1))
-}
-
-# expect CODE TEXT ARGUMENTS...: runs ballast; errors must be one line "error: ..." on stderr that holds TEXT.
-expect() {
-  local code=$1 text=$2
-  shift 2
-  "$ballast" "$@" >out.txt 2>err.txt
-  local got=$?
-  [ $got -eq "$code" ] || fail "ballast $*: exit code $got, expected $code: $(cat err.txt)"
-  cat out.txt err.txt | grep -qF -- "$text" || fail "ballast $*: no \"$text\" in: $(cat out.txt err.txt)"
-  if [ "$code" -ne 0 ]; then
-    [ "$(wc -l <err.txt)" -eq 1 ] && grep -q '^error: ' err.txt || fail "ballast $*: not one error line: $(cat err.txt)"
-  fi
-}
-
-same() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
+source "$(dirname "$0")/cli.sh"
 
 # The optimizer's steps done, from the state that a run saved last.
 saved_step() { head -c 4000 "$1/state.safetensors" 2>/dev/null | grep -ao '\\"step\\":[0-9]*' | head -1 | grep -o '[0-9]*$'; }
@@ -58,7 +32,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, summary' trian
+expect 2 'unknown command "trian"; known are train, eval, summary, recalibrate, fold, certify' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'only for the built-in digits' train --data . --train-size 5

@@ -180,6 +180,12 @@ TEST_CASE("reductions") {
   CHECK(same(sum(x, {}), x));
   CHECK(sum(Tensor(5)).item() == 5);
   CHECK(same(sum(Tensor(Shape{0, 2}), {0}), zeros({2})));
+  CHECK(std::isnan(mean(Tensor(Shape{0})).item()));
+  const Tensor of_nothing = mean(Tensor(Shape{0, 2}), {0});
+  CHECK(of_nothing.shape() == Shape{2});
+  CHECK(std::isnan(of_nothing(0)));
+  CHECK(std::isnan(of_nothing(1)));
+  CHECK(mean(Tensor(Shape{0, 2}), {1}).count() == 0);
   CHECK(message_of<ShapeError>([&] {
           sum(x, {1, -2});
         }) == "sum: axis -2 of a tensor of shape (2, 3, 2) is listed twice");

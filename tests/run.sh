@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets everything up on a bare Debian machine and runs the tests. --all adds the sanitizer builds, clang-tidy, the check of the format, and the
-# seeded bugs.
+# Sets everything up on a bare Debian machine and runs the tests. --all adds the sanitizer builds, clang-tidy, the check of the format, the
+# seeded bugs and, where BALLAST_MNIST names a folder with MNIST's files, what is shown on real data.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,7 @@ case "${1:-}" in
   --all)
     export BALLAST_EXTRA_PACKAGES="clang-format clang-tidy"
     run_suite release
+    [ -z "${BALLAST_MNIST:-}" ] || tests/mnist_test.sh build/release/ballast "$BALLAST_MNIST"
     tests/seeded_bugs.sh
     tests/tidy.sh build/release/include
     run_suite asan

@@ -154,6 +154,12 @@ norm_kernels.cpp: channels without the variance term
 norm_kernels.cpp: means without 1/N
 - static_cast<real>(total.a / count)
 + static_cast<real>(total.a)
+weight_norm.cpp: flipped sign of what lies along the weight
+- gradient[i] - from[i] * per_length * along
++ gradient[i] + from[i] * per_length * along
+weight_norm.cpp: spectral normalization without its second term
+- (to[i] - by_v * direction[i])
++ (to[i])
 EOF
 }
 

@@ -13,13 +13,6 @@ inline int64_t row_grain(int64_t row_length) {
   return row_length < elementwise_grain ? elementwise_grain / (row_length < 1 ? 1 : row_length) : 1;
 }
 
-/// Whether an operation may overwrite x: nobody else holds its elements, and they aren't a parameter's or a
-/// buffer's.
-inline bool solely_held(const Tensor& x) {
-  const StorageRef& storage = x.storage();
-  return storage->references.load(std::memory_order_acquire) == 1 && storage->role == Role::value;
-}
-
 /// Memory for a result of x's shape: x's own, moved from it, when that may be overwritten, else new.
 inline Tensor reuse(Tensor& x) { return solely_held(x) ? std::move(x) : Tensor(x.shape()); }
 

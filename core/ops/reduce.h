@@ -9,7 +9,7 @@ namespace ballast::inline BALLAST_PRECISION {
 // Reductions over all elements, giving a scalar, or over some axes, which keep size 1 with `keep_axes` and
 // vanish without.
 
-/// Sums are formed in double.
+/// Sums are formed in double. Of no element, the sum is 0 and the mean NaN, as in PyTorch.
 Tensor sum(Tensor x);
 Tensor sum(Tensor x, std::initializer_list<int> axes, bool keep_axes = false);
 Tensor mean(Tensor x);

@@ -361,7 +361,8 @@ def schedules():
     file.save("schedules.safetensors")
 
 
-layers()
-losses()
-optimizers()
-schedules()
+if __name__ == "__main__":
+    layers()
+    losses()
+    optimizers()
+    schedules()
