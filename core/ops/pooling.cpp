@@ -99,39 +99,33 @@ void max_pool_gradient_plane(const Sizes& s, const real* dy, const Tap* winners,
   }
 }
 
-// The same for the usual case, windows of 2 x 2 side by side, without branches in the inner loop.
+// The same for the usual case, windows of 2 x 2 side by side, by rows.
 bool is_2x2(const Sizes& s) {
   const auto halves = [](const WindowAxis& a) { return a.taps == 2 && a.stride == 2 && a.padding == 0; };
   return halves(s.h) && halves(s.w);
 }
 
-void max_pool_row_2x2(int64_t width, const real* upper, const real* lower, real* y, uint8_t* winners) {
-  for (int64_t ow = 0; ow < width; ++ow, upper += 2, lower += 2) {
-    const int above = wins(upper[1], upper[0]), below = wins(lower[1], lower[0]);
-    const int low = wins(lower[below], upper[above]), column = above + low * (below - above);
-    y[ow] = upper[low * (lower - upper) + column];
-    winners[ow] = static_cast<uint8_t>(2 * low + column);
-  }
-}
-
-void max_pool_gradient_row_2x2(int64_t width, const real* dy, const uint8_t* winners, real* upper,
-                               real* lower) {
-  for (int64_t ow = 0; ow < width; ++ow)
-    (winners[ow] & 2 ? lower : upper)[2 * ow + (winners[ow] & 1)] += dy[ow];
-}
-
 void max_pool_plane_2x2(const Sizes& s, const real* x, real* y, uint8_t* winners) {
   const int64_t in = s.w.in, out = s.w.out;
-  for (int64_t oh = 0; oh < s.h.out; ++oh)
-    max_pool_row_2x2(out, x + 2 * oh * in, x + (2 * oh + 1) * in, y + oh * out, winners + oh * out);
+  for (int64_t oh = 0; oh < s.h.out; ++oh) {
+    const real* above = x + 2 * oh * in;
+    kernels().max_pool(out, above, above + in, false, y + oh * out, winners + oh * out);
+  }
 }
 
-void max_pool_gradient_plane_2x2(const Sizes& s, const real* dy, const uint8_t* winners, real* dx) {
+// dx = beta dx + the gradient
+void max_pool_gradient_plane_2x2(const Sizes& s, const real* dy, const uint8_t* winners, real beta,
+                                 real* dx) {
   const int64_t in = s.w.in, out = s.w.out;
-  for (int64_t oh = 0; oh < s.h.out; ++oh) {
-    max_pool_gradient_row_2x2(out, dy + oh * out, winners + oh * out, dx + 2 * oh * in,
-                              dx + (2 * oh + 1) * in);
+  if (beta == 0 && in == 2 * out && s.h.in == 2 * s.h.out) {
+    for (int64_t oh = 0; oh < s.h.out; ++oh) {
+      real* above = dx + 2 * oh * in;
+      kernels().max_pool_gradient(out, dy + oh * out, winners + oh * out, above, above + in);
+    }
+    return;
   }
+  if (beta == 0) std::fill_n(dx, s.inputs, real{0});
+  max_pool_gradient_plane(s, dy, winners, dx);
 }
 
 // `Tap` holds the number of any tap of the window.
@@ -155,10 +149,10 @@ Tensor max_pool(const Tensor& x, const Sizes& s) {
         real* dx_plane = dx + plane * s.inputs;
         const int64_t out = plane * s.outputs;
         const Tap* winner = static_cast<const Tap*>(winners->data) + out;
-        if (beta == 0) std::fill_n(dx_plane, s.inputs, real{0});
         if constexpr (sizeof(Tap) == 1) {
-          if (is_2x2(s)) return max_pool_gradient_plane_2x2(s, from + out, winner, dx_plane);
+          if (is_2x2(s)) return max_pool_gradient_plane_2x2(s, from + out, winner, beta, dx_plane);
         }
+        if (beta == 0) std::fill_n(dx_plane, s.inputs, real{0});
         max_pool_gradient_plane(s, from + out, winner, dx_plane);
       });
     });
