@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -22,21 +23,21 @@ void Adam::update(const Range& range, real* value, real* grad) {
   const auto step = static_cast<double>(range.step);
   const double correction1 = 1 - std::pow(options_.beta1, step),
                correction2 = 1 - std::pow(options_.beta2, step);
-  const real beta1 = static_cast<real>(options_.beta1), beta2 = static_cast<real>(options_.beta2);
-  const real rest1 = static_cast<real>(1 - options_.beta1), rest2 = static_cast<real>(1 - options_.beta2);
-  const real rate = static_cast<real>(range.lr / correction1),
-             root2 = static_cast<real>(1 / std::sqrt(correction2));
-  const real eps = static_cast<real>(options_.eps);
-  const real l2 = static_cast<real>(decoupled_decay_ ? 0 : range.weight_decay);
-  const real shrink = static_cast<real>(decoupled_decay_ ? 1 - range.lr * range.weight_decay : 1);
+  const AdamStep s = {
+      .l2 = static_cast<real>(decoupled_decay_ ? 0 : range.weight_decay),
+      .beta1 = static_cast<real>(options_.beta1),
+      .rest1 = static_cast<real>(1 - options_.beta1),
+      .beta2 = static_cast<real>(options_.beta2),
+      .rest2 = static_cast<real>(1 - options_.beta2),
+      .shrink = static_cast<real>(decoupled_decay_ ? 1 - range.lr * range.weight_decay : 1),
+      .rate = static_cast<real>(range.lr / correction1),
+      .root2 = static_cast<real>(1 / std::sqrt(correction2)),
+      .eps = static_cast<real>(options_.eps),
+  };
   real *m = m_.update(), *v = v_.update();
   parallel_for(range.count, elementwise_grain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = range.begin + begin; i < range.begin + end; ++i) {
-      const real g = grad[i] + l2 * value[i];
-      m[i] = beta1 * m[i] + rest1 * g;
-      v[i] = beta2 * v[i] + rest2 * g * g;
-      value[i] = shrink * value[i] - rate * m[i] / (std::sqrt(v[i]) * root2 + eps);
-    }
+    const int64_t i = range.begin + begin;
+    kernels().adam(s, end - begin, value + i, grad + i, m + i, v + i);
   });
 }
 

@@ -52,6 +52,12 @@ struct Columns {
   bool relu = false;
 };
 
+/// g = grad + l2 value; m = beta1 m + rest1 g; v = beta2 v + rest2 g^2; value = shrink value - rate m /
+/// (sqrt(v) root2 + eps).
+struct AdamStep {
+  real l2, beta1, rest1, beta2, rest2, shrink, rate, root2, eps;
+};
+
 struct Kernels {
   const char* isa;
   /// Rows of `right` are read in panels this wide: what it points at must be readable that far.
@@ -94,6 +100,12 @@ struct Kernels {
   /// dy goes to the winners; the others become 0.
   void (*max_pool_gradient)(int64_t columns, const real* dy, const uint8_t* winners, real* above,
                             real* below);
+
+  /// y = 1 / (1 + exp(-x))
+  void (*sigmoid)(int64_t count, const real* x, real* y);
+  /// y = exp(x - shift), and the sum of that. y may be x.
+  double (*exp_sum)(int64_t count, const real* x, real shift, real* y);
+  void (*adam)(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v);
 };
 
 inline constexpr uint8_t no_winner = 4;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/movement.h>
 
@@ -54,7 +55,11 @@ Tensor leaky_relu(Tensor x, real slope) {
 
 Tensor sigmoid(Tensor x) {
   const NodeId in = x.node();
-  Tensor y = mapped(std::move(x), [](real v) { return logistic(v); });
+  const real* from = x.data();
+  Tensor y = reuse(x);
+  parallel_for(y.count(), elementwise_grain, [from, to = y.data()](int64_t begin, int64_t end) {
+    kernels().sigmoid(end - begin, from + begin, to + begin);
+  });
   return record("sigmoid", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
     grads.add(in, zipped(std::move(dy), y, [](real g, real s) { return g * s * (1 - s); }));
   });
@@ -100,9 +105,7 @@ Tensor softmax(Tensor x, int axis) {
   real* to = y.data();
   for_rows(y.shape(), [=](int64_t row) {
     const real largest = *std::max_element(from + row, from + row + count);
-    double sum = 0;
-    for (int64_t k = row; k < row + count; ++k) sum += to[k] = std::exp(from[k] - largest);
-    const real scale = static_cast<real>(1 / sum);
+    const real scale = static_cast<real>(1 / kernels().exp_sum(count, from + row, largest, to + row));
     for (int64_t k = row; k < row + count; ++k) to[k] *= scale;
   });
   return record("softmax", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/reduce.h>
 #include <ballast/core/ops/scratch.h>
@@ -74,8 +75,7 @@ double softmax_row(const real* logits, real* p, int64_t classes, int32_t label, 
     for (int64_t k = 0; k < classes; ++k) sum += double{logits[k]} - largest;
     expected += smoothing / static_cast<double>(classes) * sum;
   }
-  double sum = 0;
-  for (int64_t k = 0; k < classes; ++k) sum += p[k] = std::exp(logits[k] - largest);
+  const double sum = kernels().exp_sum(classes, logits, largest, p);
   const real scale = static_cast<real>(1 / sum);
   for (int64_t k = 0; k < classes; ++k) p[k] *= scale;
   return std::log(sum) - expected;

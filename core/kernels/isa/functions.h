@@ -22,6 +22,9 @@ void column_gradient_sums(const Columns& c, const real* x, const real* dy, doubl
 void column_gradient(const Columns& c, const real* x, const real* dy, const real* a, const real* b, real* dx);
 void max_pool(int64_t columns, const real* above, const real* below, bool relu, real* y, uint8_t* winners);
 void max_pool_gradient(int64_t columns, const real* dy, const uint8_t* winners, real* above, real* below);
+void sigmoid(int64_t count, const real* x, real* y);
+double exp_sum(int64_t count, const real* x, real shift, real* y);
+void adam(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v);
 
 }  // namespace BALLAST_ISA
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -27,6 +27,9 @@ const Kernels table = {
     .column_gradient = column_gradient,
     .max_pool = max_pool,
     .max_pool_gradient = max_pool_gradient,
+    .sigmoid = sigmoid,
+    .exp_sum = exp_sum,
+    .adam = adam,
 };
 
 }  // namespace BALLAST_ISA

@@ -1,0 +1,57 @@
+#include <ballast/core/kernels/isa/exp.h>
+#include <ballast/core/kernels/isa/functions.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace BALLAST_ISA {
+namespace {
+
+// Calls body(vector of x, where its first `count` elements go) for all elements: what is left at the end is
+// filled up with `filler`.
+template <class Body>
+[[gnu::always_inline]] inline void for_vectors(int64_t count, const real* x, real filler, Body body) {
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) body(load(x + i), i, lanes);
+  if (i == count) return;
+  real rest[lanes];
+  for (int64_t lane = 0; lane < lanes; ++lane) rest[lane] = i + lane < count ? x[i + lane] : filler;
+  body(load(rest), i, count - i);
+}
+
+[[gnu::always_inline]] inline void store_first(real* to, Vector v, int64_t count) {
+  if (count == lanes) return store(to, v);
+  for (int64_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
+}
+
+// What the vectorizer needs to see: a square root without errno.
+inline float root(float x) { return __builtin_sqrtf(x); }
+inline double root(double x) { return __builtin_sqrt(x); }
+
+}  // namespace
+
+void sigmoid(int64_t count, const real* x, real* y) {
+  for_vectors(count, x, 0,
+              [=](Vector v, int64_t i, int64_t valid) { store_first(y + i, 1 / (1 + exp(-v)), valid); });
+}
+
+double exp_sum(int64_t count, const real* x, real shift, real* y) {
+  double sum = 0;
+  for_vectors(count, x, -__builtin_inff(), [&](Vector v, int64_t i, int64_t valid) {
+    const Vector e = exp(v - shift);
+    store_first(y + i, e, valid);
+    for (int64_t lane = 0; lane < lanes; ++lane) sum += e[lane];
+  });
+  return sum;
+}
+
+void adam(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v) {
+#pragma GCC ivdep  // four stretches of memory of their own
+  for (int64_t i = 0; i < count; ++i) {
+    const real g = grad[i] + s.l2 * value[i];
+    m[i] = s.beta1 * m[i] + s.rest1 * g;
+    v[i] = s.beta2 * v[i] + s.rest2 * g * g;
+    value[i] = s.shrink * value[i] - s.rate * m[i] / (root(v[i]) * s.root2 + s.eps);
+  }
+}
+
+}  // namespace BALLAST_ISA
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,151 @@
+// What `Then` asks for gives the same fused and one after the other.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "models.h"
+
+using namespace ballast;
+
+namespace {
+
+struct Outcome {
+  Tensor y, dx;
+  std::vector<Tensor> gradients;
+  std::vector<Tensor> buffers;
+  size_t recorded;
+};
+
+Outcome run(Module& layer, const Then& then, Tensor x, Mode mode) {
+  Tape tape(mode);
+  tape.watch(x);
+  zero_grad(layer);
+  Outcome outcome;
+  outcome.y = layer(x, then);
+  outcome.recorded = tape.size();
+  Tensor dy(outcome.y.shape());
+  for (int64_t i = 0; i < dy.count(); ++i) dy.data()[i] = static_cast<real>((i * 7) % 11 - 5);
+  tape.backward(outcome.y, dy);
+  outcome.dx = tape.grad(x);
+  for_each_parameter(
+      layer, [&](const std::string&, Parameter& p) { outcome.gradients.push_back(p.grad().clone()); });
+  for_each_buffer(layer,
+                  [&](const std::string&, Buffer& b) { outcome.buffers.push_back(b.value().clone()); });
+  return outcome;
+}
+
+void check_same(const Tensor& a, const Tensor& b) {
+  REQUIRE(a.shape() == b.shape());
+  double largest = 0, worst = 0;
+  for (int64_t i = 0; i < a.count(); ++i) {
+    largest = std::max(largest, std::abs(double{b.data()[i]}));
+    worst = std::max(worst, std::abs(double{a.data()[i]} - b.data()[i]));
+  }
+  CHECK(worst <= (sizeof(real) == 4 ? 1e-5 : 1e-13) * (1 + largest));
+}
+
+void randomize(Module& layer) {
+  for_each_parameter(layer, [](const std::string&, Parameter& p) { p.assign(randn(p.shape())); });
+}
+
+template <class Layer>
+void check_fused(Layer layer, const Tensor& x, const Then& then) {
+  CAPTURE(layer.describe());
+  CAPTURE(x.shape());
+  CAPTURE(then.max_pool);
+  for (const Mode mode : {Mode::train, Mode::eval}) {
+    randomize(layer);
+    Layer copy = layer;
+    const Outcome fused = run(layer, then, x, mode);
+    const Outcome plain = [&] {
+      const UnfusedScope unfused;
+      return run(copy, then, x, mode);
+    }();
+    CHECK(fused.recorded < plain.recorded);
+    check_same(fused.y, plain.y);
+    check_same(fused.dx, plain.dx);
+    REQUIRE(fused.gradients.size() == plain.gradients.size());
+    for (size_t i = 0; i < plain.gradients.size(); ++i) check_same(fused.gradients[i], plain.gradients[i]);
+    for (size_t i = 0; i < plain.buffers.size(); ++i) check_same(fused.buffers[i], plain.buffers[i]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("norms with what follows are the operations one after the other") {
+  manual_seed(3);
+  for (const Shape& shape : {Shape{4, 6, 8, 8}, Shape{3, 6, 7, 9}, Shape{2, 6, 2, 31}, Shape{2, 6, 28, 28}}) {
+    const Tensor x = randn(shape);
+    for (const Then& then : {then::relu, then::relu_max_pool, Then{.max_pool = true}}) {
+      check_fused(BatchNorm2d(6), x, then);
+      check_fused(BatchNorm2d(6, {.affine = false, .track_running_stats = false}), x, then);
+      check_fused(GroupNorm(2, 6), x, then);
+      check_fused(GroupNorm(3, 6, {.affine = false}), x, then);
+      check_fused(InstanceNorm2d(6, {.affine = true, .track_running_stats = true}), x, then);
+      check_fused(LayerNorm({6, shape[2], shape[3]}), x, then);
+      check_fused(LayerNorm({shape[2], shape[3]}, {.affine = false}), x, then);
+    }
+    check_fused(LayerNorm(shape[3]), x, then::relu);
+  }
+}
+
+TEST_CASE("norms of vectors, products and convolutions with a ReLU") {
+  manual_seed(4);
+  for (const int64_t channels : {3, 16, 200}) {
+    const Tensor x = randn({9, channels});
+    check_fused(BatchNorm1d(channels), x, then::relu);
+    check_fused(LayerNorm(channels), x, then::relu);
+    check_fused(Linear(channels, 17), x, then::relu);
+    check_fused(Linear(channels, 40, {.bias = false}), x, then::relu);
+  }
+  check_fused(Conv2d(3, 7, 3, {.padding = 1}), randn({2, 3, 9, 10}), then::relu);
+}
+
+TEST_CASE("NaN passes what follows a norm") {
+  for (const Then& then : {then::relu, then::relu_max_pool}) {
+    BatchNorm2d norm(1);
+    Tensor x = zeros({1, 1, 4, 4});
+    x(0, 0, 1, 1) = NAN;
+    const Tensor y = norm(x, then);
+    CHECK(std::isnan(y(0, 0, then.max_pool ? 0 : 1, then.max_pool ? 0 : 1)));
+    CHECK(y(0, 0, 1, 1) == (then.max_pool ? 0 : y(0, 0, 1, 1)));
+  }
+}
+
+TEST_CASE("what can't be pooled is an error that names the layer") {
+  BatchNorm2d norm(1);
+  CHECK_THROWS_WITH_AS(
+      norm(zeros({1, 1, 1, 4}), then::relu_max_pool),
+      "ShapeError in BatchNorm2d 1: x is (1, 1, 1, 4); pooling over windows of 2 x 2 takes (N, C, "
+      "H, W) with H and W at least 2",
+      ShapeError);
+}
+
+TEST_CASE("a Sequential fuses by itself, and trains alike without") {
+  manual_seed(5);
+  const Noise data(32);
+  const auto train = [&](Sequential net, size_t& recorded) {
+    Adam optimizer(net, {.lr = 1e-3});
+    for (int step = 0; step < 3; ++step) {
+      Tape tape;
+      const Tensor loss = cross_entropy(net(data.x), data.y);
+      recorded = tape.size();
+      tape.backward(loss);
+      optimizer.step();
+    }
+    return predict(net, data.x);
+  };
+  for (const Sequential& net : {small_mlp(), small_cnn()}) {
+    size_t fused = 0, plain = 0;
+    const Tensor logits = train(net, fused);
+    const UnfusedScope unfused;
+    const Tensor expected = train(net, plain);
+    CHECK(fused < plain);
+    double worst = 0;
+    for (int64_t i = 0; i < logits.count(); ++i)
+      worst = std::max(worst, std::abs(double{logits.data()[i]} - expected.data()[i]));
+    CHECK(worst < (sizeof(real) == 4 ? 2e-2 : 1e-9));
+  }
+}
