@@ -8,6 +8,7 @@ set -euo pipefail
 unset OPENBLAS_CORETYPE  # forced kernels would be unfair to both
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$here/../../build/release/ballast-bench
+[ -x "$bench" ] || "$here/../../cmake/setup.sh" release ballast-bench
 reference=${1:-/tmp/ballast-reference}/torch_bench
 shift || true
 threads=${THREADS:-2}
