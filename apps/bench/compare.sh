@@ -2,16 +2,19 @@
 # compare.sh [REFERENCE_DIR] [WORKLOAD...]: times ballast-bench and, where it was built, the reference program (REFERENCE_DIR/torch_bench) in
 # turn, and prints one table: medians over the rounds, the reference's best setting of three. Every run is a process of its own, so that
 # peak memory is the workload's. The reference's settings: as it is, with passive waiting, and with OpenBLAS on one thread.
-# Environment: THREADS (2), ROUNDS (5), BENCH_SECS (2, per run), BENCH_WARM (0.5), BENCH_MAXWAIT (5: seconds to wait for a quiet machine),
+# "clean" counts the rounds in which other processes disturbed neither side; trust no ratio where it is low.
+# Environment: THREADS (2), ROUNDS (5), BENCH_SECS (1, per window, two a run), BENCH_WARM (0.5), BENCH_MAXWAIT (5: seconds to wait for a quiet machine),
 # BENCH_LINES (a file to keep the measurements in; `ballast-bench --compare < it` prints the table again).
 set -euo pipefail
 unset OPENBLAS_CORETYPE  # forced kernels would be unfair to both
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$here/../../build/release/ballast-bench
+[ -x "$bench" ] || "$here/../../cmake/setup.sh" release ballast-bench
 reference=${1:-/tmp/ballast-reference}/torch_bench
 shift || true
 threads=${THREADS:-2}
-export BENCH_REPS=1 BENCH_SECS=${BENCH_SECS:-2} BENCH_WARM=${BENCH_WARM:-0.5} BENCH_MAXWAIT=${BENCH_MAXWAIT:-5} OMP_NUM_THREADS=$threads
+# Two windows a run: of a single one the reference program would mix the disturbed attempts into the median, and ballast-bench wouldn't.
+export BENCH_REPS=2 BENCH_SECS=${BENCH_SECS:-1} BENCH_WARM=${BENCH_WARM:-0.5} BENCH_MAXWAIT=${BENCH_MAXWAIT:-5} OMP_NUM_THREADS=$threads
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 lines=${BENCH_LINES:-$temporary/lines}
@@ -24,7 +27,7 @@ theirs() {  # theirs WORKLOAD NAME BLAS_THREADS [SETTING]; the workloads it does
   env PEER="$2" OPENBLAS_NUM_THREADS="$3" "${@:4}" "$reference" "$1" 2>/dev/null
 }
 one_round() {
-  ours 1 "$BENCH_SECS" --workload "$1"
+  ours "$BENCH_REPS" "$BENCH_SECS" --workload "$1"
   [ -x "$reference" ] || return 0
   theirs "$1" libtorch "$threads"
   theirs "$1" libtorch-passive "$threads" OMP_WAIT_POLICY=passive
