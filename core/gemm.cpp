@@ -6,6 +6,10 @@
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
 
+#ifndef BALLAST_PLAIN_GEMM  // stands for OpenBLAS where a tool must see every memory access
+#include <cblas.h>
+#endif
+
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
@@ -36,7 +40,7 @@ struct Tasks {
     constexpr int64_t worthwhile = int64_t{1} << 19;  // multiply-adds, some 10 us
     constexpr int64_t cache = int64_t{3} << 16;       // bytes of panels that a second cache holds
     const int64_t work = row_count * panel_count * panel_width * depth;
-    const int64_t wanted = std::clamp<int64_t>(work / worthwhile, 1, 16);
+    const int64_t wanted = work < 4 * worthwhile ? 1 : std::min<int64_t>(work / worthwhile, 16);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
     panels = std::clamp<int64_t>(cache / panel_bytes, 1, divide_up(panel_count, wanted));
     panel_tasks = divide_up(panel_count, panels);
@@ -45,14 +49,70 @@ struct Tasks {
   }
 };
 
+// C = A b for a single column b, or a single row times B, whose lines are contiguous.
+void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const Output& out) {
+  constexpr int64_t worthwhile = int64_t{1} << 17;  // elements to read, some 20 us
+  const int64_t step = out.row_step;
+  const real* bias = out.row_bias;
+  parallel_for(lines.count, std::max<int64_t>(worthwhile / std::max<int64_t>(k, 1), 16),
+               [&](int64_t begin, int64_t end) {
+                 const Scratch<real> y(end - begin);
+                 kernels().multiply_vector(end - begin, k, lines.data + begin * lines.line_step,
+                                           lines.line_step, vector.data, y.data());
+                 for (int64_t i = begin; i < end; ++i) {
+                   real value = y[i - begin] + (bias ? bias[i] : out.column_bias ? *out.column_bias : 0);
+                   if (out.beta != 0) value += out.beta * out.c[i * step];
+                   out.c[i * step] = out.relu && value < 0 ? 0 : value;
+                 }
+               });
+}
+
+#ifndef BALLAST_PLAIN_GEMM
+
+#ifdef BALLAST_DOUBLE
+constexpr auto blas_gemm = cblas_dgemm;
+#else
+constexpr auto blas_gemm = cblas_sgemm;
+#endif
+
+// OpenBLAS cuts along the depth as well, which pays for matrices that are large in every direction.
+bool is_large(int64_t m, int64_t n, int64_t k) {
+  return std::min({m, n, k}) >= 256 && m * n * k >= int64_t{1} << 27;
+}
+
+// In tiles of columns, each one single-threaded call.
+void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
+  // Our own threads call it; BLAS threads beside them would compete, and change bits with their number.
+  static const bool single_threaded = (openblas_set_num_threads(1), true);
+  static_cast<void>(single_threaded);
+  const auto op = [](const Matrix& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
+  parallel_for(n, (divide_up(n, 16) + 31) / 32 * 32, [&](int64_t begin, int64_t end) {
+    blas_gemm(CblasRowMajor, op(a), op(b), static_cast<blasint>(m), static_cast<blasint>(end - begin),
+              static_cast<blasint>(k), 1, a.data, static_cast<blasint>(a.ld),
+              b.data + (b.transposed ? begin * b.ld : begin), static_cast<blasint>(b.ld), beta, c + begin,
+              static_cast<blasint>(ldc));
+  });
+}
+
+#endif
+
 }  // namespace
 
 void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
           const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
+#ifndef BALLAST_PLAIN_GEMM
+  if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu) return large_gemm(m, n, k, a, b, beta, c, ldc);
+#endif
   Lines left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
   Lines right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
   Output out = {.c = c, .row_step = ldc, .beta = beta, .column_bias = epilogue.bias, .relu = epilogue.relu};
+  if (left.count == 1) {
+    std::swap(left, right);
+    std::swap(out.row_step, out.column_step);
+    std::swap(out.row_bias, out.column_bias);
+  }
+  if (right.count == 1 && left.k_step == 1 && right.k_step == 1) return multiply_vector(left, right, k, out);
   // The operand that is cheaper to pack becomes the vectors, even if that means writing columns of C.
   if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) {
     std::swap(left, right);

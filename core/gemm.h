@@ -21,8 +21,7 @@ struct Epilogue {
 };
 
 /// C = op(A) op(B) + beta C with op(A) m x k, op(B) k x n and C m x n, row-major, `ldc` elements from row to
-/// row. With beta 0, C may be uninitialized. Each element is one sum over k in order, so that its bits depend
-/// on its row of A, its column of B and the processor's instruction set alone.
+/// row. With beta 0, C may be uninitialized. How the work is cut depends on m, n and k alone.
 void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
           const Epilogue& epilogue = {});
 

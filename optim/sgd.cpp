@@ -1,5 +1,6 @@
 #include <ballast/optim/sgd.h>
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -14,21 +15,21 @@ SGD::SGD(Module& module, const SGDOptions& options)
 }
 
 void SGD::update(const Range& range, real* value, real* grad) {
-  const real lr = static_cast<real>(range.lr), decay = static_cast<real>(range.weight_decay);
   const real momentum = static_cast<real>(options_.momentum);
-  const real keep =
-      range.step == 1 ? 0 : momentum;  // the first step starts the buffer with the gradient itself
-  const real take = range.step == 1 ? 1 : static_cast<real>(1 - options_.dampening);
+  // The first step starts the buffer with the gradient itself.
+  const bool first = range.step == 1;
+  const SGDStep s = {
+      .l2 = static_cast<real>(range.weight_decay),
+      .keep = first ? 0 : momentum,
+      .take = first ? 1 : static_cast<real>(1 - options_.dampening),
+      .along = options_.nesterov ? real(1) : real(0),
+      .behind = options_.nesterov ? momentum : real(1),
+      .rate = static_cast<real>(range.lr),
+  };
   real* buffer = momentum_ ? momentum_->update() : nullptr;
-  parallel_for(range.count, elementwise_grain, [=, nesterov = options_.nesterov](int64_t begin, int64_t end) {
-    for (int64_t i = range.begin + begin; i < range.begin + end; ++i) {
-      real g = grad[i] + decay * value[i];
-      if (buffer) {
-        buffer[i] = keep * buffer[i] + take * g;
-        g = nesterov ? g + momentum * buffer[i] : buffer[i];
-      }
-      value[i] -= lr * g;
-    }
+  parallel_for(range.count, elementwise_grain, [=](int64_t begin, int64_t end) {
+    const int64_t i = range.begin + begin;
+    kernels().sgd(s, end - begin, value + i, grad + i, buffer ? buffer + i : nullptr);
   });
 }
 

@@ -110,7 +110,7 @@ TEST_CASE("NaN passes what follows a norm") {
     x(0, 0, 1, 1) = NAN;
     const Tensor y = norm(x, then);
     CHECK(std::isnan(y(0, 0, then.max_pool ? 0 : 1, then.max_pool ? 0 : 1)));
-    CHECK(y(0, 0, 1, 1) == (then.max_pool ? 0 : y(0, 0, 1, 1)));
+    CHECK(y(0, 0, -1, -1) == 0);
   }
 }
 

@@ -58,6 +58,11 @@ struct AdamStep {
   real l2, beta1, rest1, beta2, rest2, shrink, rate, root2, eps;
 };
 
+/// g = grad + l2 value; with a buffer b = keep b + take g, and g = along g + behind b; value -= rate g.
+struct SGDStep {
+  real l2, keep, take, along, behind, rate;
+};
+
 struct Kernels {
   const char* isa;
   /// Rows of `right` are read in panels this wide: what it points at must be readable that far.
@@ -69,6 +74,9 @@ struct Kernels {
   void (*multiply_rows)(const Product& p, const int64_t* offsets, const Output& out);
   /// left: row r begins at left + offsets[r], its elements k are neighbours. right as in multiply_panels.
   void (*multiply_scattered)(const Product& p, const int64_t* offsets, const Output& out);
+  /// y[r] = the product of row r of a matrix, `depth` neighbours at a + r row_step, with x.
+  void (*multiply_vector)(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x,
+                          real* y);
   /// Element (column, k) of a matrix at from + column column_step + k k_step -> panels for `right`, the last
   /// one filled up with zeros.
   void (*pack)(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step,
@@ -105,6 +113,8 @@ struct Kernels {
   void (*sigmoid)(int64_t count, const real* x, real* y);
   /// y = exp(x - shift), and the sum of that. y may be x.
   double (*exp_sum)(int64_t count, const real* x, real shift, real* y);
+  /// buffer may be null.
+  void (*sgd)(const SGDStep& s, int64_t count, real* value, const real* grad, real* buffer);
   void (*adam)(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v);
 };
 

@@ -28,11 +28,11 @@ struct Sizes {
   Shape x() const { return {n, c, h.in, w.in}; }
   Shape y() const { return {n, o, h.out, w.out}; }
   Shape weight() const { return {o, channels, h.taps, w.taps}; }
-  // How many output rows to unfold at a time: some 256 KB of float, which stay in a core's cache, but not so
+  // How many output rows to unfold at a time: some 128 KB of float, which stay in a core's cache, but not so
   // few that most of what is unfolded serves two blocks. The images of a small batch are cut up for several
   // threads when that is worth their while.
   int64_t block_rows() const {
-    constexpr int64_t cache = int64_t{1} << 16, worthwhile = int64_t{1} << 19;
+    constexpr int64_t cache = int64_t{1} << 15, worthwhile = int64_t{1} << 19;
     const int64_t fit =
         std::clamp<int64_t>(cache / (channels * w.taps * w.out), 2 * h.taps, h.out + 2 * h.taps);
     const int64_t work = outputs * depth * o,

@@ -5,8 +5,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// Elements per chunk of an elementwise loop: 64 KB of float, so that a chunk outweighs handing it out.
-inline constexpr int64_t elementwise_grain = 16384;
+/// Elements per chunk of an elementwise loop: 128 KB of float, so that a chunk outweighs handing it out.
+inline constexpr int64_t elementwise_grain = 32768;
 
 /// Chunks of rows that are as much work as `elementwise_grain` elements.
 inline int64_t row_grain(int64_t row_length) {

@@ -218,12 +218,15 @@ namespace {
 // Channels that one thread works on at once: their elements lie apart by C P.
 constexpr int64_t channel_block = 64;
 
-// Calls body(c0, c1) for blocks of channels that are worth a thread's while; at most `channel_block` long.
+// Calls body(c0, c1) for blocks of at most `channel_block` channels, some of which are worth a thread's
+// while.
 template <class Body>
 void for_channel_blocks(const Channels& shape, Body body) {
-  const int64_t wanted = elementwise_grain / std::max<int64_t>(shape.values(), 1);
-  const int64_t least = shape.p == 1 ? std::min<int64_t>(16, channel_block) : 1;  // whole cache lines
-  parallel_for(shape.c, std::clamp<int64_t>(wanted, least, channel_block), body);
+  const int64_t least = shape.p == 1 ? 16 : 1;  // whole cache lines
+  const int64_t grain = std::max(elementwise_grain / 2 / std::max<int64_t>(shape.values(), 1), least);
+  parallel_for(shape.c, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; c += channel_block) body(c, std::min(c + channel_block, end));
+  });
 }
 
 // What the column kernels take for channels c0, ..., c1-1 of vectors.

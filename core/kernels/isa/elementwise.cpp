@@ -43,8 +43,22 @@ double exp_sum(int64_t count, const real* x, real shift, real* y) {
   return sum;
 }
 
+void sgd(const SGDStep& s, int64_t count, real* value, const real* grad, real* buffer) {
+  if (buffer == nullptr) {
+#pragma GCC ivdep  // stretches of memory of their own, here and below
+    for (int64_t i = 0; i < count; ++i) value[i] -= s.rate * (grad[i] + s.l2 * value[i]);
+    return;
+  }
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) {
+    const real g = grad[i] + s.l2 * value[i];
+    buffer[i] = s.keep * buffer[i] + s.take * g;
+    value[i] -= s.rate * (s.along * g + s.behind * buffer[i]);
+  }
+}
+
 void adam(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v) {
-#pragma GCC ivdep  // four stretches of memory of their own
+#pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
     const real g = grad[i] + s.l2 * value[i];
     m[i] = s.beta1 * m[i] + s.rest1 * g;

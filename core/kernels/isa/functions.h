@@ -9,6 +9,7 @@ namespace BALLAST_ISA {
 void multiply_panels(const Product& p, const Output& out);
 void multiply_rows(const Product& p, const int64_t* offsets, const Output& out);
 void multiply_scattered(const Product& p, const int64_t* offsets, const Output& out);
+void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x, real* y);
 void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step, real* to);
 double sum(const real* x, int64_t count);
 double dot(const real* x, const real* y, int64_t count);
@@ -24,6 +25,7 @@ void max_pool(int64_t columns, const real* above, const real* below, bool relu, 
 void max_pool_gradient(int64_t columns, const real* dy, const uint8_t* winners, real* above, real* below);
 void sigmoid(int64_t count, const real* x, real* y);
 double exp_sum(int64_t count, const real* x, real shift, real* y);
+void sgd(const SGDStep& s, int64_t count, real* value, const real* grad, real* buffer);
 void adam(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v);
 
 }  // namespace BALLAST_ISA

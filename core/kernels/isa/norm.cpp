@@ -33,6 +33,12 @@ struct RunningSums {
   }
 };
 
+double sum_of(Vector v) {
+  double sum = 0;
+  for (int64_t lane = 0; lane < lanes; ++lane) sum += v[lane];
+  return sum;
+}
+
 // Sums over elements of vector(i), a pair of vectors of terms, and one(i), a pair of terms.
 template <class Vectors, class Scalars>
 [[gnu::always_inline]] inline Sums sum_pairs(int64_t count, Vectors vector, Scalars one) {
@@ -146,39 +152,58 @@ template <bool Relu, class V, class Affine>
   store_as<V>(dx + i, (affine.template weights<V>(i) * g - a - xh * b) * run.rstd);
 }
 
+// Sums over elements of terms(i), a pair of vectors V: in the precision of elements over stretches so short
+// that little is lost, in double over these.
+template <class Terms>
+[[gnu::always_inline]] inline Sums sum_in_blocks(int64_t count, Terms terms) {
+  constexpr int64_t block = 16 * chains * lanes;
+  Sums total;
+  int64_t i = 0;
+  while (i + chains * lanes <= count) {
+    Vector a[chains] = {}, b[chains] = {};
+    const int64_t end = least(count - chains * lanes + 1, i + block);
+    for (; i < end; i += chains * lanes) {
+      for (int64_t chain = 0; chain < chains; ++chain) {
+        const auto [to_a, to_b] = terms(i + chain * lanes, Vector{});
+        a[chain] += to_a, b[chain] += to_b;
+      }
+    }
+    total.a += sum_of((a[0] + a[1]) + (a[2] + a[3]));
+    total.b += sum_of((b[0] + b[1]) + (b[2] + b[3]));
+  }
+  for (; i < count; ++i) {
+    const auto [to_a, to_b] = terms(i, One{});
+    total.a += to_a[0], total.b += to_b[0];
+  }
+  return total;
+}
+
+template <class V>
+struct Terms {
+  V a, b;
+};
+
 template <bool Relu>
 [[gnu::always_inline]] inline Sums sums_of(const Run& run, SharedAffine affine, const real* x,
                                            const real* dy) {
-  return sum_pairs(
-      run.count,
-      [=, &run](int64_t i) {
-        const Few xh = xhat<Few>(run, x + i), g = passing<Few, Relu>(affine, xh, load_few(dy + i), i);
-        return Pair{widen(g), widen(g) * widen(xh)};
-      },
-      [=, &run](int64_t i) {
-        const One xh = xhat<One>(run, x + i), g = passing<One, Relu>(affine, xh, load_as<One>(dy + i), i);
-        return Sums{g[0], double{g[0]} * xh[0]};
-      });
+  return sum_in_blocks(run.count, [=, &run](int64_t i, auto kind) {
+    using V = decltype(kind);
+    const V xh = xhat<V>(run, x + i), g = passing<V, Relu>(affine, xh, load_as<V>(dy + i), i);
+    return Terms<V>{g, g * xh};
+  });
 }
 
 template <bool Relu>
 [[gnu::always_inline]] inline Sums sums_of(const Run& run, OwnAffine affine, const real* x, const real* dy,
                                            real* dweights, real* dbiases) {
-  return sum_pairs(
-      run.count,
-      [=, &run](int64_t i) {
-        const Few xh = xhat<Few>(run, x + i), g = passing<Few, Relu>(affine, xh, load_few(dy + i), i);
-        store_as<Few>(dweights + i, load_few(dweights + i) + g * xh);
-        store_as<Few>(dbiases + i, load_few(dbiases + i) + g);
-        const Doubles weighted = widen(affine.weights<Few>(i) * g);
-        return Pair{weighted, weighted * widen(xh)};
-      },
-      [=, &run](int64_t i) {
-        const One xh = xhat<One>(run, x + i), g = passing<One, Relu>(affine, xh, load_as<One>(dy + i), i);
-        dweights[i] += g[0] * xh[0], dbiases[i] += g[0];
-        const double weighted = double{affine.weight[i]} * g[0];
-        return Sums{weighted, weighted * xh[0]};
-      });
+  return sum_in_blocks(run.count, [=, &run](int64_t i, auto kind) {
+    using V = decltype(kind);
+    const V xh = xhat<V>(run, x + i), g = passing<V, Relu>(affine, xh, load_as<V>(dy + i), i);
+    store_as<V>(dweights + i, load_as<V>(dweights + i) + g * xh);
+    store_as<V>(dbiases + i, load_as<V>(dbiases + i) + g);
+    const V weighted = affine.weights<V>(i) * g;
+    return Terms<V>{weighted, weighted * xh};
+  });
 }
 
 }  // namespace
@@ -251,15 +276,61 @@ void gradient(const Run& run, const real* x, const real* dy, real a, real b, rea
 
 namespace {
 
-inline real column_xhat(const Columns& c, real x, int64_t i) {
-  return ((x - c.high[i]) - c.low[i]) * c.rstd[i];
+struct ColumnRow {
+  const real* __restrict high, * __restrict low, * __restrict rstd, * __restrict weight, * __restrict bias;
+  explicit ColumnRow(const Columns& c)
+      : high(c.high), low(c.low), rstd(c.rstd), weight(c.weight), bias(c.bias) {}
+
+  [[gnu::always_inline]] real xhat(real x, int64_t i) const { return ((x - high[i]) - low[i]) * rstd[i]; }
+  template <bool Relu>
+  [[gnu::always_inline]] real value(real xh, int64_t i) const {
+    const real v = xh * weight[i] + bias[i];
+    return Relu && v < 0 ? 0 : v;
+  }
+  template <bool Relu>
+  [[gnu::always_inline]] real passing(real xh, real dy, int64_t i) const {
+    if constexpr (Relu) return xh * weight[i] + bias[i] <= 0 ? 0 : dy;
+    return dy;
+  }
+};
+
+template <bool Relu>
+void normalize_columns_as(const Columns& c, const real* x, real* __restrict y) {
+  const ColumnRow r(c);
+  for (int64_t row = 0; row < c.rows; ++row, x += c.stride, y += c.stride) {
+    for (int64_t i = 0; i < c.columns; ++i) y[i] = r.value<Relu>(r.xhat(x[i], i), i);
+  }
 }
-inline real column_value(const Columns& c, real xh, int64_t i) { return xh * c.weight[i] + c.bias[i]; }
+
+template <bool Relu>
+void column_gradient_sums_as(const Columns& c, const real* __restrict x, const real* __restrict dy,
+                             double* __restrict a, double* __restrict b) {
+  const ColumnRow r(c);
+  for (int64_t row = 0; row < c.rows; ++row, x += c.stride, dy += c.stride) {
+    for (int64_t i = 0; i < c.columns; ++i) {
+      const real xh = r.xhat(x[i], i), g = r.passing<Relu>(xh, dy[i], i);
+      a[i] += double{g};
+      b[i] += double{g} * double{xh};
+    }
+  }
+}
+
+template <bool Relu>
+void column_gradient_as(const Columns& c, const real* __restrict x, const real* __restrict dy,
+                        const real* __restrict a, const real* __restrict b, real* __restrict dx) {
+  const ColumnRow r(c);
+  for (int64_t row = 0; row < c.rows; ++row, x += c.stride, dy += c.stride, dx += c.stride) {
+    for (int64_t i = 0; i < c.columns; ++i) {
+      const real xh = r.xhat(x[i], i), g = r.passing<Relu>(xh, dy[i], i);
+      dx[i] = (r.weight[i] * g - a[i] - xh * b[i]) * r.rstd[i];
+    }
+  }
+}
 
 }  // namespace
 
-void column_deviations(const Columns& c, const real* x, const double* shift, double* __restrict a,
-                       double* __restrict b) {
+void column_deviations(const Columns& c, const real* __restrict x, const double* __restrict shift,
+                       double* __restrict a, double* __restrict b) {
   for (int64_t row = 0; row < c.rows; ++row, x += c.stride) {
     for (int64_t i = 0; i < c.columns; ++i) {
       const double d = double{x[i]} - shift[i];
@@ -269,36 +340,19 @@ void column_deviations(const Columns& c, const real* x, const double* shift, dou
   }
 }
 
-void normalize_columns(const Columns& c, const real* x, real* __restrict y) {
-  for (int64_t row = 0; row < c.rows; ++row, x += c.stride, y += c.stride) {
-    for (int64_t i = 0; i < c.columns; ++i) {
-      const real v = column_value(c, column_xhat(c, x[i], i), i);
-      y[i] = c.relu && v < 0 ? 0 : v;
-    }
-  }
+void normalize_columns(const Columns& c, const real* x, real* y) {
+  return c.relu ? normalize_columns_as<true>(c, x, y) : normalize_columns_as<false>(c, x, y);
 }
 
-void column_gradient_sums(const Columns& c, const real* x, const real* dy, double* __restrict a,
-                          double* __restrict b) {
-  for (int64_t row = 0; row < c.rows; ++row, x += c.stride, dy += c.stride) {
-    for (int64_t i = 0; i < c.columns; ++i) {
-      const real xh = column_xhat(c, x[i], i);
-      const double g = c.relu && column_value(c, xh, i) <= 0 ? 0 : dy[i];
-      a[i] += g;
-      b[i] += g * double{xh};
-    }
-  }
+void column_gradient_sums(const Columns& c, const real* x, const real* dy, double* a, double* b) {
+  return c.relu ? column_gradient_sums_as<true>(c, x, dy, a, b)
+                : column_gradient_sums_as<false>(c, x, dy, a, b);
 }
 
 void column_gradient(const Columns& c, const real* x, const real* dy, const real* a, const real* b,
-                     real* __restrict dx) {
-  for (int64_t row = 0; row < c.rows; ++row, x += c.stride, dy += c.stride, dx += c.stride) {
-    for (int64_t i = 0; i < c.columns; ++i) {
-      const real xh = column_xhat(c, x[i], i);
-      const real g = c.relu && column_value(c, xh, i) <= 0 ? 0 : dy[i];
-      dx[i] = (c.weight[i] * g - a[i] - xh * b[i]) * c.rstd[i];
-    }
-  }
+                     real* dx) {
+  return c.relu ? column_gradient_as<true>(c, x, dy, a, b, dx)
+                : column_gradient_as<false>(c, x, dy, a, b, dx);
 }
 
 }  // namespace BALLAST_ISA

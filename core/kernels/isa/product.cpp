@@ -107,6 +107,26 @@ struct Sums {
     }
   }
 
+  // The same for columns of R neighbours.
+  [[gnu::always_inline]] void put_transposed(const Output& out, int64_t row, int64_t column) {
+    finish(out, row, column);
+    for (int v = 0; v < V; ++v) {
+      Vector square[lanes];
+      for (int r = 0; r < lanes; ++r) square[r] = r < R ? at[r][v] : Vector{};
+      transpose(square);
+      real* to = out.c + row + (column + v * lanes) * out.column_step;
+      for (int64_t c = 0; c < lanes; ++c, to += out.column_step) {
+        if (out.beta != 0) {
+          Vector old = {};
+          __builtin_memcpy(&old, to, R * sizeof(real));
+          square[c] += broadcast(out.beta) * old;
+        }
+        if (out.relu) square[c] = square[c] < 0 ? Vector{} : square[c];
+        __builtin_memcpy(to, &square[c], R * sizeof(real));
+      }
+    }
+  }
+
   // The first `columns` columns of the tile, in any order in memory.
   [[gnu::noinline]] void put_some(const Output& out, int64_t row, int64_t column, int64_t columns) const {
     const real* y = reinterpret_cast<const real*>(at);
@@ -130,10 +150,13 @@ void multiply_tile(int64_t depth, Left left, Right right, const Output& out, int
   sums.add(depth, left, right);
   if (columns >= V * lanes && out.column_step == 1) {
     sums.put(out, row, column);
-  } else {
-    const Sums<R, V> in_memory = sums;  // the only copy whose address is taken: the others stay in registers
-    in_memory.put_some(out, row, column, least(columns, V * lanes));
+    return;
   }
+  if constexpr (R <= lanes) {
+    if (columns >= V * lanes && out.row_step == 1) return sums.put_transposed(out, row, column);
+  }
+  const Sums<R, V> in_memory = sums;  // the only copy whose address is taken: the others stay in registers
+  in_memory.put_some(out, row, column, least(columns, V * lanes));
 }
 
 template <int R, class Left, class Right>
@@ -215,22 +238,75 @@ void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) 
   }
 }
 
+namespace {
+
+template <int R>
+void multiply_vector_rows(int64_t depth, const real* a, int64_t row_step, const real* x, real* y) {
+  constexpr int chains = 2;
+  Vector sums[R][chains];
+  for (int r = 0; r < R; ++r) {
+    for (int chain = 0; chain < chains; ++chain) sums[r][chain] = Vector{};
+  }
+  int64_t k = 0;
+  for (; k + chains * lanes <= depth; k += chains * lanes) {
+    for (int chain = 0; chain < chains; ++chain) {
+      const Vector at = load(x + k + chain * lanes);
+      for (int r = 0; r < R; ++r) sums[r][chain] += at * load(a + r * row_step + k + chain * lanes);
+    }
+  }
+  for (int r = 0; r < R; ++r) {
+    const Vector total = sums[r][0] + sums[r][1];
+    real sum = 0;
+    for (int64_t lane = 0; lane < lanes; ++lane) sum += total[lane];
+    for (int64_t rest = k; rest < depth; ++rest) sum += a[r * row_step + rest] * x[rest];
+    y[r] = sum;
+  }
+}
+
+}  // namespace
+
+void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x, real* y) {
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) multiply_vector_rows<4>(depth, a + r * row_step, row_step, x, y + r);
+  for (; r < rows; ++r) multiply_vector_rows<1>(depth, a + r * row_step, row_step, x, y + r);
+}
+
+namespace {
+
+// to[k][c] = from[c][k], for `panel` lines c whose elements k are neighbours.
+void pack_lines(int64_t depth, const real* from, int64_t line_step, real* to) {
+  int64_t k = 0;
+  for (; k + lanes <= depth; k += lanes) {
+    for (int64_t half = 0; half < panel; half += lanes) {
+      Vector square[lanes];
+      for (int64_t c = 0; c < lanes; ++c) square[c] = load(from + (half + c) * line_step + k);
+      transpose(square);
+      for (int64_t i = 0; i < lanes; ++i) store(to + (k + i) * panel + half, square[i]);
+    }
+  }
+  for (; k < depth; ++k) {
+    for (int64_t c = 0; c < panel; ++c) to[k * panel + c] = from[c * line_step + k];
+  }
+}
+
+}  // namespace
+
 void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step, real* to) {
   for (int64_t first = 0; first < columns; first += panel, to += depth * panel) {
     const int64_t count = least(panel, columns - first);
     const real* corner = from + first * column_step;
-    if (count == panel && column_step == 1) {
+    if (count == panel && k_step == 1) {
+      pack_lines(depth, corner, column_step, to);
+    } else if (count == panel && column_step == 1) {
       for (int64_t k = 0; k < depth; ++k) {
         store(to + k * panel, load(corner + k * k_step));
         store(to + k * panel + lanes, load(corner + k * k_step + lanes));
       }
-      continue;
-    }
-    for (int64_t c = 0; c < count; ++c) {
-      for (int64_t k = 0; k < depth; ++k) to[k * panel + c] = corner[c * column_step + k * k_step];
-    }
-    for (int64_t k = 0; k < depth; ++k) {
-      for (int64_t c = count; c < panel; ++c) to[k * panel + c] = 0;
+    } else {
+      for (int64_t k = 0; k < depth; ++k) {
+        for (int64_t c = 0; c < panel; ++c)
+          to[k * panel + c] = c < count ? corner[c * column_step + k * k_step] : 0;
+      }
     }
   }
 }

@@ -14,6 +14,7 @@ const Kernels table = {
     .multiply_panels = multiply_panels,
     .multiply_rows = multiply_rows,
     .multiply_scattered = multiply_scattered,
+    .multiply_vector = multiply_vector,
     .pack = pack,
     .sum = sum,
     .dot = dot,
@@ -29,6 +30,7 @@ const Kernels table = {
     .max_pool_gradient = max_pool_gradient,
     .sigmoid = sigmoid,
     .exp_sum = exp_sum,
+    .sgd = sgd,
     .adam = adam,
 };
 

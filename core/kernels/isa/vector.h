@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include <ballast/core/kernels/kernels.h>
 
 // BALLAST_ISA is the instruction set that this file is compiled for, and the namespace of what it defines.
@@ -22,6 +24,29 @@ constexpr int64_t lanes = BALLAST_VECTOR_BYTES / sizeof(real);
 inline Vector load(const real* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
 inline void store(real* to, Vector v) { *reinterpret_cast<UnalignedVector*>(to) = v; }
 inline Vector broadcast(real v) { return v - Vector{}; }
+
+// a and b in turn, a first: the lower halves, or the upper ones.
+template <int... I>
+inline Vector in_turn(Vector a, Vector b, bool upper, std::integer_sequence<int, I...>) {
+  constexpr int half = int{lanes} / 2, all = int{lanes};
+  return upper ? __builtin_shufflevector(a, b, (half + I / 2 + I % 2 * all)...)
+               : __builtin_shufflevector(a, b, (I / 2 + I % 2 * all)...);
+}
+
+/// Element (row, column) of a square of vectors goes to (column, row): riffling the upper half of the rows
+/// with the lower one moves each bit of an index one place around.
+inline void transpose(Vector (&square)[lanes]) {
+  constexpr auto indices = std::make_integer_sequence<int, int{lanes}>();
+  for (int64_t riffle = 1; riffle < lanes; riffle *= 2) {
+    Vector next[lanes];
+    for (int64_t i = 0; i < lanes / 2; ++i) {
+      next[2 * i] = in_turn(square[i], square[i + lanes / 2], false, indices);
+      next[2 * i + 1] = in_turn(square[i], square[i + lanes / 2], true, indices);
+    }
+    for (int64_t i = 0; i < lanes; ++i) square[i] = next[i];
+  }
+}
+
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 }  // namespace BALLAST_ISA
