@@ -28,7 +28,7 @@ struct Choice {
 
 const Kernels& choose() {
   const Choice choices[] = {
-      // the best first
+  // the best first
 #ifdef __x86_64__
       {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")},

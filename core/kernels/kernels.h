@@ -58,6 +58,20 @@ struct AdamStep {
   real l2, beta1, rest1, beta2, rest2, shrink, rate, root2, eps;
 };
 
+/// Weights (filters, channels, 3, 3) -> `to`: for each of 36 frequencies panels of filters, (panels,
+/// channels, panel).
+struct WinogradFilters {
+  int64_t filters, channels, panels;
+  const real* weight;
+  real* to;
+};
+
+/// The tile of a plane, or where its place would be outside, that begins at (h, w). Frequency f of it lies f
+/// frequency_step elements behind the first.
+struct WinogradTile {
+  int64_t height, width, h, w, frequency_step;
+};
+
 /// g = grad + l2 value; with a buffer b = keep b + take g, and g = along g + behind b; value -= rate g.
 struct SGDStep {
   real l2, keep, take, along, behind, rate;
@@ -81,6 +95,15 @@ struct Kernels {
   /// one filled up with zeros.
   void (*pack)(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step,
                real* to);
+
+  /// The inverse of `pack`, with what `out` asks for on the way: panel column i becomes row i of c.
+  void (*unpack)(int64_t columns, int64_t depth, const real* from, const Output& out);
+
+  void (*winograd_filters)(const WinogradFilters& f);
+  /// 6 x 6 pixels of a panel (pixel, channel) -> 36 frequencies of the panel's channels.
+  void (*winograd_input)(const WinogradTile& tile, const real* x, real* to);
+  /// 36 frequencies -> 4 x 4 pixels of the panel, as far as they are inside.
+  void (*winograd_output)(const WinogradTile& tile, const real* from, real* y);
 
   double (*sum)(const real* x, int64_t count);
   double (*dot)(const real* x, const real* y, int64_t count);

@@ -9,6 +9,7 @@
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/ops/unfold.h>
 #include <ballast/core/ops/window.h>
+#include <ballast/core/ops/winograd.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -89,6 +90,8 @@ struct Taps {
 // y = beta y + conv(x) + bias, and max(y, 0) of that; in at most 16 chunks of blocks.
 void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
               real* y) {
+  const Winograd winograd = {s.n, s.c, s.o, s.h, s.w};
+  if (s.groups == 1 && winograd.pays()) return winograd.convolve(x, weight, bias, beta, relu, y);
   const Taps taps(s);
   const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 16);
   reserve_scratch<real>(taps.size, (blocks + grain - 1) / grain);

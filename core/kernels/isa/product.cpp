@@ -311,5 +311,33 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
   }
 }
 
+void unpack(int64_t columns, int64_t depth, const real* from, const Output& out) {
+  for (int64_t first = 0; first < columns; first += lanes) {
+    const real* half = from + first / panel * panel * depth + first % panel;
+    const int64_t count = least(lanes, columns - first);
+    int64_t k = 0;
+    for (; k + lanes <= depth; k += lanes) {
+      Vector square[lanes];
+      for (int64_t i = 0; i < lanes; ++i) square[i] = load(half + (k + i) * panel);
+      transpose(square);
+      for (int64_t c = 0; c < count; ++c) {
+        real* to = out.c + (first + c) * out.row_step + k;
+        Vector y = square[c];
+        if (out.row_bias) y += broadcast(out.row_bias[first + c]);
+        if (out.beta != 0) y += broadcast(out.beta) * load(to);
+        store(to, out.relu ? (y < 0 ? Vector{} : y) : y);
+      }
+    }
+    for (; k < depth; ++k) {
+      for (int64_t c = 0; c < count; ++c) {
+        real& to = out.c[(first + c) * out.row_step + k];
+        real y = half[k * panel + c] + (out.row_bias ? out.row_bias[first + c] : 0);
+        if (out.beta != 0) y += out.beta * to;
+        to = out.relu && y < 0 ? 0 : y;
+      }
+    }
+  }
+}
+
 }  // namespace BALLAST_ISA
 }  // namespace ballast::inline BALLAST_PRECISION
