@@ -2,7 +2,7 @@
 # Do the tests notice? Puts bugs into the operations, one at a time, and runs the operations' tests: they must fail.
 #
 #   tests/seeded_bugs.sh                       the bugs in the backward functions listed below: all must be caught
-#   tests/seeded_bugs.sh --flips 100 --seed 1  operators in core/ops flipped at random: nine in ten must be caught
+#   tests/seeded_bugs.sh --flips 100 --seed 1  operators in core/ops and core/kernels/isa flipped at random: nine in ten must be caught
 #
 # Options: --build DIR, a build made by Ninja (default build/release); --jobs N (default: the processors there are).
 # What goes wrong at once (doesn't compile, or compiles to the same machine code) is no bug: the next flip takes its
@@ -22,142 +22,157 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 
-# Each bug: a file in core/ops and what is wrong; the code; what it becomes.
+# Each bug: a file in core and what is wrong; the code; what it becomes.
 bugs() {
   cat <<'EOF'
-accumulate.cpp: later gradients overwrite earlier ones
+ops/accumulate.cpp: later gradients overwrite earlier ones
 - g[i] = beta * g[i] + x[i];
 + g[i] = x[i];
-elementwise.cpp: flipped sign of a - b's second operand
+ops/elementwise.cpp: flipped sign of a - b's second operand
 - grads.add(in_b, -sum_to(std::move(dy), shape_b))
 + grads.add(in_b, sum_to(std::move(dy), shape_b))
-elementwise.cpp: the product takes the wrong operand
+ops/elementwise.cpp: the product takes the wrong operand
 - sum_to(dy * kept_b, shape_a)
 + sum_to(dy * kept_a, shape_a)
-elementwise.cpp: the quotient forgets the chain rule
+ops/elementwise.cpp: the quotient forgets the chain rule
 - -sum_to(da * y, shape_b)
 + -sum_to(da, shape_b)
-elementwise.cpp: the square root without its 1/2
+ops/elementwise.cpp: the square root without its 1/2
 - return g / (2 * root);
 + return g / root;
-elementwise.cpp: the power's exponent isn't lowered
+ops/elementwise.cpp: the power's exponent isn't lowered
 - exponent * std::pow(v, exponent - 1)
 + exponent * std::pow(v, exponent)
-elementwise.cpp: clamp lets everything above pass
+ops/elementwise.cpp: clamp lets everything above pass
 - v >= low && v <= high ? g : 0
 + v >= low ? g : 0
-elementwise.cpp: where takes the other branch
+ops/elementwise.cpp: where takes the other branch
 - where(kept, dy, 0)
 + where(kept, 0, dy)
-activation.cpp: relu's mask is always on
+ops/activation.cpp: relu's mask is always on
 - v <= 0 ? 0 : g;
 + v < 0 ? 0 : g;
-activation.cpp: flipped sign in the sigmoid
+ops/activation.cpp: flipped sign in the sigmoid
 - g * s * (1 - s)
 + g * s * (1 + s)
-activation.cpp: gelu without its second term
+ops/activation.cpp: gelu without its second term
 - (normal_cdf(v) + v * normal_density(v))
 + normal_cdf(v)
-activation.cpp: softmax without the mean term
+ops/activation.cpp: softmax without the mean term
 - p[k] * (g[k] - mean)
 + p[k] * g[k]
-activation.cpp: log-softmax takes the logarithm for the probability
+ops/activation.cpp: log-softmax takes the logarithm for the probability
 - g[k] -= std::exp(log_p[k]) * total;
 + g[k] -= log_p[k] * total;
-dropout.cpp: the backward pass forgets the mask
+ops/dropout.cpp: the backward pass forgets the mask
 - std::move(dy) * mask
 + std::move(dy)
-linear.cpp: transposed operand in the input's gradient
+ops/linear.cpp: transposed operand in the input's gradient
 - matrix(kept_w.data(), w_shape[1], !transposed), beta, g,
 + matrix(kept_w.data(), w_shape[1], transposed), beta, g,
-linear.cpp: the weight's gradient overwrites
+ops/linear.cpp: the weight's gradient overwrites
 - matrix(right, w_shape[1]), beta, g,
 + matrix(right, w_shape[1]), 0, g,
-linear.cpp: no gradient for the bias
+ops/linear.cpp: no gradient for the bias
 - if (grads.wants(in_bias)) grads.add(in_bias, sum_to(std::move(dy), {to}));
 +
-linear.cpp: transposed operand in the batched product
+ops/linear.cpp: transposed operand in the batched product
 - batched_product(kept_a, dy, true, false)
 + batched_product(kept_a, dy, false, false)
-loss.cpp: cross-entropy without 1/N
+ops/loss.cpp: cross-entropy without 1/N
 - dy.item() / static_cast<real>(samples)
 + dy.item()
-loss.cpp: label smoothing forgotten at the label
+ops/loss.cpp: label smoothing forgotten at the label
 - -= scale * (1 - label_smoothing)
 + -= scale
-loss.cpp: elementwise losses without 1/N
+ops/loss.cpp: elementwise losses without 1/N
 - dy.item() / static_cast<real>(x.count())
 + dy.item()
-loss.cpp: flipped sign of the target's gradient
+ops/loss.cpp: flipped sign of the target's gradient
 - return -slope(v - t);
 + return slope(v - t);
-loss.cpp: the square's 2 is missing
+ops/loss.cpp: the square's 2 is missing
 - return 2 * d;
 + return d;
-movement.cpp: permute goes back by the order it came
+ops/movement.cpp: permute goes back by the order it came
 - inverse[static_cast<size_t>(order[axis])] = static_cast<int>(axis);
 + inverse[axis] = order[axis];
-movement.cpp: slice forgets where it began
+ops/movement.cpp: slice forgets where it began
 - copy_rows(dy.data(), length, g + start, stride
 + copy_rows(dy.data(), length, g, stride
-movement.cpp: concat overwrites
+ops/movement.cpp: concat overwrites
 - copy_rows(from, stride, g, length, outer, length, beta != 0)
 + copy_rows(from, stride, g, length, outer, length, false)
-movement.cpp: repeated positions of gather overwrite
+ops/movement.cpp: repeated positions of gather overwrite
 - target[positions[p] * inner + i] += source
 + target[positions[p] * inner + i] = source
-reduce.cpp: the mean's gradient without 1/N
+ops/reduce.cpp: the mean's gradient without 1/N
 - static_cast<real>(1 / divisor)
 + static_cast<real>(divisor / divisor)
-reduce.cpp: max overwrites
+ops/reduce.cpp: max overwrites
 - g[position(i)] += dy.data()[i];
 + g[position(i)] = dy.data()[i];
-conv.cpp: overlapping windows overwrite
-- x[t.first + (i - t.begin) * stride] += from[i];
-+ x[t.first + (i - t.begin) * stride] = from[i];
-conv.cpp: transposed operand in the weight's gradient
-- columns_t.transposed = true;
-+ columns_t.transposed = false;
-conv.cpp: the weight's gradient of the last image only
-- columns_t, b.first ? 0 : 1,
-+ columns_t, 0,
-conv.cpp: the bias's gradient overwrites
+ops/conv.cpp: overlapping windows overwrite
+- to[ow * w.stride] += from[ow];
++ to[ow * w.stride] = from[ow];
+ops/conv.cpp: the backward pass doesn't turn the filters around
+- std::reverse_copy(weight, weight + taps,
++ std::copy(weight, weight + taps,
+ops/conv.cpp: the weight's gradient of the last block only
+- .row_step = s.filters, .beta = 1}
++ .row_step = s.filters, .beta = 0}
+ops/conv.cpp: the bias's gradient overwrites
 - static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o])
 + static_cast<real>(sum)
-pooling.cpp: overlapping windows of the maximum overwrite
+ops/winograd.cpp: tiles of the last row begin too high
+- tile / tile_columns() * 4
++ tile / tile_columns() * 3
+kernels/isa/winograd.cpp: a wrong number in the input's transform
+- t[5] = 4 * d[1] - 5 * d[3] + d[5];
++ t[5] = 4 * d[1] - 4 * d[3] + d[5];
+kernels/isa/product.cpp: what is left of a tile's columns overwrites
+- if (out.beta != 0) value += out.beta * to[r * out.row_step];
++ 
+ops/pooling.cpp: overlapping windows of the maximum overwrite
 - dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] += *dy++;
 + dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] = *dy++;
-pooling.cpp: the wrong row wins
-- winners[ow] & 2 ? lower : upper
-+ winners[ow] & 2 ? upper : lower
-pooling.cpp: average without 1/N
+kernels/isa/max_pool.cpp: the wrong row wins
+- low ? 2 - right_below : -right_above
++ low ? -right_above : 2 - right_below
+ops/pooling.cpp: average without 1/N
 - real(1) / static_cast<real>(s.taps())
 + real(1)
-pooling.cpp: global average without 1/N
+ops/pooling.cpp: global average without 1/N
 - from[plane] / static_cast<real>(inputs)
 + from[plane]
-norm.cpp: the affine gradients overwrite
+ops/norm.cpp: the affine gradients overwrite
 - (beta == 0 ? 0 : g[c])
 + 0
-norm.cpp: evaluation takes the gradient through the batch's statistics
-- constant_moments, dx.empty()
-+ false, dx.empty()
-norm_kernels.cpp: rows without the mean term
-- (w * g[i] - mean_a - xhat(i) * mean_b) * rstd
-+ (w * g[i] - xhat(i) * mean_b) * rstd
-norm_kernels.cpp: rows forget the weight in the means
-- const double w = weight ? double{weight[c]} : 1.0;
-+ const double w = 1.0;
-norm_kernels.cpp: channels without the variance term
-- (dy[i] - mean_a - xhat(i, c) * mean_b) * scale
-+ (dy[i] - mean_a) * scale
-norm_kernels.cpp: means without 1/N
+ops/norm.cpp: evaluation takes the gradient through the batch's statistics
+- ChannelsBackward{shape, moments, true}
++ ChannelsBackward{shape, moments, false}
+kernels/isa/norm.cpp: no mean term
+- * g - a - xh * b) * run.rstd
++ * g - xh * b) * run.rstd
+kernels/isa/norm.cpp: vectors' channels without the variance term
+- (r.weight[i] * g - a[i] - xh * b[i]) * r.rstd[i]
++ (r.weight[i] * g - a[i]) * r.rstd[i]
+kernels/isa/norm.cpp: the gradient passes where the ReLU was off
+- if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
++ 
+ops/norm_kernels.cpp: rows forget the weight in the means
+- const double w = rows.own ? 1 : double{run.weight};
++ const double w = 1;
+ops/norm_kernels.cpp: channels without the variance term
+- mean_b = static_cast<real>(share * sums.b);
++ mean_b = 0;
+ops/norm_kernels.cpp: means without 1/N
 - static_cast<real>(total.a / count)
 + static_cast<real>(total.a)
-weight_norm.cpp: flipped sign of what lies along the weight
+ops/weight_norm.cpp: flipped sign of what lies along the weight
 - gradient[i] - from[i] * per_length * along
 + gradient[i] + from[i] * per_length * along
-weight_norm.cpp: spectral normalization without its second term
+ops/weight_norm.cpp: spectral normalization without its second term
 - (to[i] - by_v * direction[i])
 + (to[i])
 EOF
@@ -166,7 +181,7 @@ EOF
 # Both kinds of bug are written down as: name, file, line, column, length, replacement; separated by tabs.
 
 locate_bugs() {
-  bugs | awk -v folder="$root/core/ops/" -v OFS='\t' '
+  bugs | awk -v folder="$root/core/" -v OFS='\t' '
     function finish(   line, text, at, found, row, column) {
       while ((getline text < (folder file)) > 0) {
         ++line
@@ -191,7 +206,7 @@ locate_bugs() {
 
 # Every operator that can be flipped, in an order that the seed decides.
 locate_flips() {
-  (cd "$root/core/ops" && awk -v seed="$seed" -v OFS='\t' '
+  (cd "$root/core" && awk -v seed="$seed" -v OFS='\t' '
     BEGIN {
       n = split("+ - * / < >= > <= == != += -= *= /= && ||", ops, " ")
       for (i = 1; i <= n; i += 2) { flip[ops[i]] = ops[i + 1]; flip[ops[i + 1]] = ops[i] }
@@ -227,13 +242,13 @@ locate_flips() {
         t = sites[i]; sites[i] = sites[j]; sites[j] = t
       }
       for (i = 1; i <= count; ++i) print sites[i]
-    }' *.cpp)
+    }' ops/*.cpp kernels/isa/*.cpp)
 }
 
 # The build's own commands, for a single file at -O1 and for the test program with that file put in front of the libraries.
 object_command() {  # object_command FILE SOURCE OBJECT
-  awk -v source="/core/ops/$1 *$" -v from="$2" -v to="$3" '
-    $0 ~ source && / -DBALLAST_DOUBLE/ {
+  awk -v source="/core/$1 *$" -v from="$2" -v to="$3" '
+    $0 ~ source && / -DBALLAST_DOUBLE/ && (!/ -DBALLAST_ISA=/ || / -DBALLAST_ISA=baseline/) {
       sub(/ -MD .* -o .*/, ""); sub(/ -MD .*/, ""); sub(/ -o .*/, "")
       print $0, "-O1 -w -o", to, "-c", from
       exit
@@ -247,7 +262,7 @@ link_command() {  # link_command OBJECT PROGRAM
 
 run_tests() {  # run_tests PROGRAM
   ulimit -v 16000000 -c 0
-  BALLAST_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 timeout 60 "$1" --abort-after=1 --source-file="$tests" 2>&1
+  BALLAST_ISA=baseline BALLAST_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 timeout 60 "$1" --abort-after=1 --source-file="$tests" 2>&1
 }
 
 # One bug; prints what came of it: caught, survived, or none (it doesn't compile, or compiles to the same).
@@ -258,11 +273,11 @@ try_bug() {  # try_bug NUMBER
   mkdir "$here"
   replacement=$replacement awk -v line="$line" -v column="$column" -v count="$length" '
     NR == line { $0 = substr($0, 1, column - 1) ENVIRON["replacement"] substr($0, column + count) } 1' \
-    "$root/core/ops/$file" > "$here/$file"
+    "$root/core/$file" > "$here/$(basename "$file")"
   cd "$build"
-  if ! sh -c "$(object_command "$file" "$here/$file" "$here/bug.o")" > "$here/log" 2>&1; then
+  if ! sh -c "$(object_command "$file" "$here/$(basename "$file")" "$here/bug.o")" > "$here/log" 2>&1; then
     printf 'none\t%s\n' "$name"
-  elif cmp -s "$here/bug.o" "$work/$file.o"; then
+  elif cmp -s "$here/bug.o" "$work/unchanged/$file.o"; then
     printf 'none\t%s\n' "$name"
   else
     sh -c "$(link_command "$here/bug.o" "$here/tests")" > "$here/log" 2>&1 || { cat "$here/log" >&2; exit 255; }
@@ -280,15 +295,15 @@ try_bug() {  # try_bug NUMBER
 
 # The unchanged file as it compiles, to tell changes that change nothing.
 compile_unchanged() {  # compile_unchanged FILE
-  mkdir "$work/unchanged.$1"
-  cp "$root/core/ops/$1" "$work/unchanged.$1/$1"
+  mkdir -p "$work/unchanged/$(dirname "$1")"
+  cp "$root/core/$1" "$work/unchanged/$1"
   cd "$build"
-  sh -c "$(object_command "$1" "$work/unchanged.$1/$1" "$work/$1.o")"
+  sh -c "$(object_command "$1" "$work/unchanged/$1" "$work/unchanged/$1.o")"
 }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-tests='*/gradcheck*,*/golden_layers_test.cpp,*/golden_norms_test.cpp,*/norm_*_test.cpp,*/ops_test.cpp,*/conv_test.cpp,*/pooling_test.cpp'
+tests='*/gradcheck*,*/golden_layers_test.cpp,*/golden_norms_test.cpp,*/norm_*_test.cpp,*/ops_test.cpp,*/conv_test.cpp,*/pooling_test.cpp,*/gemm_test.cpp,*/fusing_test.cpp'
 export work root build tests
 export -f try_bug compile_unchanged object_command link_command run_tests
 

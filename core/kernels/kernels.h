@@ -52,6 +52,11 @@ struct Columns {
   bool relu = false;
 };
 
+/// rows x columns windows of 2 x 2 side by side, over rows of `width` elements.
+struct PoolPlane {
+  int64_t rows, columns, width;
+};
+
 /// g = grad + l2 value; m = beta1 m + rest1 g; v = beta2 v + rest2 g^2; value = shrink value - rate m /
 /// (sqrt(v) root2 + eps).
 struct AdamStep {
@@ -70,6 +75,15 @@ struct WinogradFilters {
 /// frequency_step elements behind the first.
 struct WinogradTile {
   int64_t height, width, h, w, frequency_step;
+};
+
+/// Sums over tiles of input times gradient for each frequency, in `parts` parts: (parts, 36, channels,
+/// filters filled up to whole panels) -> to = beta to + weights' gradient, (filters, channels, 3, 3).
+struct WinogradWeights {
+  int64_t filters, channels, parts;
+  const real* sums;
+  real beta;
+  real* to;
 };
 
 /// g = grad + l2 value; with a buffer b = keep b + take g, and g = along g + behind b; value -= rate g.
@@ -102,6 +116,10 @@ struct Kernels {
   void (*winograd_filters)(const WinogradFilters& f);
   /// 6 x 6 pixels of a panel (pixel, channel) -> 36 frequencies of the panel's channels.
   void (*winograd_input)(const WinogradTile& tile, const real* x, real* to);
+  /// 4 x 4 pixels of the gradient's panel -> its 36 frequencies.
+  void (*winograd_gradient)(const WinogradTile& tile, const real* dy, real* to);
+  /// For one channel of the input.
+  void (*winograd_weights)(const WinogradWeights& w, int64_t channel);
   /// 36 frequencies -> 4 x 4 pixels of the panel, as far as they are inside.
   void (*winograd_output)(const WinogradTile& tile, const real* from, real* y);
 
@@ -124,13 +142,12 @@ struct Kernels {
   void (*column_gradient)(const Columns& c, const real* x, const real* dy, const real* a, const real* b,
                           real* dx);
 
-  /// The largest of each 2 x 2 window of two rows, and which it was: 0, 1 above, 2, 3 below. Ties stay with
-  /// the first, NaN wins. With relu, what isn't positive becomes 0 and its winner `no_winner`.
-  void (*max_pool)(int64_t columns, const real* above, const real* below, bool relu, real* y,
-                   uint8_t* winners);
+  /// The largest of each 2 x 2 window of a plane, and which it was: 0, 1 above, 2, 3 below. Ties stay with
+  /// the first, NaN wins. With relu, what isn't positive becomes 0 and its winner `no_winner`. winners may be
+  /// null.
+  void (*max_pool)(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* winners);
   /// dy goes to the winners; the others become 0.
-  void (*max_pool_gradient)(int64_t columns, const real* dy, const uint8_t* winners, real* above,
-                            real* below);
+  void (*max_pool_gradient)(const PoolPlane& p, const real* dy, const uint8_t* winners, real* dx);
 
   /// y = 1 / (1 + exp(-x))
   void (*sigmoid)(int64_t count, const real* x, real* y);

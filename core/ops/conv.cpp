@@ -87,11 +87,13 @@ struct Taps {
 // Forward and the three gradients
 // ---------------------------------------------------------------------------------------------------------
 
+Winograd winograd(const Sizes& s) { return {s.n, s.c, s.o, s.h, s.w}; }
+bool pays_winograd(const Sizes& s) { return s.groups == 1 && winograd(s).pays(); }
+
 // y = beta y + conv(x) + bias, and max(y, 0) of that; in at most 16 chunks of blocks.
 void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
               real* y) {
-  const Winograd winograd = {s.n, s.c, s.o, s.h, s.w};
-  if (s.groups == 1 && winograd.pays()) return winograd.convolve(x, weight, bias, beta, relu, y);
+  if (pays_winograd(s)) return winograd(s).convolve(x, weight, bias, beta, relu, y);
   const Taps taps(s);
   const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 16);
   reserve_scratch<real>(taps.size, (blocks + grain - 1) / grain);
@@ -181,6 +183,7 @@ void input_gradient(const Sizes& s, const real* weight, const real* dy, real bet
 // dW = beta dW + sum over images of dy unfold(x)^T: one sum per chunk of blocks, then these in order. The
 // sums are kept as (depth, filters), for which dy is packed with filters as columns.
 void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, real* dw) {
+  if (pays_winograd(s)) return winograd(s).weight_gradient(x, dy, beta, dw);
   const Taps taps(s);
   const Kernels& kernel = kernels();
   const int64_t count = s.weight().count(), blocks = block_count(s), grain = grain_for(blocks, 1, 8);

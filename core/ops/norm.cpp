@@ -70,9 +70,9 @@ struct Result {
   Tensor y;
   Scratch<uint8_t> winners;
 
-  Result(const Shape& x, const Follow& follow)
+  Result(const Shape& x, const Follow& follow, bool recorded)
       : y(follow.then.max_pool ? x.with(2, follow.h / 2).with(3, follow.w / 2) : x),
-        winners(follow.then.max_pool ? y.count() : 0) {}
+        winners(recorded && follow.then.max_pool ? y.count() : 0) {}
 };
 
 // Records a norm of which `forward(f)` computes the result and `backward(b)` the gradients.
@@ -81,8 +81,10 @@ Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor&
                    ForwardPass forward, BackwardPass backward) {
   const NodeId in = x.node(), in_weight = weight.node(), in_bias = bias.node();
   const Follow follow = follow_of(x, then);
-  Result result(x.shape(), follow);
-  forward(Forward{x.data(), affine_of(weight, bias), follow, result.y.data(), result.winners.data()});
+  const bool recorded = in || in_weight || in_bias;
+  Result result(x.shape(), follow, recorded);
+  forward(Forward{x.data(), affine_of(weight, bias), follow, result.y.data(),
+                  recorded ? result.winners.data() : nullptr});
   return record(op, std::move(result.y), {in, in_weight, in_bias},
                 [=, x = x.detach(), w = weight.detach(), b = bias.detach(), winners = result.winners](
                     Tensor dy, Grads& grads) {

@@ -53,25 +53,17 @@ void forward_run(const Forward& f, Run run, int64_t start, real* plane) {
     return kernels().normalize(run, f.x + start, f.y + start);
   }
   kernels().normalize(run, f.x + start, plane);
-  const int64_t columns = follow.w / 2;
-  int64_t to = start / run.count * follow.outputs();
-  for (int64_t row = 0; row < follow.h / 2; ++row, to += columns) {
-    const real* above = plane + 2 * row * follow.w;
-    kernels().max_pool(columns, above, above + follow.w, follow.then.relu, f.y + to, f.winners + to);
-  }
+  const int64_t to = start / run.count * follow.outputs();
+  kernels().max_pool(follow.plane(), plane, follow.then.relu, f.y + to, f.winners ? f.winners + to : nullptr);
 }
 
 // The gradient of the run that begins at element `start`: in dy, or spread over `plane`.
 const real* gradient_of_run(const Backward& b, int64_t count, int64_t start, real* plane) {
   const Follow& follow = b.follow;
   if (!follow.then.max_pool) return b.dy + start;
-  const int64_t columns = follow.w / 2;
-  int64_t from = start / count * follow.outputs();
+  const int64_t from = start / count * follow.outputs();
   if (follow.w % 2 || follow.h % 2) std::fill_n(plane, follow.h * follow.w, real{0});
-  for (int64_t row = 0; row < follow.h / 2; ++row, from += columns) {
-    real* above = plane + 2 * row * follow.w;
-    kernels().max_pool_gradient(columns, b.dy + from, b.winners + from, above, above + follow.w);
-  }
+  kernels().max_pool_gradient(follow.plane(), b.dy + from, b.winners + from, plane);
   return plane;
 }
 
@@ -332,8 +324,17 @@ void normalize_channels(const Channels& shape, const Forward& f, double eps, Mom
 }
 
 void normalize_channels(const Channels& shape, const Forward& f, const Moments& moments) {
-  reserve_scratch<real>(plane_size(f.follow), shape.c);
-  for_channel_blocks(shape, [&](int64_t c0, int64_t c1) { forward_channels(shape, c0, c1, f, moments); });
+  if (shape.p == 1) {
+    for_channel_blocks(shape, [&](int64_t c0, int64_t c1) { forward_channels(shape, c0, c1, f, moments); });
+    return;
+  }
+  const int64_t planes = shape.n * shape.c;  // in the order of memory
+  reserve_scratch<real>(plane_size(f.follow), planes);
+  parallel_for(planes, grain_for(planes, row_grain(shape.p), 64), [&](int64_t begin, int64_t end) {
+    const Scratch<real> plane(plane_size(f.follow));
+    for (int64_t i = begin; i < end; ++i)
+      forward_run(f, run_of(shape, i % shape.c, moments, f.affine), i * shape.p, plane.data());
+  });
 }
 
 namespace {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/then.h>
 #include <ballast/core/tensor.h>
 
@@ -55,6 +56,7 @@ struct Channels {
 struct Follow {
   Then then;
   int64_t h = 0, w = 0;
+  PoolPlane plane() const { return {h / 2, w / 2, w}; }
   int64_t outputs() const { return (h / 2) * (w / 2); }
 };
 
@@ -64,7 +66,7 @@ struct AffineGradients {
   double* bias;
 };
 
-/// Forward: x -> y, and `winners` of the pooling if there is any.
+/// Forward: x -> y, and `winners` of the pooling if there is any; null where no gradient will be asked for.
 struct Forward {
   const real* x;
   Affine affine;

@@ -99,31 +99,19 @@ void max_pool_gradient_plane(const Sizes& s, const real* dy, const Tap* winners,
   }
 }
 
-// The same for the usual case, windows of 2 x 2 side by side, by rows.
+// The usual case: windows of 2 x 2 side by side.
 bool is_2x2(const Sizes& s) {
   const auto halves = [](const WindowAxis& a) { return a.taps == 2 && a.stride == 2 && a.padding == 0; };
   return halves(s.h) && halves(s.w);
 }
 
-void max_pool_plane_2x2(const Sizes& s, const real* x, real* y, uint8_t* winners) {
-  const int64_t in = s.w.in, out = s.w.out;
-  for (int64_t oh = 0; oh < s.h.out; ++oh) {
-    const real* above = x + 2 * oh * in;
-    kernels().max_pool(out, above, above + in, false, y + oh * out, winners + oh * out);
-  }
-}
+PoolPlane pool_plane(const Sizes& s) { return {s.h.out, s.w.out, s.w.in}; }
 
 // dx = beta dx + the gradient
 void max_pool_gradient_plane_2x2(const Sizes& s, const real* dy, const uint8_t* winners, real beta,
                                  real* dx) {
-  const int64_t in = s.w.in, out = s.w.out;
-  if (beta == 0 && in == 2 * out && s.h.in == 2 * s.h.out) {
-    for (int64_t oh = 0; oh < s.h.out; ++oh) {
-      real* above = dx + 2 * oh * in;
-      kernels().max_pool_gradient(out, dy + oh * out, winners + oh * out, above, above + in);
-    }
-    return;
-  }
+  if (beta == 0 && s.inputs == 4 * s.outputs)
+    return kernels().max_pool_gradient(pool_plane(s), dy, winners, dx);
   if (beta == 0) std::fill_n(dx, s.inputs, real{0});
   max_pool_gradient_plane(s, dy, winners, dx);
 }
@@ -139,7 +127,7 @@ Tensor max_pool(const Tensor& x, const Sizes& s) {
     const int64_t out = plane * s.outputs;
     Tap* winner = static_cast<Tap*>(winners->data) + out;
     if constexpr (sizeof(Tap) == 1) {
-      if (is_2x2(s)) return max_pool_plane_2x2(s, x_plane, to + out, winner);
+      if (is_2x2(s)) return kernels().max_pool(pool_plane(s), x_plane, false, to + out, winner);
     }
     max_pool_plane(s, x_plane, to + out, winner);
   });

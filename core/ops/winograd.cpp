@@ -1,6 +1,7 @@
 #include <ballast/core/ops/winograd.h>
 
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
 
@@ -11,6 +12,26 @@ constexpr int64_t frequencies = 36;
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// Images of some channels as panels (image, panel of channels, pixel, channel of the panel).
+struct Planes {
+  int64_t channels, pixels;
+  int64_t panel = kernels().panel;
+  int64_t panels = divide_up(channels, panel);
+  int64_t padded = panels * panel;  // channels
+
+  int64_t size(int64_t images) const { return images * padded * pixels; }
+  void pack(const real* from, int64_t images, real* to) const {
+    for (int64_t i = 0; i < images; ++i)
+      kernels().pack(channels, pixels, from + i * channels * pixels, pixels, 1, to + size(i));
+  }
+  void unpack(const real* from, int64_t images, Output to) const {
+    for (int64_t i = 0; i < images; ++i, to.c += channels * pixels)
+      kernels().unpack(channels, pixels, from + size(i), to);
+  }
+  // Where a panel's pixels begin.
+  int64_t at(int64_t image, int64_t p) const { return (image * panels + p) * pixels * panel; }
+};
+
 }  // namespace
 
 bool Winograd::pays() const {
@@ -20,71 +41,130 @@ bool Winograd::pays() const {
          2 * frequencies * image_tiles() < 9 * h.out * w.out;
 }
 
+// Calls body(t, image, row, column) for `count` tiles from number `first` on: which it is of these, and where
+// its outputs begin.
+template <class Body>
+void Winograd::for_tiles(int64_t first, int64_t count, Body body) const {
+  const int64_t tile_columns = divide_up(w.out, 4);
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t image = (first + t) / image_tiles(), tile = (first + t) % image_tiles();
+    body(t, image, tile / tile_columns * 4, tile % tile_columns * 4);
+  }
+}
+
 void Winograd::convolve(const real* x, const real* weight, const real* bias, real beta, bool relu,
                         real* y) const {
   const Kernels& kernel = kernels();
-  const int64_t in_panels = divide_up(c, kernel.panel), out_panels = divide_up(o, kernel.panel);
-  const int64_t in_channels = in_panels * kernel.panel, out_channels = out_panels * kernel.panel;
-  const int64_t inputs = h.in * w.in, outputs = h.out * w.out;
+  const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
   // Some tiles of some images at a time, so that all their frequencies stay in a core's cache. A cache line
   // keeps the frequencies from falling on the same sets of it.
   const int64_t tiles = std::clamp<int64_t>(2048 / std::max(c, o), 12, 48);
   const int64_t images = std::max<int64_t>(1, tiles / image_tiles());
-  const int64_t in_step = tiles * in_channels + kernel.panel, out_step = tiles * out_channels + kernel.panel;
-  const int64_t x_size = images * in_channels * inputs, y_size = images * out_channels * outputs;
+  const int64_t in_step = tiles * inputs.padded + kernel.panel,
+                out_step = tiles * outputs.padded + kernel.panel;
 
-  const Scratch<real> filters(frequencies * out_channels * c);
+  const Scratch<real> filters(frequencies * outputs.padded * c);
   kernel.winograd_filters(
-      {.filters = o, .channels = c, .panels = out_panels, .weight = weight, .to = filters.data()});
-  const int64_t scratch_size = x_size + y_size + frequencies * (in_step + out_step);
-  reserve_scratch<real>(scratch_size, divide_up(n, images));
+      {.filters = o, .channels = c, .panels = outputs.panels, .weight = weight, .to = filters.data()});
+  const int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
+  reserve_scratch<real>(size, divide_up(n, images));
 
   parallel_for(n, images, [&](int64_t begin, int64_t end) {
-    const Scratch<real> scratch(scratch_size);
-    real *x_panels = scratch.data(), *y_panels = x_panels + x_size;
-    real *in = y_panels + y_size, *out = in + frequencies * in_step;
-    for (int64_t image = begin; image < end; ++image) {
-      kernel.pack(c, inputs, x + image * c * inputs, inputs, 1,
-                  x_panels + (image - begin) * in_channels * inputs);
-    }
+    const Scratch<real> scratch(size);
+    real *x_panels = scratch.data(), *y_panels = x_panels + inputs.size(images);
+    real *in = y_panels + outputs.size(images), *out = in + frequencies * in_step;
+    inputs.pack(x + begin * c * inputs.pixels, end - begin, x_panels);
     const int64_t all = (end - begin) * image_tiles();
-    // Calls body(t, image, h, w) for tile number t of a batch, which begins at output (h, w) of an image.
-    const auto for_tiles = [&](int64_t first, int64_t count, auto body) {
-      for (int64_t t = 0; t < count; ++t) {
-        const int64_t image = (first + t) / image_tiles(), tile = (first + t) % image_tiles();
-        body(t, image, tile / tile_columns() * 4, tile % tile_columns() * 4);
-      }
-    };
     for (int64_t first = 0; first < all; first += tiles) {
       const int64_t count = std::min(tiles, all - first);
       for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
         const WinogradTile tile = {h.in, w.in, row - h.padding, column - w.padding, in_step};
-        for (int64_t p = 0; p < in_panels; ++p)
-          kernel.winograd_input(tile, x_panels + (image * in_panels + p) * inputs * kernel.panel,
-                                in + t * in_channels + p * kernel.panel);
+        for (int64_t p = 0; p < inputs.panels; ++p)
+          kernel.winograd_input(tile, x_panels + inputs.at(image, p),
+                                in + t * inputs.padded + p * kernel.panel);
       });
       for (int64_t f = 0; f < frequencies; ++f) {
         kernel.multiply_panels({.rows = count,
-                                .columns = out_channels,
+                                .columns = outputs.padded,
                                 .depth = c,
                                 .left = in + f * in_step,
-                                .left_row = in_channels,
+                                .left_row = inputs.padded,
                                 .left_step = 1,
-                                .right = filters.data() + f * out_channels * c},
-                               {.c = out + f * out_step, .row_step = out_channels});
+                                .right = filters.data() + f * outputs.padded * c},
+                               {.c = out + f * out_step, .row_step = outputs.padded});
       }
       for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
         const WinogradTile tile = {h.out, w.out, row, column, out_step};
-        for (int64_t p = 0; p < out_panels; ++p)
-          kernel.winograd_output(tile, out + t * out_channels + p * kernel.panel,
-                                 y_panels + (image * out_panels + p) * outputs * kernel.panel);
+        for (int64_t p = 0; p < outputs.panels; ++p)
+          kernel.winograd_output(tile, out + t * outputs.padded + p * kernel.panel,
+                                 y_panels + outputs.at(image, p));
       });
     }
-    for (int64_t image = begin; image < end; ++image) {
-      kernel.unpack(
-          o, outputs, y_panels + (image - begin) * out_channels * outputs,
-          {.c = y + image * o * outputs, .row_step = outputs, .beta = beta, .row_bias = bias, .relu = relu});
+    outputs.unpack(y_panels, end - begin,
+                   {.c = y + begin * o * outputs.pixels,
+                    .row_step = outputs.pixels,
+                    .beta = beta,
+                    .row_bias = bias,
+                    .relu = relu});
+  });
+}
+
+// The sums over tiles are kept for each frequency as (c, o), one such table for each of some chunks of
+// images; the tables are added up in order.
+void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* dw) const {
+  const Kernels& kernel = kernels();
+  const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
+  constexpr int64_t tiles =
+      96;  // at a time: so many that the sums, which they are added to, count for little
+  const int64_t images = std::max<int64_t>(1, tiles / image_tiles());
+  const int64_t in_step = tiles * inputs.padded + kernel.panel,
+                out_step = tiles * outputs.padded + kernel.panel;
+  const int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
+
+  const int64_t grain = grain_for(n, images, 8), chunks = divide_up(n, grain);
+  const int64_t table = c * outputs.padded;
+  const Scratch<real> sums(chunks * frequencies * table);
+  reserve_scratch<real>(size, chunks);
+  parallel_for(n, grain, [&](int64_t begin, int64_t end) {
+    const Scratch<real> scratch(size);
+    real *x_panels = scratch.data(), *dy_panels = x_panels + inputs.size(images);
+    real *in = dy_panels + outputs.size(images), *gradient = in + frequencies * in_step;
+    real* sum = sums.data() + begin / grain * frequencies * table;
+    for (int64_t image = begin; image < end; image += images) {
+      const int64_t together = std::min(images, end - image), all = together * image_tiles();
+      inputs.pack(x + image * c * inputs.pixels, together, x_panels);
+      outputs.pack(dy + image * o * outputs.pixels, together, dy_panels);
+      for (int64_t first = 0; first < all; first += tiles) {
+        const int64_t count = std::min(tiles, all - first);
+        for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
+          const WinogradTile x_tile = {h.in, w.in, row - h.padding, column - w.padding, in_step};
+          for (int64_t p = 0; p < inputs.panels; ++p)
+            kernel.winograd_input(x_tile, x_panels + inputs.at(i, p),
+                                  in + t * inputs.padded + p * kernel.panel);
+          const WinogradTile dy_tile = {h.out, w.out, row, column, out_step};
+          for (int64_t p = 0; p < outputs.panels; ++p)
+            kernel.winograd_gradient(dy_tile, dy_panels + outputs.at(i, p),
+                                     gradient + (p * count + t) * kernel.panel);
+        });
+        const bool is_first = image == begin && first == 0;
+        for (int64_t f = 0; f < frequencies; ++f) {
+          kernel.multiply_panels(
+              {.rows = c,
+               .columns = outputs.padded,
+               .depth = count,
+               .left = in + f * in_step,
+               .left_row = 1,
+               .left_step = inputs.padded,
+               .right = gradient + f * out_step},
+              {.c = sum + f * table, .row_step = outputs.padded, .beta = is_first ? real{0} : real{1}});
+        }
+      }
     }
+  });
+  const WinogradWeights weights = {
+      .filters = o, .channels = c, .parts = chunks, .sums = sums.data(), .beta = beta, .to = dw};
+  parallel_for(c, 8, [&](int64_t begin, int64_t end) {
+    for (int64_t channel = begin; channel < end; ++channel) kernel.winograd_weights(weights, channel);
   });
 }
 

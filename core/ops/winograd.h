@@ -15,11 +15,13 @@ struct Winograd {
   bool pays() const;
   /// y = relu(beta y + conv(x) + bias)
   void convolve(const real* x, const real* weight, const real* bias, real beta, bool relu, real* y) const;
+  /// dw = beta dw + the weights' gradient, by the transposed algorithm.
+  void weight_gradient(const real* x, const real* dy, real beta, real* dw) const;
 
  private:
-  int64_t tile_rows() const { return (h.out + 3) / 4; }
-  int64_t tile_columns() const { return (w.out + 3) / 4; }
-  int64_t image_tiles() const { return tile_rows() * tile_columns(); }
+  int64_t image_tiles() const { return (h.out + 3) / 4 * ((w.out + 3) / 4); }
+  template <class Body>
+  void for_tiles(int64_t first, int64_t count, Body body) const;
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

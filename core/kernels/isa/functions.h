@@ -14,6 +14,8 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
 void unpack(int64_t columns, int64_t depth, const real* from, const Output& out);
 void winograd_filters(const WinogradFilters& f);
 void winograd_input(const WinogradTile& t, const real* x, real* to);
+void winograd_gradient(const WinogradTile& t, const real* dy, real* to);
+void winograd_weights(const WinogradWeights& w, int64_t channel);
 void winograd_output(const WinogradTile& t, const real* from, real* y);
 double sum(const real* x, int64_t count);
 double dot(const real* x, const real* y, int64_t count);
@@ -25,8 +27,8 @@ void column_deviations(const Columns& c, const real* x, const double* shift, dou
 void normalize_columns(const Columns& c, const real* x, real* y);
 void column_gradient_sums(const Columns& c, const real* x, const real* dy, double* a, double* b);
 void column_gradient(const Columns& c, const real* x, const real* dy, const real* a, const real* b, real* dx);
-void max_pool(int64_t columns, const real* above, const real* below, bool relu, real* y, uint8_t* winners);
-void max_pool_gradient(int64_t columns, const real* dy, const uint8_t* winners, real* above, real* below);
+void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* winners);
+void max_pool_gradient(const PoolPlane& p, const real* dy, const uint8_t* winners, real* dx);
 void sigmoid(int64_t count, const real* x, real* y);
 double exp_sum(int64_t count, const real* x, real shift, real* y);
 void sgd(const SGDStep& s, int64_t count, real* value, const real* grad, real* buffer);

@@ -8,13 +8,22 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 namespace {
 
-// Vectors of L elements, of as many winners, and the integers that comparing elements gives.
+constexpr int64_t group = lanes < 8 ? lanes : 8;  // as many winners as a machine word has bytes
+
+template <int... I>
+using int_list = std::integer_sequence<int, I...>;
+
+// Vectors of L elements, and the integers that comparing elements gives. Winners, which are bytes in memory,
+// change their width by shuffles: conversions between vectors of other sizes go element by element.
 template <int64_t L>
 struct Group {
   using Real [[gnu::vector_size(L * sizeof(real))]] = real;
-  using Bytes [[gnu::vector_size(L)]] = uint8_t;
   using Whole = std::conditional_t<sizeof(real) == 4, int32_t, int64_t>;
   using Int [[gnu::vector_size(L * sizeof(real))]] = Whole;
+  using Bytes [[gnu::vector_size(L * sizeof(real))]] = uint8_t;
+  using Word = std::conditional_t<L == 8, uint64_t, std::conditional_t<L == 4, uint32_t, uint16_t>>;
+  using Words [[gnu::vector_size(L * sizeof(real))]] = Word;
+  using FewBytes [[gnu::vector_size(L)]] = uint8_t;
 
   template <class T>
   static T load(const void* from) {
@@ -27,15 +36,47 @@ struct Group {
     __builtin_memcpy(to, &v, sizeof(T));
   }
 
-  // Elements offset, offset + 2, ... of 2 L neighbours
+  // Shuffles are cheap within 16 bytes. Every other element of these, of two vectors side by side, gives the
+  // windows in an order of its own: window w is element place(w).
+  static constexpr int quad = 16 / int{sizeof(real)}, half = quad / 2;
+  static constexpr int place(int w) {
+    const int behind = w % (int{L} / 2);
+    return behind / half * quad + behind % half + w / (int{L} / 2) * half;
+  }
   template <int... I>
-  static Real every_other(Real a, Real b, std::integer_sequence<int, I...>, auto offset) {
-    return __builtin_shufflevector(a, b, (2 * I + offset.value)...);
+  static Real every_other(Real a, Real b, int_list<I...>, auto offset) {
+    return __builtin_shufflevector(
+        a, b, (I / quad * quad + 2 * (I % half) + I % quad / half * int{L} + offset.value)...);
+  }
+  template <int... I>
+  static Real in_order(Real v, int_list<I...>) {
+    return __builtin_shufflevector(v, v, place(I)...);
   }
   // a and b in turn, from the L/2 elements behind `offset` on
   template <int... I>
-  static Real in_turn(Real a, Real b, std::integer_sequence<int, I...>, auto offset) {
+  static Real in_turn(Real a, Real b, int_list<I...>, auto offset) {
     return __builtin_shufflevector(a, b, (I / 2 + I % 2 * int{L} + offset.value)...);
+  }
+
+  // Winner i in every byte of integer i
+  static Int load_winners(const uint8_t* from) {
+    return load_winners(from, std::make_integer_sequence<int, int{L * sizeof(real)}>());
+  }
+  template <int... I>
+  static Int load_winners(const uint8_t* from, int_list<I...>) {
+    const Words words = load<Word>(from) - Words{};
+    const Bytes repeated = load<Bytes>(&words);
+    const Bytes bytes =
+        __builtin_shufflevector(repeated, repeated, (I / int{L} * int{L} + I / int{sizeof(real)})...);
+    return load<Int>(&bytes);
+  }
+  static Int everywhere(Whole byte) { return byte * (~std::make_unsigned_t<Whole>{0} / 255) - Int{}; }
+
+  // From the windows' own order
+  template <int... I>
+  static void store_winners(uint8_t* to, Int winners, int_list<I...>) {
+    const Bytes bytes = load<Bytes>(&winners);
+    store<FewBytes>(to, __builtin_shufflevector(bytes, bytes, (place(I) * int{sizeof(real)})...));
   }
 };
 
@@ -47,7 +88,7 @@ inline auto wins(T v, T best) {
   return (v > best) | (v != v);
 }
 
-template <int64_t L, bool Relu>
+template <int64_t L, bool Relu, bool Winners>
 inline void pool(const real* above, const real* below, real* y, uint8_t* winners) {
   using G = Group<L>;
   using Real = typename G::Real;
@@ -62,46 +103,55 @@ inline void pool(const real* above, const real* below, real* y, uint8_t* winners
              bottom = right_below ? odd(b0, b1) : even(b0, b1);
   const Int low = wins(bottom, top);
   Real best = low ? bottom : top;
-  Int winner = low ? 2 - right_below : -right_above;  // true is -1
+  Int dead = {};
   if constexpr (Relu) {
-    const Int dead = best <= 0;
+    dead = best <= 0;
     best = dead ? Real{} : best;
-    winner = dead ? Int{} + no_winner : winner;
   }
-  G::store(y, best);
-  G::store(winners, __builtin_convertvector(winner, typename G::Bytes));
+  G::store(y, G::in_order(best, indices));
+  if constexpr (Winners) {
+    const Int winner = low ? 2 - right_below : -right_above;  // true is -1
+    G::store_winners(winners, dead ? Int{} + no_winner : winner, indices);
+  }
 }
 
-template <bool Relu>
+template <bool Relu, bool Winners>
 inline void pool_one(const real* above, const real* below, real* y, uint8_t* winners) {
   const real values[] = {above[0], above[1], below[0], below[1]};
   uint8_t winner = 0;
   for (uint8_t i = 1; i < 4; ++i) winner = wins(values[i], values[winner]) ? i : winner;
   const bool dead = Relu && values[winner] <= 0;
   *y = dead ? 0 : values[winner];
-  *winners = dead ? no_winner : winner;
+  if constexpr (Winners) *winners = dead ? no_winner : winner;
 }
 
 // Groups of L columns; the last one covers some columns twice.
 template <int64_t L, class Groups, class Single>
-inline void for_columns(int64_t columns, Groups group, Single one) {
+inline void for_columns(int64_t columns, Groups several, Single one) {
   if (columns < L) {
-    if constexpr (L > 4) return for_columns<L / 2>(columns, group, one);
+    if constexpr (L > 4) return for_columns<L / 2>(columns, several, one);
     for (int64_t i = 0; i < columns; ++i) one(i);
     return;
   }
-  for (int64_t i = 0; i + L <= columns; i += L) group(i, std::integral_constant<int64_t, L>());
-  if (columns % L) group(columns - L, std::integral_constant<int64_t, L>());
+  for (int64_t i = 0; i + L <= columns; i += L) several(i, std::integral_constant<int64_t, L>());
+  if (columns % L) several(columns - L, std::integral_constant<int64_t, L>());
 }
 
-template <bool Relu>
-void pool_columns(int64_t columns, const real* above, const real* below, real* y, uint8_t* winners) {
-  for_columns<lanes>(
-      columns,
-      [=](int64_t i, auto group) {
-        pool<group.value, Relu>(above + 2 * i, below + 2 * i, y + i, winners + i);
-      },
-      [=](int64_t i) { pool_one<Relu>(above + 2 * i, below + 2 * i, y + i, winners + i); });
+template <bool Relu, bool Winners>
+void pool_plane(const PoolPlane& p, const real* x, real* y, uint8_t* winners) {
+  for (int64_t row = 0; row < p.rows; ++row, x += 2 * p.width, y += p.columns) {
+    const real *above = x, *below = x + p.width;
+    uint8_t* winner = Winners ? winners + row * p.columns : nullptr;
+    for_columns<group>(
+        p.columns,
+        [=](int64_t i, auto size) {
+          pool<size.value, Relu, Winners>(above + 2 * i, below + 2 * i, y + i,
+                                          Winners ? winner + i : nullptr);
+        },
+        [=](int64_t i) {
+          pool_one<Relu, Winners>(above + 2 * i, below + 2 * i, y + i, Winners ? winner + i : nullptr);
+        });
+  }
 }
 
 template <int64_t L>
@@ -110,9 +160,10 @@ inline void spread(const real* dy, const uint8_t* winners, real* above, real* be
   using Real = typename G::Real;
   constexpr auto indices = std::make_integer_sequence<int, int{L}>();
   const Real g = G::template load<Real>(dy);
-  const auto winner = __builtin_convertvector(G::template load<typename G::Bytes>(winners), typename G::Int);
+  const auto winner = G::load_winners(winners);
   const auto put = [&](real* to, int first) {
-    const Real left = winner == first ? g : Real{}, right = winner == first + 1 ? g : Real{};
+    const Real left = winner == G::everywhere(first) ? g : Real{};
+    const Real right = winner == G::everywhere(first + 1) ? g : Real{};
     G::store(to, G::in_turn(left, right, indices, Constant<0>()));
     G::store(to + L, G::in_turn(left, right, indices, Constant<int{L / 2}>()));
   };
@@ -122,19 +173,25 @@ inline void spread(const real* dy, const uint8_t* winners, real* above, real* be
 
 }  // namespace
 
-void max_pool(int64_t columns, const real* above, const real* below, bool relu, real* y, uint8_t* winners) {
-  return relu ? pool_columns<true>(columns, above, below, y, winners)
-              : pool_columns<false>(columns, above, below, y, winners);
+void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* winners) {
+  if (winners)
+    return relu ? pool_plane<true, true>(p, x, y, winners) : pool_plane<false, true>(p, x, y, winners);
+  return relu ? pool_plane<true, false>(p, x, y, nullptr) : pool_plane<false, false>(p, x, y, nullptr);
 }
 
-void max_pool_gradient(int64_t columns, const real* dy, const uint8_t* winners, real* above, real* below) {
-  for_columns<lanes>(
-      columns,
-      [=](int64_t i, auto group) { spread<group.value>(dy + i, winners + i, above + 2 * i, below + 2 * i); },
-      [=](int64_t i) {
-        for (int tap = 0; tap < 4; ++tap)
-          (tap < 2 ? above : below)[2 * i + tap % 2] = winners[i] == tap ? dy[i] : 0;
-      });
+void max_pool_gradient(const PoolPlane& p, const real* dy, const uint8_t* winners, real* dx) {
+  for (int64_t row = 0; row < p.rows; ++row, dx += 2 * p.width, dy += p.columns, winners += p.columns) {
+    real *above = dx, *below = dx + p.width;
+    for_columns<group>(
+        p.columns,
+        [=](int64_t i, auto size) { spread<size.value>(dy + i, winners + i, above + 2 * i, below + 2 * i); },
+        [=](int64_t i) {
+          for (int column = 0; column < 2; ++column) {
+            above[2 * i + column] = winners[i] == column ? dy[i] : 0;
+            below[2 * i + column] = winners[i] == column + 2 ? dy[i] : 0;
+          }
+        });
+  }
 }
 
 }  // namespace BALLAST_ISA

@@ -143,11 +143,11 @@ struct Sums {
 };
 
 template <int R, int V, class Left, class Right>
-void multiply_tile(int64_t depth, Left left, Right right, const Output& out, int64_t row, int64_t column,
-                   int64_t columns) {
+void multiply_tile(int64_t depth, const Left& left, Right right, const Output& out, int64_t row,
+                   int64_t column, int64_t columns) {
   Sums<R, V> sums;
   sums.clear();
-  sums.add(depth, left, right);
+  sums.add(depth, left.from_row(row), right);
   if (columns >= V * lanes && out.column_step == 1) {
     sums.put(out, row, column);
     return;
@@ -160,8 +160,8 @@ void multiply_tile(int64_t depth, Left left, Right right, const Output& out, int
 }
 
 template <int R, class Left, class Right>
-void multiply_columns(int64_t depth, Left left, Right right, const Output& out, int64_t row, int64_t column,
-                      int64_t columns) {
+void multiply_columns(int64_t depth, const Left& left, Right right, const Output& out, int64_t row,
+                      int64_t column, int64_t columns) {
   if (columns > lanes) {
     multiply_tile<R, 2>(depth, left, right, out, row, column, columns);
   } else {
@@ -170,7 +170,7 @@ void multiply_columns(int64_t depth, Left left, Right right, const Output& out, 
 }
 
 template <class Left, class Right>
-using Multiply = void (*)(int64_t, Left, Right, const Output&, int64_t, int64_t, int64_t);
+using Multiply = void (*)(int64_t, const Left&, Right, const Output&, int64_t, int64_t, int64_t);
 
 template <class Left, class Right>
 Multiply<Left, Right> multiply_for(int64_t rows) {
@@ -207,12 +207,11 @@ template <class Body>
 
 // The rows of a tile are read from left once per panel; the panels of one call should fit the second cache.
 template <class Left>
-void multiply_panels_of(const Product& p, Left left, const Output& out) {
+void multiply_panels_of(const Product& p, const Left& left, const Output& out) {
   for_row_tiles(p.rows, [&](int64_t row, int64_t count) {
     const auto multiply = multiply_for<Left, Panel>(count);
     for (int64_t column = 0; column < p.columns; column += panel)
-      multiply(p.depth, left.from_row(row), Panel{p.right + column * p.depth}, out, row, column,
-               p.columns - column);
+      multiply(p.depth, left, Panel{p.right + column * p.depth}, out, row, column, p.columns - column);
   });
 }
 
@@ -231,9 +230,8 @@ void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) 
   const Strided left = {p.left, p.left_row, p.left_step};
   for (int64_t column = 0; column < p.columns; column += panel) {
     for_row_tiles(p.rows, [&](int64_t row, int64_t count) {
-      multiply_for<Strided, ScatteredRows>(count)(p.depth, left.from_row(row),
-                                                  ScatteredRows{p.right + column, offsets}, out, row, column,
-                                                  p.columns - column);
+      multiply_for<Strided, ScatteredRows>(count)(p.depth, left, ScatteredRows{p.right + column, offsets},
+                                                  out, row, column, p.columns - column);
     });
   }
 }

@@ -45,6 +45,25 @@ inline void filter_line(const Vector (&g)[3], Vector (&u)[in]) {
   u[5] = g[2];
 }
 
+// A dy, the transpose of output_line
+inline void gradient_line(const Vector (&d)[out], Vector (&e)[in]) {
+  const Vector even = d[0] + d[2], odd = d[1] + d[3], even2 = d[0] + 4 * d[2], odd2 = 2 * d[1] + 8 * d[3];
+  e[0] = d[0];
+  e[1] = even + odd;
+  e[2] = even - odd;
+  e[3] = even2 + odd2;
+  e[4] = even2 - odd2;
+  e[5] = d[3];
+}
+
+// G^T u, the transpose of filter_line
+inline void weight_line(const Vector (&u)[in], Vector (&g)[3]) {
+  const Vector near = (u[1] + u[2]) * real(1.0 / 6), far = u[3] + u[4];
+  g[0] = u[0] * real(0.25) - near + far * real(1.0 / 24);
+  g[1] = (u[2] - u[1]) * real(1.0 / 6) + (u[3] - u[4]) * real(1.0 / 12);
+  g[2] = far * real(1.0 / 6) - near + u[5];
+}
+
 }  // namespace
 
 void winograd_filters(const WinogradFilters& f) {
@@ -74,27 +93,41 @@ void winograd_filters(const WinogradFilters& f) {
   }
 }
 
-void winograd_input(const WinogradTile& t, const real* x, real* to) {
+namespace {
+
+// The square of Size x Size pixels at the tile's place -> 36 frequencies.
+template <int Size, class Line>
+[[gnu::always_inline]] inline void to_frequencies(const WinogradTile& t, const real* x, real* to, Line line) {
   for (int64_t half = 0; half < panel; half += lanes) {
-    Vector columns[in][in];
-    for (int column = 0; column < in; ++column) {
+    Vector columns[Size][in];
+    for (int column = 0; column < Size; ++column) {
       const int64_t w = t.w + column;
-      Vector d[in];
-      for (int row = 0; row < in; ++row) {
+      Vector d[Size];
+      for (int row = 0; row < Size; ++row) {
         const int64_t h = t.h + row;
         const bool inside = h >= 0 && h < t.height && w >= 0 && w < t.width;
         d[row] = inside ? load(x + (h * t.width + w) * panel + half) : Vector{};
       }
-      input_line(d, columns[column]);
+      line(d, columns[column]);
     }
     for (int row = 0; row < in; ++row) {
-      Vector line[in], v[in];
-      for (int column = 0; column < in; ++column) line[column] = columns[column][row];
-      input_line(line, v);
+      Vector across[Size], v[in];
+      for (int column = 0; column < Size; ++column) across[column] = columns[column][row];
+      line(across, v);
       for (int column = 0; column < in; ++column)
         store(to + (row * in + column) * t.frequency_step + half, v[column]);
     }
   }
+}
+
+}  // namespace
+
+void winograd_input(const WinogradTile& t, const real* x, real* to) {
+  to_frequencies<in>(t, x, to, input_line);
+}
+
+void winograd_gradient(const WinogradTile& t, const real* dy, real* to) {
+  to_frequencies<out>(t, dy, to, gradient_line);
 }
 
 void winograd_output(const WinogradTile& t, const real* from, real* y) {
@@ -112,6 +145,32 @@ void winograd_output(const WinogradTile& t, const real* from, real* y) {
       output_line(line, outputs);
       real* to = y + ((t.h + row) * t.width + t.w) * panel + half;
       for (int column = 0; column < width; ++column) store(to + column * panel, outputs[column]);
+    }
+  }
+}
+
+void winograd_weights(const WinogradWeights& w, int64_t channel) {
+  const int64_t filters = (w.filters + panel - 1) / panel * panel, size = w.channels * filters;
+  for (int64_t o = 0; o < w.filters; o += lanes) {
+    Vector columns[in][3];
+    for (int column = 0; column < in; ++column) {
+      Vector u[in] = {};
+      for (int64_t part = 0; part < w.parts; ++part) {
+        const real* from = w.sums + part * in * in * size + column * size + channel * filters + o;
+        for (int row = 0; row < in; ++row) u[row] += load(from + row * in * size);
+      }
+      weight_line(u, columns[column]);
+    }
+    for (int row = 0; row < 3; ++row) {
+      Vector line[in], taps[3];
+      for (int column = 0; column < in; ++column) line[column] = columns[column][row];
+      weight_line(line, taps);
+      for (int column = 0; column < 3; ++column) {
+        for (int64_t lane = 0; lane < least(lanes, w.filters - o); ++lane) {
+          real& to = w.to[((o + lane) * w.channels + channel) * 9 + row * 3 + column];
+          to = taps[column][lane] + (w.beta == 0 ? 0 : w.beta * to);
+        }
+      }
     }
   }
 }
