@@ -224,15 +224,22 @@ void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, r
   });
 }
 
-// db = beta db + dy summed over images and positions
+// db = beta db + dy summed over images and positions: by chunks of images, in the order of memory
 void bias_gradient(const Sizes& s, const real* dy, real beta, real* db) {
-  parallel_for(s.o, grain_for(s.o, 1, 16), [=, &s](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      double sum = 0;
-      for (int64_t n = 0; n < s.n; ++n) sum += kernels().sum(dy + (n * s.o + o) * s.outputs, s.outputs);
-      db[o] = static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o]);
-    }
+  const int64_t grain = grain_for(s.n, elementwise_grain / (s.o * s.outputs) + 1, 16);
+  const int64_t chunks = (s.n + grain - 1) / grain;
+  const Scratch<double> sums(chunks * s.o);
+  parallel_for(s.n, grain, [&](int64_t begin, int64_t end) {
+    double* to = sums.data() + begin / grain * s.o;
+    std::fill_n(to, s.o, 0.0);
+    for (int64_t i = begin * s.o; i < end * s.o; ++i)
+      to[i % s.o] += kernels().sum(dy + i * s.outputs, s.outputs);
   });
+  for (int64_t o = 0; o < s.o; ++o) {
+    double sum = 0;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * s.o + o];
+    db[o] = static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o]);
+  }
 }
 
 Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
