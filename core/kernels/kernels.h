@@ -43,6 +43,7 @@ struct Run {
   real weight = 1, bias = 0;                         // of all of them; or
   const real *weights = nullptr, *biases = nullptr;  // of each, both
   bool relu = false;                                 // y = max(0, ...)
+  bool stream = false;                               // what is written goes past the caches
 };
 
 /// Rows of `columns` neighbours, each column normalized by itself: the same with a number per column.

@@ -65,6 +65,13 @@ Follow follow_of(const Tensor& x, const Then& then) {
   return {then, x.shape()[2], x.shape()[3]};
 }
 
+// Whether a result is so large that its beginning leaves the caches before anybody reads it. Written past
+// them, it needn't be read first, and pushes nothing else out.
+bool leaves_caches(const Tensor& y) {
+  constexpr int64_t most = int64_t{12} << 20;  // bytes
+  return y.count() * int64_t{sizeof(real)} > most;
+}
+
 // The result, and which elements won in the pooling.
 struct Result {
   Tensor y;
@@ -84,7 +91,7 @@ Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor&
   const bool recorded = in || in_weight || in_bias;
   Result result(x.shape(), follow, recorded);
   forward(Forward{x.data(), affine_of(weight, bias), follow, result.y.data(),
-                  recorded ? result.winners.data() : nullptr});
+                  recorded ? result.winners.data() : nullptr, leaves_caches(result.y)});
   return record(op, std::move(result.y), {in, in_weight, in_bias},
                 [=, x = x.detach(), w = weight.detach(), b = bias.detach(), winners = result.winners](
                     Tensor dy, Grads& grads) {
@@ -98,7 +105,8 @@ Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor&
                                     follow,
                                     winners.data(),
                                     dx.empty() ? nullptr : dx.data(),
-                                    {dw.data(), db.data()}});
+                                    {dw.data(), db.data()},
+                                    leaves_caches(x)});
                   if (!dx.empty()) grads.add(in, std::move(dx));
                   add_sums(grads, in_weight, affine, dw);
                   add_sums(grads, in_bias, affine, db);

@@ -50,6 +50,7 @@ void forward_run(const Forward& f, Run run, int64_t start, real* plane) {
   const Follow& follow = f.follow;
   if (!follow.then.max_pool) {
     run.relu = follow.then.relu;
+    run.stream = f.stream;
     return kernels().normalize(run, f.x + start, f.y + start);
   }
   kernels().normalize(run, f.x + start, plane);
@@ -173,6 +174,7 @@ void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments&
     const auto run_at = [&](int64_t row, int64_t parameter) {
       Run run = run_of(rows, moments, b.affine, row, parameter);
       run.relu = cuts_off(b.follow);
+      run.stream = b.stream;
       return run;
     };
     for (int64_t row = begin; row < end; ++row) {
@@ -344,6 +346,7 @@ void backward_planes(const Channels& shape, int64_t c, const Backward& b, const 
   const Scratch<real> plane(plane_size(b.follow));
   Run run = run_of(shape, c, moments, b.affine);
   run.relu = cuts_off(b.follow);
+  run.stream = b.stream;
   Sums sums;  // of g and g xhat
   for_planes(shape, c, [&](int64_t start) {
     const real* g = gradient_of_run(b, shape.p, start, plane.data());

@@ -73,6 +73,7 @@ struct Forward {
   Follow follow;
   real* y;
   uint8_t* winners;
+  bool stream;  // y goes past the caches
 };
 
 /// Backward. dx may be null.
@@ -83,6 +84,7 @@ struct Backward {
   const uint8_t* winners;
   real* dx;
   AffineGradients sums;
+  bool stream;  // dx goes past the caches
 };
 
 void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& moments, const Statistics& out);

@@ -139,17 +139,29 @@ template <class Body>
 }
 
 template <bool Relu, class V, class Affine>
-[[gnu::always_inline]] inline void normalize_at(const Run& run, Affine affine, const real* x, real* y,
-                                                int64_t i) {
+[[gnu::always_inline]] inline V normalize_at(const Run& run, Affine affine, const real* x, int64_t i) {
   const V v = value<V>(affine, xhat<V>(run, x + i), i);
-  store_as<V>(y + i, Relu ? (v < 0 ? V{} : v) : v);
+  return Relu ? (v < 0 ? V{} : v) : v;
 }
 
 template <bool Relu, class V, class Affine>
-[[gnu::always_inline]] inline void gradient_at(const Run& run, Affine affine, const real* x, const real* dy,
-                                               real a, real b, real* dx, int64_t i) {
+[[gnu::always_inline]] inline V gradient_at(const Run& run, Affine affine, const real* x, const real* dy,
+                                            real a, real b, int64_t i) {
   const V xh = xhat<V>(run, x + i), g = passing<V, Relu>(affine, xh, load_as<V>(dy + i), i);
-  store_as<V>(dx + i, (affine.template weights<V>(i) * g - a - xh * b) * run.rstd);
+  return (affine.template weights<V>(i) * g - a - xh * b) * run.rstd;
+}
+
+// y[i] = element(i, V{}), a vector V of elements from i on.
+template <class Element>
+[[gnu::always_inline]] inline void write_run(const Run& run, real* y, Element element) {
+  int64_t i = 0;
+  if (run.stream) {
+    for (; i < run.count && reinterpret_cast<uintptr_t>(y + i) % sizeof(Vector) != 0; ++i)
+      store_as<One>(y + i, element(i, One{}));
+    for (; i + lanes <= run.count; i += lanes) stream(y + i, element(i, Vector{}));
+  }
+  for (; i + lanes <= run.count; i += lanes) store(y + i, element(i, Vector{}));
+  for (; i < run.count; ++i) store_as<One>(y + i, element(i, One{}));
 }
 
 // Sums over elements of terms(i), a pair of vectors V: in the precision of elements over stretches so short
@@ -247,9 +259,9 @@ Sums deviations(const real* x, int64_t count, double shift) {
 
 void normalize(const Run& run, const real* x, real* y) {
   for_kind(run, [&](auto affine, auto relu) {
-    int64_t i = 0;
-    for (; i + lanes <= run.count; i += lanes) normalize_at<relu.value, Vector>(run, affine, x, y, i);
-    for (; i < run.count; ++i) normalize_at<relu.value, One>(run, affine, x, y, i);
+    write_run(run, y, [&](int64_t i, auto kind) [[gnu::always_inline]] {
+      return normalize_at<relu.value, decltype(kind)>(run, affine, x, i);
+    });
   });
 }
 
@@ -265,10 +277,9 @@ Sums gradient_sums(const Run& run, const real* x, const real* dy, real* dweights
 
 void gradient(const Run& run, const real* x, const real* dy, real a, real b, real* dx) {
   for_kind(run, [&](auto affine, auto relu) {
-    int64_t i = 0;
-    for (; i + lanes <= run.count; i += lanes)
-      gradient_at<relu.value, Vector>(run, affine, x, dy, a, b, dx, i);
-    for (; i < run.count; ++i) gradient_at<relu.value, One>(run, affine, x, dy, a, b, dx, i);
+    write_run(run, dx, [&](int64_t i, auto kind) [[gnu::always_inline]] {
+      return gradient_at<relu.value, decltype(kind)>(run, affine, x, dy, a, b, i);
+    });
   });
 }
 

@@ -4,6 +4,10 @@
 
 #include <ballast/core/kernels/kernels.h>
 
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
+
 // BALLAST_ISA is the instruction set that this file is compiled for, and the namespace of what it defines.
 #if defined(__AVX512F__)
 #define BALLAST_VECTOR_BYTES 64
@@ -23,6 +27,24 @@ constexpr int64_t lanes = BALLAST_VECTOR_BYTES / sizeof(real);
 
 inline Vector load(const real* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
 inline void store(real* to, Vector v) { *reinterpret_cast<UnalignedVector*>(to) = v; }
+
+/// Past the caches: `to` must be aligned to a vector. Other threads see it after an atomic read-modify-write
+/// of this one, which parallel_for ends with.
+inline void stream(real* to, Vector v) {
+#ifdef __SSE2__
+  using Bits [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = long long;
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), reinterpret_cast<Bits>(v));
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(to), reinterpret_cast<Bits>(v));
+#else
+  _mm_stream_si128(reinterpret_cast<__m128i*>(to), reinterpret_cast<Bits>(v));
+#endif
+#else
+  store(to, v);
+#endif
+}
+
 inline Vector broadcast(real v) { return v - Vector{}; }
 
 // a and b in turn, a first: the lower halves, or the upper ones.
