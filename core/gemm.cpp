@@ -37,14 +37,15 @@ struct Tasks {
   int64_t panel_tasks, row_tasks;
 
   Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth) {
-    constexpr int64_t worthwhile = int64_t{1} << 19;  // multiply-adds, some 10 us
+    constexpr int64_t worthwhile = int64_t{1} << 18;  // multiply-adds, some 5 us
     constexpr int64_t cache = int64_t{3} << 16;       // bytes of panels that a second cache holds
+    constexpr int64_t least_rows = 48;                // for which packing a panel counts for little
     const int64_t work = row_count * panel_count * panel_width * depth;
-    const int64_t wanted = work < 4 * worthwhile ? 1 : std::min<int64_t>(work / worthwhile, 16);
+    const int64_t wanted = work < 2 * worthwhile ? 1 : std::min<int64_t>(work / worthwhile, 16);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
     panels = std::clamp<int64_t>(cache / panel_bytes, 1, divide_up(panel_count, wanted));
     panel_tasks = divide_up(panel_count, panels);
-    rows = divide_up(row_count, divide_up(wanted, panel_tasks));
+    rows = std::max(divide_up(row_count, divide_up(wanted, panel_tasks)), least_rows);
     row_tasks = divide_up(row_count, rows);
   }
 };

@@ -53,10 +53,6 @@ Shape Shape::inserted(int axis, int64_t size) const {
   return {sizes.data(), rank_ + 1};
 }
 
-bool Shape::operator==(const Shape& other) const {
-  return std::equal(begin(), end(), other.begin(), other.end());
-}
-
 std::string Shape::str() const {
   std::string text = "(";
   for (int a = 0; a < rank_; ++a) text += fmt::format("{}{}", a ? ", " : "", sizes_[static_cast<size_t>(a)]);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -36,7 +37,9 @@ class Shape {
   Shape without(int axis) const;
   Shape inserted(int axis, int64_t size) const;
 
-  bool operator==(const Shape& other) const;
+  bool operator==(const Shape& other) const {
+    return rank_ == other.rank_ && std::equal(begin(), end(), other.begin());
+  }
   /// "(32, 1, 28, 28)"
   std::string str() const;
 

@@ -34,9 +34,21 @@ void combine_stretch(real* to, const real* a, const real* b, bool a_steps, bool 
   }
 }
 
-// f(a, b) element by element, broadcast.
+// f(a, b) element by element
+template <class F>
+Tensor combine_alike(Tensor a, Tensor b, F f) {
+  const real *from_a = a.data(), *from_b = b.data();
+  Tensor y = reuse_either(a.shape(), a, b);
+  parallel_for(y.count(), elementwise_grain, [=, to = y.data()](int64_t begin, int64_t end) {
+    combine_stretch(to + begin, from_a + begin, from_b + begin, true, true, end - begin, f);
+  });
+  return y;
+}
+
+// The same, broadcast.
 template <class F>
 Tensor combine(const char* op, Tensor a, Tensor b, F f) {
+  if (a.shape() == b.shape()) return combine_alike(std::move(a), std::move(b), f);
   const Shape shape = broadcast(op, a.shape(), b.shape());
   const auto axes = broadcast_walk<2>(shape, {a.shape(), b.shape()});
   const real *from_a = a.data(), *from_b = b.data();
