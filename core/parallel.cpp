@@ -9,6 +9,7 @@
 #include <thread>
 
 #include <ballast/core/check.h>
+#include <ballast/core/flush_to_zero.h>
 
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -16,18 +17,6 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
-
-// Denormals cost a hundred cycles each, and a network that saturates is full of them.
-class FlushToZero {
- public:
-#ifdef __SSE__
-  FlushToZero() : saved_(_mm_getcsr()) { _mm_setcsr(saved_ | 0x8040); }  // FTZ and DAZ
-  ~FlushToZero() { _mm_setcsr(saved_); }
-
- private:
-  unsigned saved_;
-#endif
-};
 
 thread_local bool inside_loop = false;
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -38,7 +37,9 @@ class Shape {
   Shape inserted(int axis, int64_t size) const;
 
   bool operator==(const Shape& other) const {
-    return rank_ == other.rank_ && std::equal(begin(), end(), other.begin());
+    bool equal = rank_ == other.rank_;
+    for (int axis = 0; axis < rank_ && equal; ++axis) equal = begin()[axis] == other.begin()[axis];
+    return equal;
   }
   /// "(32, 1, 28, 28)"
   std::string str() const;

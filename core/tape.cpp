@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include <ballast/core/flush_to_zero.h>
 #include <ballast/core/ops/accumulate.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/random.h>
@@ -82,16 +83,19 @@ void* Tape::arena(size_t bytes) {
   return place;
 }
 
-NodeId Tape::add_node(Node node) {
-  tape_->nodes.push_back(std::move(node));
-  return {static_cast<int32_t>(tape_->nodes.size()) - 1};
+Tape::Node& Tape::add_node(const char* op) {
+  static const Node blank;  // to copy is faster than to set so much to zero
+  Node& node = tape_->nodes.emplace_back(blank);
+  node.op = op;
+  return node;
 }
 
 NodeId Tape::leaf(const StorageRef& parameter) {
   ParameterState& state = *parameter->parameter;
   if (!state.trainable) return {};
   if (state.leaf_tape != serial_) {
-    state.leaf = add_node({.op = "parameter", .parameter = parameter});
+    add_node("parameter").parameter = parameter;
+    state.leaf = last_node();
     state.leaf_tape = serial_;
   }
   return state.leaf;
@@ -136,6 +140,7 @@ void Tape::sweep(const Tensor& y, Tensor dy, bool keep) {
   if (!keep) end();
   try {
     const EvalScope evaluating;  // what backward functions compute is not recorded
+    const FlushToZero flush;     // once for all of their loops
     nodes[static_cast<size_t>(y.node_.index)].grad = dy.detach();
     dy = {};
     for (int32_t i = y.node_.index; i >= 0; --i) {
@@ -196,7 +201,8 @@ void Tape::watch(Tensor& x) {
   if (x.tape_ != serial_) {
     check<UsageError>(x.tape_ == 0 || x.tape_ == Tensor::detached,
                       "watch: the tensor belongs to another tape; pass x.detach()");
-    x.node_ = add_node({.op = "watch"});
+    add_node("watch");
+    x.node_ = last_node();
     x.tape_ = serial_;
   }
   tape_->nodes[static_cast<size_t>(x.node_.index)].watched = true;

@@ -84,7 +84,8 @@ class Tape : public Scope {
 
   static std::vector<std::unique_ptr<Memory>>& spare();
   void* arena(size_t bytes);
-  NodeId add_node(Node node);
+  Node& add_node(const char* op);
+  NodeId last_node() const { return {static_cast<int32_t>(tape_->nodes.size()) - 1}; }
   void sweep(const Tensor& y, Tensor dy, bool keep);
   void check_owned();
   void clear_reached(bool drop_gradients);
@@ -125,12 +126,12 @@ void Tape::push(const char* op, Tensor& y, Backward&& backward) {
   using Closure = std::remove_cvref_t<Backward>;
   static_assert(alignof(Closure) <= alignof(std::max_align_t));
   void* closure = new (arena(sizeof(Closure))) Closure(std::forward<Backward>(backward));
+  Node& node = add_node(op);
+  node.closure = closure;
+  node.run = [](void* c, Tensor dy, Grads& grads) { (*static_cast<Closure*>(c))(std::move(dy), grads); };
+  node.destroy = [](void* c) { static_cast<Closure*>(c)->~Closure(); };
   y.tape_ = serial_;
-  y.node_ = add_node(
-      {.op = op,
-       .closure = closure,
-       .run = [](void* c, Tensor dy, Grads& grads) { (*static_cast<Closure*>(c))(std::move(dy), grads); },
-       .destroy = [](void* c) { static_cast<Closure*>(c)->~Closure(); }});
+  y.node_ = last_node();
 }
 
 /// Ends an operation: `y` was computed from tensors at `inputs`, and `backward(dy, grads)` adds to their
