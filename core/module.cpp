@@ -112,7 +112,8 @@ Tensor Module::operator()(Tensor x) {
 }
 
 Tensor Module::operator()(Tensor x, const Then& then) {
-  if (observers) {
+  if (!then || !fuses(then)) return apply(then, (*this)(std::move(x)));
+  if (observers) {  // which see the module by itself
     const FrozenStatisticsScope again;
     (*this)(x);
   }

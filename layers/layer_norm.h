@@ -24,7 +24,7 @@ struct LayerNorm : Module {
   explicit LayerNorm(int64_t size, const LayerNormOptions& o = {}) : LayerNorm(Shape{size}, o) {}
 
   Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
-  bool fuses(const Then&) const override { return true; }
+  bool fuses(const Then& then) const override { return !then.max_pool || shape.rank() >= 2; }
   Tensor forward_then(Tensor x, const Then& then) override {
     const int first = x.rank() - shape.rank();
     check<ShapeError>(first >= 0 && Shape(x.shape().begin() + first, shape.rank()) == shape,

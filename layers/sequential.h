@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -38,7 +40,8 @@ class Sequential : public Module {
          [](const Module& m) -> std::unique_ptr<Module> {
            return std::make_unique<Layer>(static_cast<const Layer&>(m));
          },
-         [](Module& to, const Module& from) { static_cast<Layer&>(to) = static_cast<const Layer&>(from); }});
+         [](Module& to, const Module& from) { static_cast<Layer&>(to) = static_cast<const Layer&>(from); },
+         fusible<Layer>()});
     return added;
   }
 
@@ -61,23 +64,42 @@ class Sequential : public Module {
     std::unique_ptr<Module> module;
     std::unique_ptr<Module> (*clone)(const Module&);
     void (*assign)(Module& to, const Module& from);  // the same function for layers of the same type
+    bool fusible;
   };
-  Then follows(size_t layer) const;
+  // Whether a layer's forward and forward_then come from one class: one that overrides forward alone means
+  // something else by it.
+  template <class Layer>
+  static constexpr bool fusible() {
+    if constexpr (requires { declaring(&Layer::forward), declaring(&Layer::forward_then); }) {
+      return std::is_same_v<decltype(declaring(&Layer::forward)), decltype(declaring(&Layer::forward_then))>;
+    }
+    return false;
+  }
+  template <class Layer, class... Arguments>
+  static std::type_identity<Layer> declaring(Tensor (Layer::*)(Arguments...));
+  // Not of a class derived from it
+  template <class Layer>
+  static bool is(const Module* module) {
+    return module && typeid(*module) == typeid(Layer);
+  }
+  Then follows(size_t layer, const Tensor& x) const;
   std::vector<Entry> layers_;
 };
 
-// What follows a layer, as far as it can be done with it.
-inline Then Sequential::follows(size_t layer) const {
+// What follows a layer, as far as it can be done with it; x is the layer's input.
+inline Then Sequential::follows(size_t layer, const Tensor& x) const {
   const auto at = [&](size_t i) { return i < layers_.size() ? layers_[i].module.get() : nullptr; };
   const auto fuses = [&](const Then& then) { return layers_[layer].module->fuses(then); };
-  if (!fuses(then::relu) || !dynamic_cast<const ReLU*>(at(layer + 1))) return {};
-  const auto* pool = dynamic_cast<const MaxPool2d*>(at(layer + 2));
-  return pool && pool->halves() && fuses(then::relu_max_pool) ? then::relu_max_pool : then::relu;
+  if (!layers_[layer].fusible || !fuses(then::relu) || !is<ReLU>(at(layer + 1))) return {};
+  const Module* pool = at(layer + 2);
+  const bool pools = is<MaxPool2d>(pool) && static_cast<const MaxPool2d*>(pool)->halves();
+  const bool fits = x.rank() == 4 && x.size(2) >= 2 && x.size(3) >= 2;
+  return pools && fits && fuses(then::relu_max_pool) ? then::relu_max_pool : then::relu;
 }
 
 inline Tensor Sequential::forward(Tensor x) {
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const Then then = follows(i);
+    const Then then = follows(i, x);
     if (!then) {
       x = (*layers_[i].module)(std::move(x));
       continue;
@@ -96,7 +118,7 @@ inline Tensor Sequential::forward(Tensor x) {
 
 inline Sequential::Sequential(const Sequential& other) : Module(other) {
   for (const Entry& layer : other.layers_)
-    layers_.push_back({layer.clone(*layer.module), layer.clone, layer.assign});
+    layers_.push_back({layer.clone(*layer.module), layer.clone, layer.assign, layer.fusible});
 }
 
 // In place if the layers are of the same types, so that parameters keep their identity.

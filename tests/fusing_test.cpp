@@ -149,3 +149,45 @@ TEST_CASE("a Sequential fuses by itself, and trains alike without") {
     CHECK(worst < (sizeof(real) == 4 ? 2e-2 : 1e-9));
   }
 }
+
+TEST_CASE("a Sequential fuses only what means the same") {
+  manual_seed(6);
+  // Pooling can't be part of a norm over single rows, nor of a plane with one row.
+  const auto same = [](Sequential net, const Tensor& x) {
+    const Tensor fused = net(x);
+    const UnfusedScope unfused;
+    check_same(fused, net(x));
+  };
+  same(Sequential(LayerNorm(8), ReLU(), MaxPool2d(2)), randn({2, 3, 8, 8}));
+  CHECK_THROWS_WITH_AS(Sequential(BatchNorm2d(3), ReLU(), MaxPool2d(2))(zeros({2, 3, 1, 8})),
+                       doctest::Contains("in 2 (MaxPool2d"), ShapeError);
+
+  struct Negative : Linear {
+    using Linear::Linear;
+    Tensor forward(Tensor x) override { return -Linear::forward(std::move(x)); }
+  };
+  struct Passing : ReLU {
+    Tensor forward(Tensor x) override { return x; }
+  };
+  Sequential overridden(Negative(4, 4), ReLU()), plain(Linear(4, 4), Passing());
+  const Tensor x = randn({3, 4});
+  check_same(overridden(x), relu(-static_cast<Linear&>(overridden[0]).Linear::forward(x)));
+  check_same(plain(x), plain[0](x));
+}
+
+TEST_CASE("who watches a layer with what follows it changes no random number") {
+  struct Watch : CallObserver {
+    void called(const Module&, const Tensor&, const Tensor&) override {}
+  };
+  const Tensor x = ones({2, 4});
+  const auto masks = [&](bool watched) {
+    manual_seed(8);
+    Sequential net(Linear(4, 64), Dropout(real(0.5)));
+    std::unique_ptr<Watch> watch = watched ? std::make_unique<Watch>() : nullptr;
+    Tape tape;
+    net(x, then::relu);
+    return net(x).clone();
+  };
+  const Tensor a = masks(false), b = masks(true);
+  for (int64_t i = 0; i < a.count(); ++i) REQUIRE(a.data()[i] == b.data()[i]);
+}

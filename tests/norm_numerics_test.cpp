@@ -293,3 +293,28 @@ TEST_CASE("numerics: weight and spectral normalization of rows of any size") {
     check_finite(std::move(normed));
   }
 }
+
+TEST_CASE("numerics: affine gradients over many rows") {
+  const int64_t rows = 1 << 18;
+  Tensor x = rand({rows, 4});
+  LayerNorm norm(4);
+  Tape tape;
+  tape.backward(norm(x), full({rows, 4}, real(0.1)));
+  const double expected = static_cast<double>(rows) * double{real(0.1)};
+  for (int64_t i = 0; i < 4; ++i) CHECK(norm.bias.grad()(i) == doctest::Approx(expected).epsilon(1e-6));
+}
+
+TEST_CASE("numerics: tensors without positions or samples") {
+  Tape tape;
+  GroupNorm norm(2, 64);
+  tape.backward(norm(zeros({2, 64, 0})), zeros({2, 64, 0}));
+  for (int64_t i = 0; i < 64; ++i) CHECK((norm.weight.grad()(i) == 0 && norm.bias.grad()(i) == 0));
+  InstanceNorm2d instance(3, {.affine = true, .track_running_stats = true});
+  {
+    Tape another;
+    instance(zeros({0, 3, 4, 4}));
+  }
+  for_each_buffer(instance, [](const std::string& name, Buffer& b) {
+    for (int64_t c = 0; c < 3; ++c) CHECK(b.value()(c) == (name == "running_var" ? 1 : 0));
+  });
+}

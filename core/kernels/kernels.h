@@ -150,6 +150,10 @@ struct Kernels {
   /// dy goes to the winners; the others become 0.
   void (*max_pool_gradient)(const PoolPlane& p, const real* dy, const uint8_t* winners, real* dx);
 
+  /// gradient_sums for a run that is a plane, from the gradient of what max_pool made of its norm.
+  Sums (*pooled_gradient_sums)(const Run& run, const PoolPlane& p, const real* x, const real* dy,
+                               const uint8_t* winners);
+
   /// y = 1 / (1 + exp(-x))
   void (*sigmoid)(int64_t count, const real* x, real* y);
   /// y = exp(x - shift), and the sum of that. y may be x.

@@ -96,8 +96,11 @@ Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor&
                 [=, x = x.detach(), w = weight.detach(), b = bias.detach(), winners = result.winners](
                     Tensor dy, Grads& grads) {
                   const Shape affine = w.empty() ? b.shape() : w.shape();
-                  const int64_t parameters = backward.parameters();
+                  // A tensor without positions has none, but its affine parameters have gradients.
+                  const int64_t parameters = std::max(backward.parameters(), affine.count());
                   const Scratch<double> dw(parameters), db(parameters);
+                  std::fill_n(dw.data(), parameters, 0.0);
+                  std::fill_n(db.data(), parameters, 0.0);
                   Tensor dx = grads.wants(in) ? Tensor(x.shape()) : Tensor();
                   backward(Backward{x.data(),
                                     std::as_const(dy).data(),
@@ -197,11 +200,7 @@ Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Te
             .run = std::max<int64_t>(normalized.count(), 1),
             .own = own,
             .centred = centred};
-  if (then.max_pool && x.rank() == 4) {
-    check<ShapeError>(axes >= 2, "x is {}; pooling can follow a norm over its last 2 or more axes",
-                      x.shape());
-    rows.run = x.shape().count(2, 4);
-  }
+  if (then.max_pool && x.rank() == 4) rows.run = x.shape().count(2, 4);
   return normalize_per_row(op, std::move(x), weight, bias, rows, eps, then);
 }
 
@@ -209,12 +208,16 @@ Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Te
 
 Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps, const Then& then) {
   if (then && !fusing()) return apply(then, layer_norm(std::move(x), axes, weight, bias, eps));
+  if (then.max_pool && axes < 2)
+    return apply({.max_pool = true}, layer_norm(std::move(x), axes, weight, bias, eps, {.relu = then.relu}));
   return normalize_last_axes("layer_norm", std::move(x), axes, std::move(weight), std::move(bias), true, eps,
                              then);
 }
 
 Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps, const Then& then) {
   if (then && !fusing()) return apply(then, rms_norm(std::move(x), axes, weight, eps));
+  if (then.max_pool && axes < 2)
+    return apply({.max_pool = true}, rms_norm(std::move(x), axes, weight, eps, {.relu = then.relu}));
   return normalize_last_axes("rms_norm", std::move(x), axes, std::move(weight), {}, false, eps, then);
 }
 
@@ -249,7 +252,7 @@ Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatisti
   const Scratch<double> mean(rows.count), var(rows.count);
   Tensor y = normalize_per_row("instance_norm", std::move(x), weight, bias, rows, eps, then,
                                {mean.data(), var.data()});
-  if (Scope::batch_statistics() && Scope::running_statistics() && has_running(running)) {
+  if (Scope::batch_statistics() && Scope::running_statistics() && has_running(running) && shape.n > 0) {
     const Scratch<double> batch_mean(shape.c), batch_var(shape.c);
     for (int64_t c = 0; c < shape.c; ++c) {
       double sum_mean = 0, sum_var = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
@@ -68,6 +69,18 @@ const real* gradient_of_run(const Backward& b, int64_t count, int64_t start, rea
   return plane;
 }
 
+// Sums of g and g xhat over the run that begins at element `start`; for elements with weights of their own
+// see gradient_sums.
+Sums sums_of_run(const Backward& b, const Run& run, int64_t start, real* plane, real* dweights,
+                 real* dbiases) {
+  if (b.follow.then.max_pool && !run.weights) {
+    const int64_t from = start / run.count * b.follow.outputs();
+    return kernels().pooled_gradient_sums(run, b.follow.plane(), b.x + start, b.dy + from, b.winners + from);
+  }
+  const real* g = gradient_of_run(b, run.count, start, plane);
+  return kernels().gradient_sums(run, b.x + start, g, dweights, dbiases);
+}
+
 bool cuts_off(const Follow& follow) { return follow.then.relu && !follow.then.max_pool; }
 
 // Rows
@@ -128,49 +141,35 @@ void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& mom
 
 namespace {
 
-// The affine gradients of a chunk of rows: per element in the precision of elements, since the rows of a
-// chunk are few; per run in double.
-struct Partial {
-  Scratch<real> own;
-  Scratch<double> shared;
-  int64_t parameters;
-
-  Partial(const Rows& rows, int64_t chunks)
-      : own(rows.own ? 2 * chunks * rows.parameters() : 0),
-        shared(rows.own ? 0 : 2 * chunks * rows.parameters()),
-        parameters(rows.parameters()) {}
-
-  template <class T>
-  static void add_up(const T* partial, int64_t chunks, int64_t parameters, const AffineGradients& to) {
-    parallel_for(parameters, elementwise_grain, [=, &to](int64_t begin, int64_t end) {
-      std::fill(to.weight + begin, to.weight + end, 0.0);
-      std::fill(to.bias + begin, to.bias + end, 0.0);
-      const T* from = partial;
-      for (int64_t chunk = 0; chunk < chunks; ++chunk, from += 2 * parameters) {
-        for (int64_t i = begin; i < end; ++i) to.weight[i] += from[i], to.bias[i] += from[parameters + i];
-      }
-    });
-  }
-};
+// Sums of the affine parameters' gradients: first the weights', then the biases', for each chunk.
+void add_up(const Scratch<double>& partial, int64_t chunks, int64_t parameters, const AffineGradients& to) {
+  parallel_for(parameters, elementwise_grain, [=, &partial, &to](int64_t begin, int64_t end) {
+    std::fill(to.weight + begin, to.weight + end, 0.0);
+    std::fill(to.bias + begin, to.bias + end, 0.0);
+    const double* from = partial.data();
+    for (int64_t chunk = 0; chunk < chunks; ++chunk, from += 2 * parameters) {
+      for (int64_t i = begin; i < end; ++i) to.weight[i] += from[i], to.bias[i] += from[parameters + i];
+    }
+  });
+}
 
 }  // namespace
 
 void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments& moments) {
   const auto count = static_cast<double>(rows.length);
   const int64_t grain = grain_for(rows.count, row_chunk(rows), 16), chunks = (rows.count + grain - 1) / grain;
-  const Partial partial(rows, chunks);
-  const int64_t parameters = partial.parameters;
+  const int64_t parameters = rows.parameters();
+  const Scratch<double> partial(2 * chunks * parameters);
+  // Elements' own gradients are added in their precision over this many rows, in double over these.
+  constexpr int64_t block = 128;
+  const int64_t own_size = rows.own ? 2 * parameters : 0;
   reserve_scratch<real>(plane_size(b.follow), chunks);
+  reserve_scratch<real>(own_size, chunks);
   parallel_for(rows.count, grain, [&](int64_t begin, int64_t end) {
-    const Scratch<real> plane(plane_size(b.follow));
-    const int64_t place = begin / grain * 2 * parameters;
-    real* own = partial.own.data() + (rows.own ? place : 0);
-    double* shared = partial.shared.data() + (rows.own ? 0 : place);
-    if (rows.own) {
-      std::fill_n(own, 2 * parameters, real{0});
-    } else {
-      std::fill_n(shared, 2 * parameters, 0.0);
-    }
+    const Scratch<real> plane(plane_size(b.follow)), own(own_size);
+    std::fill_n(own.data(), own_size, real{0});
+    double* sums = partial.data() + begin / grain * 2 * parameters;
+    std::fill_n(sums, 2 * parameters, 0.0);
     const auto run_at = [&](int64_t row, int64_t parameter) {
       Run run = run_of(rows, moments, b.affine, row, parameter);
       run.relu = cuts_off(b.follow);
@@ -181,13 +180,15 @@ void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments&
       Sums total;  // of w g and w g xhat
       for_runs(rows, row, [&](int64_t start, int64_t parameter) {
         const Run run = run_at(row, parameter);
-        const real* g = gradient_of_run(b, rows.run, start, plane.data());
-        const Sums part =
-            kernels().gradient_sums(run, b.x + start, g, own + parameter, own + parameters + parameter);
+        const Sums part = sums_of_run(b, run, start, plane.data(), own.data() + parameter,
+                                      own.data() + parameters + parameter);
         const double w = rows.own ? 1 : double{run.weight};
         total.a += w * part.a, total.b += w * part.b;
-        if (!rows.own) shared[parameter] += part.b, shared[parameters + parameter] += part.a;
+        if (!rows.own) sums[parameter] += part.b, sums[parameters + parameter] += part.a;
       });
+      if (rows.own && ((row - begin) % block == block - 1 || row + 1 == end)) {
+        for (int64_t i = 0; i < own_size; ++i) sums[i] += std::exchange(own[i], real{0});
+      }
       if (b.dx == nullptr) continue;
       const real mean_a = rows.centred ? static_cast<real>(total.a / count) : 0;
       const real mean_b = static_cast<real>(total.b / count);
@@ -197,11 +198,7 @@ void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments&
       });
     }
   });
-  if (rows.own) {
-    Partial::add_up(partial.own.data(), chunks, parameters, b.sums);
-  } else {
-    Partial::add_up(partial.shared.data(), chunks, parameters, b.sums);
-  }
+  add_up(partial, chunks, parameters, b.sums);
 }
 
 // Channels
@@ -349,8 +346,7 @@ void backward_planes(const Channels& shape, int64_t c, const Backward& b, const 
   run.stream = b.stream;
   Sums sums;  // of g and g xhat
   for_planes(shape, c, [&](int64_t start) {
-    const real* g = gradient_of_run(b, shape.p, start, plane.data());
-    const Sums part = kernels().gradient_sums(run, b.x + start, g, nullptr, nullptr);
+    const Sums part = sums_of_run(b, run, start, plane.data(), nullptr, nullptr);
     sums.a += part.a, sums.b += part.b;
   });
   b.sums.bias[c] = sums.a, b.sums.weight[c] = sums.b;

@@ -22,7 +22,8 @@ void Unfolding::fill_copy(const real* plane, int64_t first, int64_t step, int64_
   for (; r < count && !inside(first + r * step); ++r) std::fill_n(to + r * width, width, real{0});
   int64_t inner = r;
   while (inner < count && inside(first + inner * step)) ++inner;
-  if (step == 1 && w_.stride == 1 && width == w_.in) {  // all rows in one go, then the margins
+  if (step == 1 && w_.stride == 1 && width == w_.in && begin < end && r < inner) {
+    // All rows in one go, then the margins.
     const real* from = plane + (first + r) * width + shift;
     std::copy(from + begin, from + (inner - r - 1) * width + end, to + r * width + begin);
     for (; r < inner; ++r) {

@@ -121,8 +121,10 @@ void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* d
                 out_step = tiles * outputs.padded + kernel.panel;
   const int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
 
-  const int64_t grain = grain_for(n, images, 8), chunks = divide_up(n, grain);
   const int64_t table = c * outputs.padded;
+  constexpr int64_t room = int64_t{1} << 23;  // elements for all tables together
+  const int64_t wanted = std::clamp<int64_t>(room / (frequencies * table), 2, 8);
+  const int64_t grain = grain_for(n, images, wanted), chunks = divide_up(n, grain);
   const Scratch<real> sums(chunks * frequencies * table);
   reserve_scratch<real>(size, chunks);
   parallel_for(n, grain, [&](int64_t begin, int64_t end) {

@@ -5,7 +5,8 @@
 namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 
-/// e^x, to 2 units in the last place; 0 where it would be denormal, infinity where it overflows, NaN of NaN.
+/// e^x, to 2 units in the last place; 0 below -86.6 in float and -707.7 in double, shortly before it would be
+/// denormal; infinity where it overflows, NaN of NaN.
 /// x = n ln 2 + r with |r| <= ln 2 / 2: 2^n goes into the exponent, e^r is its Taylor series.
 inline Vector exp(Vector x) {
   constexpr bool is_float = sizeof(real) == 4;

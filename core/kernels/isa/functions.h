@@ -28,6 +28,8 @@ void normalize_columns(const Columns& c, const real* x, real* y);
 void column_gradient_sums(const Columns& c, const real* x, const real* dy, double* a, double* b);
 void column_gradient(const Columns& c, const real* x, const real* dy, const real* a, const real* b, real* dx);
 void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* winners);
+Sums pooled_gradient_sums(const Run& run, const PoolPlane& p, const real* x, const real* dy,
+                          const uint8_t* winners);
 void max_pool_gradient(const PoolPlane& p, const real* dy, const uint8_t* winners, real* dx);
 void sigmoid(int64_t count, const real* x, real* y);
 double exp_sum(int64_t count, const real* x, real shift, real* y);

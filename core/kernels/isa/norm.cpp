@@ -159,6 +159,7 @@ template <class Element>
     for (; i < run.count && reinterpret_cast<uintptr_t>(y + i) % sizeof(Vector) != 0; ++i)
       store_as<One>(y + i, element(i, One{}));
     for (; i + lanes <= run.count; i += lanes) stream(y + i, element(i, Vector{}));
+    end_stream();
   }
   for (; i + lanes <= run.count; i += lanes) store(y + i, element(i, Vector{}));
   for (; i < run.count; ++i) store_as<One>(y + i, element(i, One{}));

@@ -34,6 +34,7 @@ const Kernels table = {
     .column_gradient = column_gradient,
     .max_pool = max_pool,
     .max_pool_gradient = max_pool_gradient,
+    .pooled_gradient_sums = pooled_gradient_sums,
     .sigmoid = sigmoid,
     .exp_sum = exp_sum,
     .sgd = sgd,
