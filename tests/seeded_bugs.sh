@@ -125,8 +125,8 @@ ops/conv.cpp: the bias's gradient overwrites
 - static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o])
 + static_cast<real>(sum)
 ops/winograd.cpp: tiles of the last row begin too high
-- tile / tile_columns() * 4
-+ tile / tile_columns() * 3
+- tile / tile_columns * 4,
++ tile / tile_columns * 3,
 kernels/isa/winograd.cpp: a wrong number in the input's transform
 - t[5] = 4 * d[1] - 5 * d[3] + d[5];
 + t[5] = 4 * d[1] - 4 * d[3] + d[5];
@@ -146,7 +146,7 @@ ops/pooling.cpp: global average without 1/N
 - from[plane] / static_cast<real>(inputs)
 + from[plane]
 ops/norm.cpp: the affine gradients overwrite
-- (beta == 0 ? 0 : g[c])
+- (beta == 0 ? 0 : g[i])
 + 0
 ops/norm.cpp: evaluation takes the gradient through the batch's statistics
 - ChannelsBackward{shape, moments, true}
