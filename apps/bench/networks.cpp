@@ -78,9 +78,9 @@ Sequential resnet() {
 Tensor HandWrittenMlp::forward(Tensor x) { return fc3(relu(fc2(relu(fc1(flatten(x)))))); }
 
 Tensor HandWrittenCnn::forward(Tensor x) {
-  x = max_pool2d(relu(norm1(conv1(x))), 2);
-  x = max_pool2d(relu(norm2(conv2(x))), 2);
-  return fc2(relu(fc1(flatten(x))));
+  x = norm1(conv1(x), then::relu_max_pool);
+  x = norm2(conv2(x), then::relu_max_pool);
+  return fc2(fc1(flatten(x), then::relu));
 }
 
 void HandWrittenCnn::visit(Visitor& v) {

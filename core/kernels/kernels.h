@@ -129,6 +129,8 @@ struct Kernels {
 
   /// Sums of x - shift, and of its squares.
   Sums (*deviations)(const real* x, int64_t count, double shift);
+  /// To be called by a thread that wrote runs past the caches, before it tells others.
+  void (*end_streams)();
   void (*normalize)(const Run& run, const real* x, real* y);
   /// With g = dy where y wasn't cut off at 0: sums of g and g xhat. Where each element has a weight of its
   /// own, those of weight g and weight g xhat, and dweights and dbiases grow by g xhat and g.

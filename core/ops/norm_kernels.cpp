@@ -136,6 +136,7 @@ void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& mom
         forward_run(f, run_of(rows, moments, f.affine, row, parameter), start, plane.data());
       });
     }
+    if (f.stream) kernels().end_streams();
   });
 }
 
@@ -197,6 +198,7 @@ void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments&
         kernels().gradient(run_at(row, parameter), b.x + start, g, mean_a, mean_b, b.dx + start);
       });
     }
+    if (b.stream) kernels().end_streams();
   });
   add_up(partial, chunks, parameters, b.sums);
 }
@@ -300,6 +302,7 @@ void forward_channels(const Channels& shape, int64_t c0, int64_t c1, const Forwa
     const Run run = run_of(shape, c, moments, f.affine);
     for_planes(shape, c, [&](int64_t start) { forward_run(f, run, start, plane.data()); });
   }
+  if (f.stream) kernels().end_streams();
 }
 
 }  // namespace
@@ -333,6 +336,7 @@ void normalize_channels(const Channels& shape, const Forward& f, const Moments& 
     const Scratch<real> plane(plane_size(f.follow));
     for (int64_t i = begin; i < end; ++i)
       forward_run(f, run_of(shape, i % shape.c, moments, f.affine), i * shape.p, plane.data());
+    if (f.stream) kernels().end_streams();
   });
 }
 
@@ -357,6 +361,7 @@ void backward_planes(const Channels& shape, int64_t c, const Backward& b, const 
     const real* g = gradient_of_run(b, shape.p, start, plane.data());
     kernels().gradient(run, b.x + start, g, mean_a, mean_b, b.dx + start);
   });
+  if (b.stream) kernels().end_streams();
 }
 
 void backward_columns(const Channels& shape, int64_t c0, int64_t c1, const Backward& b,

@@ -20,6 +20,7 @@ void winograd_output(const WinogradTile& t, const real* from, real* y);
 double sum(const real* x, int64_t count);
 double dot(const real* x, const real* y, int64_t count);
 Sums deviations(const real* x, int64_t count, double shift);
+void end_streams();
 void normalize(const Run& run, const real* x, real* y);
 Sums gradient_sums(const Run& run, const real* x, const real* dy, real* dweights, real* dbiases);
 void gradient(const Run& run, const real* x, const real* dy, real a, real b, real* dx);

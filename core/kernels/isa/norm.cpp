@@ -159,7 +159,6 @@ template <class Element>
     for (; i < run.count && reinterpret_cast<uintptr_t>(y + i) % sizeof(Vector) != 0; ++i)
       store_as<One>(y + i, element(i, One{}));
     for (; i + lanes <= run.count; i += lanes) stream(y + i, element(i, Vector{}));
-    end_stream();
   }
   for (; i + lanes <= run.count; i += lanes) store(y + i, element(i, Vector{}));
   for (; i < run.count; ++i) store_as<One>(y + i, element(i, One{}));
@@ -256,6 +255,12 @@ Sums deviations(const real* x, int64_t count, double shift) {
         const double d = double{x[i]} - shift;
         return Sums{d, d * d};
       });
+}
+
+void end_streams() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
 }
 
 void normalize(const Run& run, const real* x, real* y) {

@@ -25,6 +25,7 @@ const Kernels table = {
     .sum = sum,
     .dot = dot,
     .deviations = deviations,
+    .end_streams = end_streams,
     .normalize = normalize,
     .gradient_sums = gradient_sums,
     .gradient = gradient,

@@ -28,7 +28,7 @@ constexpr int64_t lanes = BALLAST_VECTOR_BYTES / sizeof(real);
 inline Vector load(const real* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
 inline void store(real* to, Vector v) { *reinterpret_cast<UnalignedVector*>(to) = v; }
 
-/// Past the caches: `to` must be aligned to a vector. Other threads see it in order only behind `end_stream`.
+/// Past the caches: `to` must be aligned to a vector. Other threads see it in order only behind end_streams.
 inline void stream(real* to, Vector v) {
 #ifdef __SSE2__
   using Bits [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = long long;
@@ -41,12 +41,6 @@ inline void stream(real* to, Vector v) {
 #endif
 #else
   store(to, v);
-#endif
-}
-
-inline void end_stream() {
-#ifdef __SSE2__
-  _mm_sfence();
 #endif
 }
 
