@@ -18,11 +18,9 @@ struct Lines {
   const real* data;
   int64_t count, line_step, k_step;
 
-  // Neighbouring elements are copied as vectors, others one by one.
+  // Where the lines' elements k are neighbours, they are copied as vectors; else vectors are transposed.
   int64_t packing_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 1 : 4); }
 };
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 Output part_of(Output out, int64_t row, int64_t column) {
   out.c += row * out.row_step + column * out.column_step;
@@ -87,7 +85,7 @@ void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, 
   static const bool single_threaded = (openblas_set_num_threads(1), true);
   static_cast<void>(single_threaded);
   const auto op = [](const Matrix& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
-  parallel_for(n, (divide_up(n, 16) + 31) / 32 * 32, [&](int64_t begin, int64_t end) {
+  parallel_for(n, divide_up(divide_up(n, 16), 32) * 32, [&](int64_t begin, int64_t end) {
     blas_gemm(CblasRowMajor, op(a), op(b), static_cast<blasint>(m), static_cast<blasint>(end - begin),
               static_cast<blasint>(k), 1, a.data, static_cast<blasint>(a.ld),
               b.data + (b.transposed ? begin * b.ld : begin), static_cast<blasint>(b.ld), beta, c + begin,
@@ -108,18 +106,15 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   Lines left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
   Lines right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
   Output out = {.c = c, .row_step = ldc, .beta = beta, .column_bias = epilogue.bias, .relu = epilogue.relu};
-  if (left.count == 1) {
+  const auto swap_operands = [&] {
     std::swap(left, right);
     std::swap(out.row_step, out.column_step);
     std::swap(out.row_bias, out.column_bias);
-  }
+  };
+  if (left.count == 1) swap_operands();
   if (right.count == 1 && left.k_step == 1 && right.k_step == 1) return multiply_vector(left, right, k, out);
   // The operand that is cheaper to pack becomes the vectors, even if that means writing columns of C.
-  if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) {
-    std::swap(left, right);
-    std::swap(out.row_step, out.column_step);
-    std::swap(out.row_bias, out.column_bias);
-  }
+  if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) swap_operands();
   const Kernels& kernel = kernels();
   const Tasks tasks(left.count, divide_up(right.count, kernel.panel), kernel.panel, k);
   const int64_t columns = tasks.panels * kernel.panel;
@@ -127,13 +122,13 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   parallel_for(tasks.panel_tasks * tasks.row_tasks, 1, [&](int64_t task, int64_t) {
     const int64_t column = task / tasks.row_tasks * columns, row = task % tasks.row_tasks * tasks.rows;
     const Scratch<real> packed(columns * k);
-    Product p = {.rows = std::min(tasks.rows, left.count - row),
-                 .columns = std::min(columns, right.count - column),
-                 .depth = k,
-                 .left = left.data + row * left.line_step,
-                 .left_row = left.line_step,
-                 .left_step = left.k_step,
-                 .right = packed.data()};
+    const Product p = {.rows = std::min(tasks.rows, left.count - row),
+                       .columns = std::min(columns, right.count - column),
+                       .depth = k,
+                       .left = left.data + row * left.line_step,
+                       .left_row = left.line_step,
+                       .left_step = left.k_step,
+                       .right = packed.data()};
     kernel.pack(p.columns, k, right.data + column * right.line_step, right.line_step, right.k_step,
                 packed.data());
     kernel.multiply_panels(p, part_of(out, row, column));

@@ -33,7 +33,7 @@ class Pool {
   static constexpr int max_threads = 256;
 
   void run(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
-    const int64_t chunks = (count + grain - 1) / grain;
+    const int64_t chunks = divide_up(count, grain);
     call_ = call, body_ = body, count_ = count, grain_ = grain;
     next_.store(0, std::memory_order_relaxed);
     error_ = nullptr;

@@ -28,9 +28,12 @@ int threads_used_since_last_call();
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body);
 
+/// a / b, rounded up: the number of chunks of b in a.
+inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 /// The grain that cuts [0, count) into at most `chunks` chunks of at least `least` each.
 inline int64_t grain_for(int64_t count, int64_t least, int64_t chunks) {
-  const int64_t grain = (count + chunks - 1) / chunks;
+  const int64_t grain = divide_up(count, chunks);
   return grain < least ? least : grain;
 }
 

@@ -38,7 +38,7 @@ struct Sizes {
         std::clamp<int64_t>(cache / (channels * w.taps * w.out), 2 * h.taps, h.out + 2 * h.taps);
     const int64_t work = outputs * depth * o,
                   parts = std::clamp<int64_t>(work / worthwhile, 1, 16 / std::max<int64_t>(n, 1) + 1);
-    return std::clamp<int64_t>(std::min(fit - h.taps, (h.out + parts - 1) / parts), 1, h.out);
+    return std::clamp<int64_t>(std::min(fit - h.taps, divide_up(h.out, parts)), 1, h.out);
   }
 };
 
@@ -57,7 +57,7 @@ struct Block {
 // Calls body(block) for the blocks begin, ..., end-1 of all images.
 template <class Body>
 void for_each_block(const Sizes& s, int64_t begin, int64_t end, Body body) {
-  const int64_t step = s.block_rows(), of_image = (s.h.out + step - 1) / step;
+  const int64_t step = s.block_rows(), of_image = divide_up(s.h.out, step);
   for (int64_t i = begin; i < end; ++i) {
     const int64_t row = i % of_image * step;
     for (int64_t group = 0; group < s.groups; ++group)
@@ -67,7 +67,7 @@ void for_each_block(const Sizes& s, int64_t begin, int64_t end, Body body) {
 
 int64_t block_count(const Sizes& s) {
   const int64_t step = s.block_rows();
-  return s.n * ((s.h.out + step - 1) / step);
+  return s.n * divide_up(s.h.out, step);
 }
 
 // The unfolding of a convolution's blocks, and where each tap finds its row.
@@ -96,7 +96,7 @@ void convolve(const Sizes& s, const real* x, const real* weight, const real* bia
   if (pays_winograd(s)) return winograd(s).convolve(x, weight, bias, beta, relu, y);
   const Taps taps(s);
   const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 16);
-  reserve_scratch<real>(taps.size, (blocks + grain - 1) / grain);
+  reserve_scratch<real>(taps.size, divide_up(blocks, grain));
   parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
     const Scratch<real> unfolded(taps.size);
     for_each_block(s, begin, end, [&](const Block& b) {
@@ -187,8 +187,8 @@ void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, r
   const Taps taps(s);
   const Kernels& kernel = kernels();
   const int64_t count = s.weight().count(), blocks = block_count(s), grain = grain_for(blocks, 1, 8);
-  const int64_t chunks = (blocks + grain - 1) / grain;
-  const int64_t packed_filters = (s.filters + kernel.panel - 1) / kernel.panel * kernel.panel;
+  const int64_t chunks = divide_up(blocks, grain);
+  const int64_t packed_filters = divide_up(s.filters, kernel.panel) * kernel.panel;
   const int64_t packed_size = packed_filters * s.block_rows() * s.w.out;
   const Scratch<real> partial(chunks * count);
   reserve_scratch<real>(taps.size, chunks);
@@ -227,7 +227,7 @@ void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, r
 // db = beta db + dy summed over images and positions: by chunks of images, in the order of memory
 void bias_gradient(const Sizes& s, const real* dy, real beta, real* db) {
   const int64_t grain = grain_for(s.n, elementwise_grain / (s.o * s.outputs) + 1, 16);
-  const int64_t chunks = (s.n + grain - 1) / grain;
+  const int64_t chunks = divide_up(s.n, grain);
   const Scratch<double> sums(chunks * s.o);
   parallel_for(s.n, grain, [&](int64_t begin, int64_t end) {
     double* to = sums.data() + begin / grain * s.o;

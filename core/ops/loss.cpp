@@ -14,7 +14,7 @@ namespace {
 // The mean of `count` losses, of which add(begin, end) sums up a chunk; the chunks are added in order.
 template <class Add>
 Tensor mean_of(int64_t count, int64_t grain, Add add) {
-  const int64_t chunks = (count + grain - 1) / grain;
+  const int64_t chunks = divide_up(count, grain);
   const Scratch<double> parts(chunks);
   parallel_for(count, grain, [&](int64_t begin, int64_t end) { parts[begin / grain] = add(begin, end); });
   double sum = 0;

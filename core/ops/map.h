@@ -16,25 +16,6 @@ inline int64_t row_grain(int64_t row_length) {
 /// Memory for a result of x's shape: x's own, moved from it, when that may be overwritten, else new.
 inline Tensor reuse(Tensor& x) { return solely_held(x) ? std::move(x) : Tensor(x.shape()); }
 
-/// y[i] = f(y[i])
-template <class F>
-void map(Tensor& y, F f) {
-  real* to = y.data();
-  parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = f(to[i]);
-  });
-}
-
-/// y[i] = f(y[i], x[i]), for tensors of equal count
-template <class F>
-void zip(Tensor& y, const Tensor& x, F f) {
-  real* to = y.data();
-  const real* from = x.data();
-  parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) to[i] = f(to[i], from[i]);
-  });
-}
-
 /// The tensor of f(x[i]), in x's memory where that may be overwritten.
 template <class F>
 Tensor mapped(Tensor x, F f) {

@@ -61,7 +61,7 @@ void transpose_axes(const Strided<1>& axes, const real* from, real* to) {
     outer *= axes.size(axis);
   }
   const int64_t rows = axes.size(next), columns = axes.size(last), from_stride = axes.stride(last)[0];
-  const int64_t to_stride = result_strides[next], strips = (rows + tile_edge - 1) / tile_edge;
+  const int64_t to_stride = result_strides[next], strips = divide_up(rows, tile_edge);
   parallel_for(outer * strips, row_grain(columns * std::min(rows, tile_edge)),
                [&](int64_t begin, int64_t end) {
                  for (int64_t strip = begin; strip < end; ++strip) {
@@ -287,7 +287,7 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
       if (beta == 0) std::fill_n(g, shape.count(), real{0});
       // Shared out by columns, so that what meets in one element is added in the order of the positions.
       constexpr int64_t width = 64;
-      const int64_t across = (inner + width - 1) / width;
+      const int64_t across = divide_up(inner, width);
       parallel_for(outer * across, row_grain(found * width), [&](int64_t begin, int64_t end) {
         for (int64_t block = begin; block < end; ++block) {
           const int64_t column = block % across * width, n = std::min(width, inner - column);

@@ -96,11 +96,8 @@ Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor&
                 [=, x = x.detach(), w = weight.detach(), b = bias.detach(), winners = result.winners](
                     Tensor dy, Grads& grads) {
                   const Shape affine = w.empty() ? b.shape() : w.shape();
-                  // A tensor without positions has none, but its affine parameters have gradients.
-                  const int64_t parameters = std::max(backward.parameters(), affine.count());
+                  const int64_t parameters = backward.parameters();
                   const Scratch<double> dw(parameters), db(parameters);
-                  std::fill_n(dw.data(), parameters, 0.0);
-                  std::fill_n(db.data(), parameters, 0.0);
                   Tensor dx = grads.wants(in) ? Tensor(x.shape()) : Tensor();
                   backward(Backward{x.data(),
                                     std::as_const(dy).data(),
@@ -188,19 +185,23 @@ Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Te
                            real eps, const Then& then) {
   check<ShapeError>(axes >= 1 && axes <= x.rank(), "x is {}; there are no {} last axes to normalize over",
                     x.shape(), axes);
+  if (then.max_pool && axes < 2)  // a row is less than a plane
+    return apply({.max_pool = true}, normalize_last_axes(op, std::move(x), axes, weight, bias, centred, eps,
+                                                         {.relu = then.relu}));
   const int first = x.rank() - axes;
   const Shape normalized(x.shape().begin() + first, axes);
   check_affine(weight, bias, normalized);
   const bool own = !weight.empty() || !bias.empty();
   if (own && weight.empty()) weight = ones(normalized);
   if (own && bias.empty()) bias = zeros(normalized);
-  Rows rows{.count = x.shape().count(0, first),
-            .length = normalized.count(),
-            .period = 1,
-            .run = std::max<int64_t>(normalized.count(), 1),
-            .own = own,
-            .centred = centred};
-  if (then.max_pool && x.rank() == 4) rows.run = x.shape().count(2, 4);
+  // What is pooled must be whole planes.
+  const int64_t run = then.max_pool && x.rank() == 4 ? x.shape().count(2, 4) : normalized.count();
+  const Rows rows{.count = x.shape().count(0, first),
+                  .period = 1,
+                  .runs = run > 0 ? normalized.count() / run : 1,
+                  .run = run,
+                  .own = own,
+                  .centred = centred};
   return normalize_per_row(op, std::move(x), weight, bias, rows, eps, then);
 }
 
@@ -208,16 +209,12 @@ Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Te
 
 Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps, const Then& then) {
   if (then && !fusing()) return apply(then, layer_norm(std::move(x), axes, weight, bias, eps));
-  if (then.max_pool && axes < 2)
-    return apply({.max_pool = true}, layer_norm(std::move(x), axes, weight, bias, eps, {.relu = then.relu}));
   return normalize_last_axes("layer_norm", std::move(x), axes, std::move(weight), std::move(bias), true, eps,
                              then);
 }
 
 Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps, const Then& then) {
   if (then && !fusing()) return apply(then, rms_norm(std::move(x), axes, weight, eps));
-  if (then.max_pool && axes < 2)
-    return apply({.max_pool = true}, rms_norm(std::move(x), axes, weight, eps, {.relu = then.relu}));
   return normalize_last_axes("rms_norm", std::move(x), axes, std::move(weight), {}, false, eps, then);
 }
 
@@ -228,10 +225,7 @@ Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps
   check<ShapeError>(groups >= 1 && shape.c % groups == 0,
                     "x is {}; its {} channels can't be split into {} groups", x.shape(), shape.c, groups);
   check_affine(weight, bias, {shape.c});
-  const Rows rows{.count = shape.n * groups,
-                  .length = shape.c / groups * shape.p,
-                  .period = groups,
-                  .run = std::max<int64_t>(shape.p, 1)};
+  const Rows rows{.count = shape.n * groups, .period = groups, .runs = shape.c / groups, .run = shape.p};
   return normalize_per_row("group_norm", std::move(x), weight, bias, rows, eps, then);
 }
 
@@ -248,7 +242,7 @@ Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatisti
                     "larger than 1 x 1, or "
                     "use LayerNorm",
                     x.shape());
-  const Rows rows{.count = shape.n * shape.c, .length = shape.p, .period = shape.c, .run = shape.p};
+  const Rows rows{.count = shape.n * shape.c, .period = shape.c, .runs = 1, .run = shape.p};
   const Scratch<double> mean(rows.count), var(rows.count);
   Tensor y = normalize_per_row("instance_norm", std::move(x), weight, bias, rows, eps, then,
                                {mean.data(), var.data()});

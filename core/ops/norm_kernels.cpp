@@ -101,13 +101,13 @@ Run run_of(const Rows& rows, const Moments& m, const Affine& affine, int64_t row
 // Calls body(start, parameter) for each run of a row: its first element, and its affine parameter.
 template <class Body>
 void for_runs(const Rows& rows, int64_t row, Body body) {
-  const int64_t runs = rows.length / rows.run, step = rows.own ? rows.run : 1;
-  int64_t parameter = rows.own ? 0 : row % rows.period * runs;
-  for (int64_t i = 0; i < runs; ++i, parameter += step) body(row * rows.length + i * rows.run, parameter);
+  const int64_t step = rows.own ? rows.run : 1;
+  int64_t start = row * rows.length(), parameter = rows.own ? 0 : row % rows.period * rows.runs;
+  for (int64_t i = 0; i < rows.runs; ++i, start += rows.run, parameter += step) body(start, parameter);
 }
 
 // Chunks of rows that are worth a thread's while.
-int64_t row_chunk(const Rows& rows) { return row_grain(rows.length); }
+int64_t row_chunk(const Rows& rows) { return row_grain(rows.length()); }
 
 }  // namespace
 
@@ -118,17 +118,18 @@ void Moments::set(int64_t i, double mean, double var, double eps) {
 }
 
 void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& moments, const Statistics& out) {
-  const auto count = static_cast<double>(rows.length);
+  const auto count = static_cast<double>(rows.length());
   reserve_scratch<real>(plane_size(f.follow), rows.count);
   parallel_for(rows.count, row_chunk(rows), [&](int64_t begin, int64_t end) {
     const Scratch<real> plane(plane_size(f.follow));
     for (int64_t row = begin; row < end; ++row) {
-      const real* x = f.x + row * rows.length;
+      const real* x = f.x + row * rows.length();
       MeanVar m = {0, 0};
       if (!rows.centred) {
-        m.var = kernels().deviations(x, rows.length, 0).b / count;
-      } else if (rows.length > 0) {
-        m = mean_var(x[0], count, [&](double shift) { return kernels().deviations(x, rows.length, shift); });
+        m.var = kernels().deviations(x, rows.length(), 0).b / count;
+      } else if (rows.length() > 0) {
+        m = mean_var(x[0], count,
+                     [&](double shift) { return kernels().deviations(x, rows.length(), shift); });
       }
       moments.set(row, m.mean, m.var, eps);
       put(out, row, m);
@@ -157,8 +158,8 @@ void add_up(const Scratch<double>& partial, int64_t chunks, int64_t parameters, 
 }  // namespace
 
 void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments& moments) {
-  const auto count = static_cast<double>(rows.length);
-  const int64_t grain = grain_for(rows.count, row_chunk(rows), 16), chunks = (rows.count + grain - 1) / grain;
+  const auto count = static_cast<double>(rows.length());
+  const int64_t grain = grain_for(rows.count, row_chunk(rows), 16), chunks = divide_up(rows.count, grain);
   const int64_t parameters = rows.parameters();
   const Scratch<double> partial(2 * chunks * parameters);
   // Elements' own gradients are added in their precision over this many rows, in double over these.

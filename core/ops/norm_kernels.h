@@ -35,14 +35,15 @@ struct Affine {
   const real* bias;
 };
 
-/// x as rows of contiguous elements, each normalized by itself, in runs: of elements that share their affine
-/// parameters, or of any length where each element of a row has `own` ones. Group norm has runs of H W
+/// x as rows of contiguous elements, each normalized by itself: `runs` runs of `run` elements that share
+/// their affine parameters, or where each element of a row has `own` ones. Group norm has runs of H W
 /// elements and rows of C/groups runs, instance norm rows of one run.
 struct Rows {
-  int64_t count, length, period, run;  // row r has the affine parameters of row r % period
+  int64_t count, period, runs, run;  // row r has the affine parameters of row r % period
   bool own = false;
   bool centred = true;  // RMS normalization isn't: its mean counts as 0
-  int64_t parameters() const { return own ? length : period * length / run; }
+  int64_t length() const { return runs * run; }
+  int64_t parameters() const { return own ? length() : period * runs; }
 };
 
 /// x as (N, C, P), normalized per channel over N and P.

@@ -71,7 +71,7 @@ void add_up_rows(const real* x, int64_t n, int64_t stride, int64_t width, double
 Tensor add_up_middle(const Tensor& x, const Extent& e, const Shape& shape, double divisor) {
   if (x.count() == 0) return full(shape, static_cast<real>(0 / divisor));
   const int64_t width = std::min<int64_t>(e.inner, 256), height = std::min(e.n, elementwise_grain / width);
-  const int64_t across = (e.inner + width - 1) / width, down = (e.n + height - 1) / height;
+  const int64_t across = divide_up(e.inner, width), down = divide_up(e.n, height);
   const Scratch<double> parts(e.outer * down * e.inner);
   parallel_for(e.outer * down * across, row_grain(width * height), [&](int64_t begin, int64_t end) {
     for (int64_t block = begin; block < end; ++block) {

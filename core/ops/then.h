@@ -10,7 +10,6 @@ struct Then {
   bool relu = false;
   bool max_pool = false;
   explicit operator bool() const { return relu || max_pool; }
-  bool operator==(const Then&) const = default;
 };
 
 namespace then {

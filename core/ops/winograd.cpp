@@ -10,8 +10,6 @@ namespace {
 
 constexpr int64_t frequencies = 36;
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // Images of some channels as panels (image, panel of channels, pixel, channel of the panel).
 struct Planes {
   int64_t channels, pixels;
@@ -30,6 +28,29 @@ struct Planes {
   }
   // Where a panel's pixels begin.
   int64_t at(int64_t image, int64_t p) const { return (image * panels + p) * pixels * panel; }
+};
+
+// Tiles of whole or cut images that are worked on together. A cache line between the frequencies keeps them
+// from falling on the same sets of the cache.
+struct Batch {
+  Planes inputs, outputs;
+  int64_t tiles, images;
+  int64_t in_step = tiles * inputs.padded + inputs.panel;
+  int64_t out_step = tiles * outputs.padded + outputs.panel;
+  int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
+};
+
+// What a batch needs: the panels of x and of y or its gradient, and both as frequencies.
+struct Memory {
+  Scratch<real> all;
+  real *x, *y, *in, *out;
+
+  explicit Memory(const Batch& b)
+      : all(b.size),
+        x(all.data()),
+        y(x + b.inputs.size(b.images)),
+        in(y + b.outputs.size(b.images)),
+        out(in + frequencies * b.in_step) {}
 };
 
 }  // namespace
@@ -56,51 +77,45 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
                         real* y) const {
   const Kernels& kernel = kernels();
   const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
-  // Some tiles of some images at a time, so that all their frequencies stay in a core's cache. A cache line
-  // keeps the frequencies from falling on the same sets of it.
+  // So few at a time that all their frequencies stay in a core's cache.
   const int64_t tiles = std::clamp<int64_t>(2048 / std::max(c, o), 12, 48);
-  const int64_t images = std::max<int64_t>(1, tiles / image_tiles());
-  const int64_t in_step = tiles * inputs.padded + kernel.panel,
-                out_step = tiles * outputs.padded + kernel.panel;
+  const Batch batch = {inputs, outputs, tiles, std::max<int64_t>(1, tiles / image_tiles())};
 
   const Scratch<real> filters(frequencies * outputs.padded * c);
   kernel.winograd_filters(
       {.filters = o, .channels = c, .panels = outputs.panels, .weight = weight, .to = filters.data()});
-  const int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
-  reserve_scratch<real>(size, divide_up(n, images));
+  reserve_scratch<real>(batch.size, divide_up(n, batch.images));
 
-  parallel_for(n, images, [&](int64_t begin, int64_t end) {
-    const Scratch<real> scratch(size);
-    real *x_panels = scratch.data(), *y_panels = x_panels + inputs.size(images);
-    real *in = y_panels + outputs.size(images), *out = in + frequencies * in_step;
-    inputs.pack(x + begin * c * inputs.pixels, end - begin, x_panels);
+  parallel_for(n, batch.images, [&](int64_t begin, int64_t end) {
+    const Memory memory(batch);
+    inputs.pack(x + begin * c * inputs.pixels, end - begin, memory.x);
     const int64_t all = (end - begin) * image_tiles();
     for (int64_t first = 0; first < all; first += tiles) {
       const int64_t count = std::min(tiles, all - first);
       for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
-        const WinogradTile tile = {h.in, w.in, row - h.padding, column - w.padding, in_step};
+        const WinogradTile tile = {h.in, w.in, row - h.padding, column - w.padding, batch.in_step};
         for (int64_t p = 0; p < inputs.panels; ++p)
-          kernel.winograd_input(tile, x_panels + inputs.at(image, p),
-                                in + t * inputs.padded + p * kernel.panel);
+          kernel.winograd_input(tile, memory.x + inputs.at(image, p),
+                                memory.in + t * inputs.padded + p * kernel.panel);
       });
       for (int64_t f = 0; f < frequencies; ++f) {
         kernel.multiply_panels({.rows = count,
                                 .columns = outputs.padded,
                                 .depth = c,
-                                .left = in + f * in_step,
+                                .left = memory.in + f * batch.in_step,
                                 .left_row = inputs.padded,
                                 .left_step = 1,
                                 .right = filters.data() + f * outputs.padded * c},
-                               {.c = out + f * out_step, .row_step = outputs.padded});
+                               {.c = memory.out + f * batch.out_step, .row_step = outputs.padded});
       }
       for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
-        const WinogradTile tile = {h.out, w.out, row, column, out_step};
+        const WinogradTile tile = {h.out, w.out, row, column, batch.out_step};
         for (int64_t p = 0; p < outputs.panels; ++p)
-          kernel.winograd_output(tile, out + t * outputs.padded + p * kernel.panel,
-                                 y_panels + outputs.at(image, p));
+          kernel.winograd_output(tile, memory.out + t * outputs.padded + p * kernel.panel,
+                                 memory.y + outputs.at(image, p));
       });
     }
-    outputs.unpack(y_panels, end - begin,
+    outputs.unpack(memory.y, end - begin,
                    {.c = y + begin * o * outputs.pixels,
                     .row_step = outputs.pixels,
                     .beta = beta,
@@ -114,39 +129,34 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* dw) const {
   const Kernels& kernel = kernels();
   const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
-  constexpr int64_t tiles =
-      96;  // at a time: so many that the sums, which they are added to, count for little
-  const int64_t images = std::max<int64_t>(1, tiles / image_tiles());
-  const int64_t in_step = tiles * inputs.padded + kernel.panel,
-                out_step = tiles * outputs.padded + kernel.panel;
-  const int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
+  // So many at a time that the sums, which they are added to, count for little.
+  constexpr int64_t tiles = 96;
+  const Batch batch = {inputs, outputs, tiles, std::max<int64_t>(1, tiles / image_tiles())};
 
   const int64_t table = c * outputs.padded;
   constexpr int64_t room = int64_t{1} << 23;  // elements for all tables together
   const int64_t wanted = std::clamp<int64_t>(room / (frequencies * table), 2, 8);
-  const int64_t grain = grain_for(n, images, wanted), chunks = divide_up(n, grain);
+  const int64_t grain = grain_for(n, batch.images, wanted), chunks = divide_up(n, grain);
   const Scratch<real> sums(chunks * frequencies * table);
-  reserve_scratch<real>(size, chunks);
+  reserve_scratch<real>(batch.size, chunks);
   parallel_for(n, grain, [&](int64_t begin, int64_t end) {
-    const Scratch<real> scratch(size);
-    real *x_panels = scratch.data(), *dy_panels = x_panels + inputs.size(images);
-    real *in = dy_panels + outputs.size(images), *gradient = in + frequencies * in_step;
+    const Memory memory(batch);
     real* sum = sums.data() + begin / grain * frequencies * table;
-    for (int64_t image = begin; image < end; image += images) {
-      const int64_t together = std::min(images, end - image), all = together * image_tiles();
-      inputs.pack(x + image * c * inputs.pixels, together, x_panels);
-      outputs.pack(dy + image * o * outputs.pixels, together, dy_panels);
+    for (int64_t image = begin; image < end; image += batch.images) {
+      const int64_t together = std::min(batch.images, end - image), all = together * image_tiles();
+      inputs.pack(x + image * c * inputs.pixels, together, memory.x);
+      outputs.pack(dy + image * o * outputs.pixels, together, memory.y);
       for (int64_t first = 0; first < all; first += tiles) {
         const int64_t count = std::min(tiles, all - first);
         for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
-          const WinogradTile x_tile = {h.in, w.in, row - h.padding, column - w.padding, in_step};
+          const WinogradTile x_tile = {h.in, w.in, row - h.padding, column - w.padding, batch.in_step};
           for (int64_t p = 0; p < inputs.panels; ++p)
-            kernel.winograd_input(x_tile, x_panels + inputs.at(i, p),
-                                  in + t * inputs.padded + p * kernel.panel);
-          const WinogradTile dy_tile = {h.out, w.out, row, column, out_step};
+            kernel.winograd_input(x_tile, memory.x + inputs.at(i, p),
+                                  memory.in + t * inputs.padded + p * kernel.panel);
+          const WinogradTile dy_tile = {h.out, w.out, row, column, batch.out_step};
           for (int64_t p = 0; p < outputs.panels; ++p)
-            kernel.winograd_gradient(dy_tile, dy_panels + outputs.at(i, p),
-                                     gradient + (p * count + t) * kernel.panel);
+            kernel.winograd_gradient(dy_tile, memory.y + outputs.at(i, p),
+                                     memory.out + (p * count + t) * kernel.panel);
         });
         const bool is_first = image == begin && first == 0;
         for (int64_t f = 0; f < frequencies; ++f) {
@@ -154,10 +164,10 @@ void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* d
               {.rows = c,
                .columns = outputs.padded,
                .depth = count,
-               .left = in + f * in_step,
+               .left = memory.in + f * batch.in_step,
                .left_row = 1,
                .left_step = inputs.padded,
-               .right = gradient + f * out_step},
+               .right = memory.out + f * batch.out_step},
               {.c = sum + f * table, .row_step = outputs.padded, .beta = is_first ? real{0} : real{1}});
         }
       }

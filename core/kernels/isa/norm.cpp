@@ -9,17 +9,16 @@ namespace {
 using Doubles [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = double;
 constexpr int64_t double_lanes = BALLAST_VECTOR_BYTES / sizeof(double);
 using Few [[gnu::vector_size(double_lanes * sizeof(real))]] = real;
-using UnalignedFew
-    [[gnu::vector_size(double_lanes * sizeof(real)), gnu::aligned(sizeof(real)), gnu::may_alias]] = real;
 
-inline Few load_few(const real* from) { return *reinterpret_cast<const UnalignedFew*>(from); }
+inline Few load_few(const real* from) { return load_as<Few>(from); }
 inline Doubles widen(Few v) { return __builtin_convertvector(v, Doubles); }
 
 // Several running sums, since one alone waits for each addition.
 constexpr int64_t chains = 4;
 
-struct Pair {
-  Doubles a, b;
+template <class V>
+struct Terms {
+  V a, b;
 };
 
 struct RunningSums {
@@ -78,33 +77,16 @@ struct OwnAffine {
   const real *weight, *bias;
   template <class V>
   V weights(int64_t i) const {
-    V v;
-    __builtin_memcpy(&v, weight + i, sizeof(V));
-    return v;
+    return load_as<V>(weight + i);
   }
   template <class V>
   V biases(int64_t i) const {
-    V v;
-    __builtin_memcpy(&v, bias + i, sizeof(V));
-    return v;
+    return load_as<V>(bias + i);
   }
 };
 
 // One vector type for whole vectors and one of a single lane for what is left at the end.
 using One [[gnu::vector_size(sizeof(real))]] = real;
-
-template <class V>
-inline V load_as(const real* from) {
-  V v;
-  __builtin_memcpy(&v, from, sizeof(V));
-  return v;
-}
-template <class V>
-inline void store_as(real* to, V v) {
-  __builtin_memcpy(to, &v, sizeof(V));
-}
-template <class V>
-constexpr int64_t lanes_of = sizeof(V) / sizeof(real);
 
 template <class V>
 inline V xhat(const Run& run, const real* x) {
@@ -190,11 +172,6 @@ template <class Terms>
   return total;
 }
 
-template <class V>
-struct Terms {
-  V a, b;
-};
-
 template <bool Relu>
 [[gnu::always_inline]] inline Sums sums_of(const Run& run, SharedAffine affine, const real* x,
                                            const real* dy) {
@@ -224,7 +201,7 @@ double sum(const real* x, int64_t count) {
   return sum_pairs(
              count,
              [=](int64_t i) {
-               return Pair{widen(load_few(x + i)), Doubles{}};
+               return Terms<Doubles>{widen(load_few(x + i)), Doubles{}};
              },
              [=](int64_t i) {
                return Sums{x[i], 0};
@@ -236,7 +213,7 @@ double dot(const real* x, const real* y, int64_t count) {
   return sum_pairs(
              count,
              [=](int64_t i) {
-               return Pair{widen(load_few(x + i)) * widen(load_few(y + i)), Doubles{}};
+               return Terms<Doubles>{widen(load_few(x + i)) * widen(load_few(y + i)), Doubles{}};
              },
              [=](int64_t i) {
                return Sums{double{x[i]} * y[i], 0};
@@ -249,7 +226,7 @@ Sums deviations(const real* x, int64_t count, double shift) {
       count,
       [=](int64_t i) {
         const Doubles d = widen(load_few(x + i)) - shift;
-        return Pair{d, d * d};
+        return Terms<Doubles>{d, d * d};
       },
       [=](int64_t i) {
         const double d = double{x[i]} - shift;

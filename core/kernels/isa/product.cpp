@@ -5,8 +5,8 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 namespace {
 
-// A tile of sums stays in registers while the terms pass by: as many rows as leave room for the two vectors
-// of `right` and one element of `left`.
+// A tile of sums stays in registers while the terms pass by, beside two vectors of `right` and one element of
+// `left`.
 #ifdef __AVX512F__
 constexpr int most_rows = 12;
 #else
@@ -39,7 +39,7 @@ struct Scattered {
 };
 
 template <int R, int V>
-struct Sums {
+struct Tile {
   Vector at[R][V];
 
   [[gnu::always_inline]] void clear() {
@@ -145,7 +145,7 @@ struct Sums {
 template <int R, int V, class Left, class Right>
 void multiply_tile(int64_t depth, const Left& left, Right right, const Output& out, int64_t row,
                    int64_t column, int64_t columns) {
-  Sums<R, V> sums;
+  Tile<R, V> sums;
   sums.clear();
   sums.add(depth, left.from_row(row), right);
   if (columns >= V * lanes && out.column_step == 1) {
@@ -155,7 +155,7 @@ void multiply_tile(int64_t depth, const Left& left, Right right, const Output& o
   if constexpr (R <= lanes) {
     if (columns >= V * lanes && out.row_step == 1) return sums.put_transposed(out, row, column);
   }
-  const Sums<R, V> in_memory = sums;  // the only copy whose address is taken: the others stay in registers
+  const Tile<R, V> in_memory = sums;  // the only copy whose address is taken: the others stay in registers
   in_memory.put_some(out, row, column, least(columns, V * lanes));
 }
 
@@ -172,26 +172,15 @@ void multiply_columns(int64_t depth, const Left& left, Right right, const Output
 template <class Left, class Right>
 using Multiply = void (*)(int64_t, const Left&, Right, const Output&, int64_t, int64_t, int64_t);
 
+template <class Left, class Right, int... R>
+Multiply<Left, Right> multiply_for(int64_t rows, std::integer_sequence<int, R...>) {
+  static constexpr Multiply<Left, Right> table[] = {multiply_columns<R + 1, Left, Right>...};
+  return table[rows - 1];
+}
+
 template <class Left, class Right>
 Multiply<Left, Right> multiply_for(int64_t rows) {
-  static constexpr Multiply<Left, Right> table[] = {
-      nullptr,
-      multiply_columns<1, Left, Right>,
-      multiply_columns<2, Left, Right>,
-      multiply_columns<3, Left, Right>,
-      multiply_columns<4, Left, Right>,
-      multiply_columns<5, Left, Right>,
-      multiply_columns<6, Left, Right>,
-#ifdef __AVX512F__
-      multiply_columns<7, Left, Right>,
-      multiply_columns<8, Left, Right>,
-      multiply_columns<9, Left, Right>,
-      multiply_columns<10, Left, Right>,
-      multiply_columns<11, Left, Right>,
-      multiply_columns<12, Left, Right>,
-#endif
-  };
-  return table[rows];
+  return multiply_for<Left, Right>(rows, std::make_integer_sequence<int, most_rows>());
 }
 
 // Calls body(first, count) for tiles of rows as equal as can be, at most `most_rows` each.

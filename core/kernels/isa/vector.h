@@ -21,12 +21,21 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 
 using Vector [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = real;
-using UnalignedVector [[gnu::vector_size(BALLAST_VECTOR_BYTES), gnu::aligned(sizeof(real)), gnu::may_alias]] =
-    real;
 constexpr int64_t lanes = BALLAST_VECTOR_BYTES / sizeof(real);
 
-inline Vector load(const real* from) { return *reinterpret_cast<const UnalignedVector*>(from); }
-inline void store(real* to, Vector v) { *reinterpret_cast<UnalignedVector*>(to) = v; }
+/// Vectors of any type V, from and to memory of any alignment.
+template <class V>
+inline V load_as(const void* from) {
+  V v;
+  __builtin_memcpy(&v, from, sizeof(V));
+  return v;
+}
+template <class V>
+inline void store_as(void* to, V v) {
+  __builtin_memcpy(to, &v, sizeof(V));
+}
+inline Vector load(const real* from) { return load_as<Vector>(from); }
+inline void store(real* to, Vector v) { store_as<Vector>(to, v); }
 
 /// Past the caches: `to` must be aligned to a vector. Other threads see it in order only behind end_streams.
 inline void stream(real* to, Vector v) {
