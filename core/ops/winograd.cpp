@@ -30,13 +30,16 @@ struct Planes {
   int64_t at(int64_t image, int64_t p) const { return (image * panels + p) * pixels * panel; }
 };
 
-// Tiles of whole or cut images that are worked on together. A cache line between the frequencies keeps them
-// from falling on the same sets of the cache.
+// Tiles of whole or cut images that are worked on together: as frequencies of all inputs, and of one panel of
+// outputs at a time, so few that both stay in a core's cache. A cache line between the frequencies keeps them
+// from falling on the same sets of it.
 struct Batch {
   Planes inputs, outputs;
-  int64_t tiles, images;
+  int64_t image_tiles;
+  int64_t tiles = std::clamp<int64_t>(2560 / (inputs.padded + inputs.panel), 12, 48);
+  int64_t images = std::max<int64_t>(1, tiles / image_tiles);
   int64_t in_step = tiles * inputs.padded + inputs.panel;
-  int64_t out_step = tiles * outputs.padded + outputs.panel;
+  int64_t out_step = tiles * outputs.panel + outputs.panel;
   int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
 };
 
@@ -77,9 +80,7 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
                         real* y) const {
   const Kernels& kernel = kernels();
   const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
-  // So few at a time that all their frequencies stay in a core's cache.
-  const int64_t tiles = std::clamp<int64_t>(2048 / std::max(c, o), 12, 48);
-  const Batch batch = {inputs, outputs, tiles, std::max<int64_t>(1, tiles / image_tiles())};
+  const Batch batch = {inputs, outputs, image_tiles()};
 
   const Scratch<real> filters(frequencies * outputs.padded * c);
   kernel.winograd_filters(
@@ -90,30 +91,30 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
     const Memory memory(batch);
     inputs.pack(x + begin * c * inputs.pixels, end - begin, memory.x);
     const int64_t all = (end - begin) * image_tiles();
-    for (int64_t first = 0; first < all; first += tiles) {
-      const int64_t count = std::min(tiles, all - first);
+    for (int64_t first = 0; first < all; first += batch.tiles) {
+      const int64_t count = std::min(batch.tiles, all - first);
       for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
         const WinogradTile tile = {h.in, w.in, row - h.padding, column - w.padding, batch.in_step};
         for (int64_t p = 0; p < inputs.panels; ++p)
           kernel.winograd_input(tile, memory.x + inputs.at(image, p),
                                 memory.in + t * inputs.padded + p * kernel.panel);
       });
-      for (int64_t f = 0; f < frequencies; ++f) {
-        kernel.multiply_panels({.rows = count,
-                                .columns = outputs.padded,
-                                .depth = c,
-                                .left = memory.in + f * batch.in_step,
-                                .left_row = inputs.padded,
-                                .left_step = 1,
-                                .right = filters.data() + f * outputs.padded * c},
-                               {.c = memory.out + f * batch.out_step, .row_step = outputs.padded});
+      for (int64_t p = 0; p < outputs.panels; ++p) {
+        for (int64_t f = 0; f < frequencies; ++f) {
+          kernel.multiply_panels({.rows = count,
+                                  .columns = kernel.panel,
+                                  .depth = c,
+                                  .left = memory.in + f * batch.in_step,
+                                  .left_row = inputs.padded,
+                                  .left_step = 1,
+                                  .right = filters.data() + (f * outputs.panels + p) * c * kernel.panel},
+                                 {.c = memory.out + f * batch.out_step, .row_step = kernel.panel});
+        }
+        for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
+          const WinogradTile tile = {h.out, w.out, row, column, batch.out_step};
+          kernel.winograd_output(tile, memory.out + t * kernel.panel, memory.y + outputs.at(image, p));
+        });
       }
-      for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
-        const WinogradTile tile = {h.out, w.out, row, column, batch.out_step};
-        for (int64_t p = 0; p < outputs.panels; ++p)
-          kernel.winograd_output(tile, memory.out + t * outputs.padded + p * kernel.panel,
-                                 memory.y + outputs.at(image, p));
-      });
     }
     outputs.unpack(memory.y, end - begin,
                    {.c = y + begin * o * outputs.pixels,
@@ -129,9 +130,7 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* dw) const {
   const Kernels& kernel = kernels();
   const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
-  // So many at a time that the sums, which they are added to, count for little.
-  constexpr int64_t tiles = 96;
-  const Batch batch = {inputs, outputs, tiles, std::max<int64_t>(1, tiles / image_tiles())};
+  const Batch batch = {inputs, outputs, image_tiles()};
 
   const int64_t table = c * outputs.padded;
   constexpr int64_t room = int64_t{1} << 23;  // elements for all tables together
@@ -146,29 +145,32 @@ void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* d
       const int64_t together = std::min(batch.images, end - image), all = together * image_tiles();
       inputs.pack(x + image * c * inputs.pixels, together, memory.x);
       outputs.pack(dy + image * o * outputs.pixels, together, memory.y);
-      for (int64_t first = 0; first < all; first += tiles) {
-        const int64_t count = std::min(tiles, all - first);
-        for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
-          const WinogradTile x_tile = {h.in, w.in, row - h.padding, column - w.padding, batch.in_step};
-          for (int64_t p = 0; p < inputs.panels; ++p)
-            kernel.winograd_input(x_tile, memory.x + inputs.at(i, p),
-                                  memory.in + t * inputs.padded + p * kernel.panel);
-          const WinogradTile dy_tile = {h.out, w.out, row, column, batch.out_step};
-          for (int64_t p = 0; p < outputs.panels; ++p)
-            kernel.winograd_gradient(dy_tile, memory.y + outputs.at(i, p),
-                                     memory.out + (p * count + t) * kernel.panel);
-        });
+      for (int64_t first = 0; first < all; first += batch.tiles) {
+        const int64_t count = std::min(batch.tiles, all - first);
         const bool is_first = image == begin && first == 0;
-        for (int64_t f = 0; f < frequencies; ++f) {
-          kernel.multiply_panels(
-              {.rows = c,
-               .columns = outputs.padded,
-               .depth = count,
-               .left = memory.in + f * batch.in_step,
-               .left_row = 1,
-               .left_step = inputs.padded,
-               .right = memory.out + f * batch.out_step},
-              {.c = sum + f * table, .row_step = outputs.padded, .beta = is_first ? real{0} : real{1}});
+        for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
+          const WinogradTile tile = {h.in, w.in, row - h.padding, column - w.padding, batch.in_step};
+          for (int64_t p = 0; p < inputs.panels; ++p)
+            kernel.winograd_input(tile, memory.x + inputs.at(i, p),
+                                  memory.in + t * inputs.padded + p * kernel.panel);
+        });
+        for (int64_t p = 0; p < outputs.panels; ++p) {
+          for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
+            const WinogradTile tile = {h.out, w.out, row, column, batch.out_step};
+            kernel.winograd_gradient(tile, memory.y + outputs.at(i, p), memory.out + t * kernel.panel);
+          });
+          for (int64_t f = 0; f < frequencies; ++f) {
+            kernel.multiply_panels({.rows = c,
+                                    .columns = kernel.panel,
+                                    .depth = count,
+                                    .left = memory.in + f * batch.in_step,
+                                    .left_row = 1,
+                                    .left_step = inputs.padded,
+                                    .right = memory.out + f * batch.out_step},
+                                   {.c = sum + f * table + p * kernel.panel,
+                                    .row_step = outputs.padded,
+                                    .beta = is_first ? real{0} : real{1}});
+          }
         }
       }
     }

@@ -95,29 +95,41 @@ void winograd_filters(const WinogradFilters& f) {
 
 namespace {
 
-// The square of Size x Size pixels at the tile's place -> 36 frequencies.
+// The square of Size x Size pixels at x, the rows of which lie row_step apart -> 36 frequencies.
 template <int Size, class Line>
-[[gnu::always_inline]] inline void to_frequencies(const WinogradTile& t, const real* x, real* to, Line line) {
+[[gnu::always_inline]] inline void square_to_frequencies(const real* x, int64_t row_step, int64_t step,
+                                                         real* to, Line line) {
   for (int64_t half = 0; half < panel; half += lanes) {
     Vector columns[Size][in];
     for (int column = 0; column < Size; ++column) {
-      const int64_t w = t.w + column;
       Vector d[Size];
-      for (int row = 0; row < Size; ++row) {
-        const int64_t h = t.h + row;
-        const bool inside = h >= 0 && h < t.height && w >= 0 && w < t.width;
-        d[row] = inside ? load(x + (h * t.width + w) * panel + half) : Vector{};
-      }
+      for (int row = 0; row < Size; ++row) d[row] = load(x + row * row_step + column * panel + half);
       line(d, columns[column]);
     }
+    real* at = to + half;
     for (int row = 0; row < in; ++row) {
       Vector across[Size], v[in];
       for (int column = 0; column < Size; ++column) across[column] = columns[column][row];
       line(across, v);
-      for (int column = 0; column < in; ++column)
-        store(to + (row * in + column) * t.frequency_step + half, v[column]);
+      for (int column = 0; column < in; ++column, at += step) store(at, v[column]);
     }
   }
+}
+
+// The same for the tile's square: where it is partly outside, of a copy with zeros around.
+template <int Size, class Line>
+[[gnu::always_inline]] inline void to_frequencies(const WinogradTile& t, const real* x, real* to, Line line) {
+  const int64_t top = t.h < 0 ? -t.h : 0, bottom = least(Size, t.height - t.h);
+  const int64_t left = t.w < 0 ? -t.w : 0, right = least(Size, t.width - t.w);
+  const int64_t row_step = t.width * panel, corner = t.h * row_step + t.w * panel;
+  if (top == 0 && left == 0 && bottom == Size && right == Size)
+    return square_to_frequencies<Size>(x + corner, row_step, t.frequency_step, to, line);
+  real square[Size * Size * panel] = {};
+  for (int64_t row = top; row < bottom; ++row) {
+    for (int64_t i = left * panel; i < right * panel; i += lanes)
+      store(square + row * Size * panel + i, load(x + (corner + row * row_step + i)));
+  }
+  square_to_frequencies<Size>(square, Size * panel, t.frequency_step, to, line);
 }
 
 }  // namespace
