@@ -107,15 +107,16 @@ struct Tile {
     }
   }
 
-  // The same for columns of R neighbours.
-  [[gnu::always_inline]] void put_transposed(const Output& out, int64_t row, int64_t column) {
+  // The same for the first `columns` columns, each of R neighbours.
+  [[gnu::always_inline]] void put_transposed(const Output& out, int64_t row, int64_t column,
+                                             int64_t columns) {
     finish(out, row, column);
     for (int v = 0; v < V; ++v) {
       Vector square[lanes];
       for (int r = 0; r < lanes; ++r) square[r] = r < R ? at[r][v] : Vector{};
       transpose(square);
       real* to = out.c + row + (column + v * lanes) * out.column_step;
-      for (int64_t c = 0; c < lanes; ++c, to += out.column_step) {
+      for (int64_t c = 0; c < least(lanes, columns - v * lanes); ++c, to += out.column_step) {
         if (out.beta != 0) {
           Vector old = {};
           __builtin_memcpy(&old, to, R * sizeof(real));
@@ -153,7 +154,8 @@ void multiply_tile(int64_t depth, const Left& left, Right right, const Output& o
     return;
   }
   if constexpr (R <= lanes) {
-    if (columns >= V * lanes && out.row_step == 1) return sums.put_transposed(out, row, column);
+    if (out.row_step == 1 && (columns >= V * lanes || !out.column_bias))
+      return sums.put_transposed(out, row, column, columns);
   }
   const Tile<R, V> in_memory = sums;  // the only copy whose address is taken: the others stay in registers
   in_memory.put_some(out, row, column, least(columns, V * lanes));
@@ -260,19 +262,21 @@ void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_ste
 
 namespace {
 
-// to[k][c] = from[c][k], for `panel` lines c whose elements k are neighbours.
-void pack_lines(int64_t depth, const real* from, int64_t line_step, real* to) {
+// to[k][c] = from[c][k], for `count` lines c whose elements k are neighbours; 0 for the rest of the panel.
+[[gnu::always_inline]] inline void pack_lines(int64_t count, int64_t depth, const real* from,
+                                              int64_t line_step, real* to) {
   int64_t k = 0;
   for (; k + lanes <= depth; k += lanes) {
     for (int64_t half = 0; half < panel; half += lanes) {
       Vector square[lanes];
-      for (int64_t c = 0; c < lanes; ++c) square[c] = load(from + (half + c) * line_step + k);
+      for (int64_t c = 0; c < lanes; ++c)
+        square[c] = half + c < count ? load(from + (half + c) * line_step + k) : Vector{};
       transpose(square);
       for (int64_t i = 0; i < lanes; ++i) store(to + (k + i) * panel + half, square[i]);
     }
   }
   for (; k < depth; ++k) {
-    for (int64_t c = 0; c < panel; ++c) to[k * panel + c] = from[c * line_step + k];
+    for (int64_t c = 0; c < panel; ++c) to[k * panel + c] = c < count ? from[c * line_step + k] : 0;
   }
 }
 
@@ -283,7 +287,9 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
     const int64_t count = least(panel, columns - first);
     const real* corner = from + first * column_step;
     if (count == panel && k_step == 1) {
-      pack_lines(depth, corner, column_step, to);
+      pack_lines(panel, depth, corner, column_step, to);
+    } else if (k_step == 1) {
+      pack_lines(count, depth, corner, column_step, to);
     } else if (count == panel && column_step == 1) {
       for (int64_t k = 0; k < depth; ++k) {
         store(to + k * panel, load(corner + k * k_step));
