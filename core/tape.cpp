@@ -136,7 +136,7 @@ void Tape::sweep(const Tensor& y, Tensor dy, bool keep) {
                     dy.shape(), y.shape());
   auto& nodes = tape_->nodes;
   tape_->kept.clear();
-  Grads grads(*this);
+  Grads grads(*this, keep);
   if (!keep) end();
   try {
     const EvalScope evaluating;  // what backward functions compute is not recorded
@@ -215,6 +215,10 @@ Tensor Tape::grad(const Tensor& x) const {
     if (index == x.node_.index) return gradient;
   }
   return {};
+}
+
+Tensor Grads::in_place_of(Tensor& x) const {
+  return !keep_ && solely_held(x) ? std::move(x) : Tensor(x.shape());
 }
 
 real* Grads::target(NodeId id, const Shape& shape, real& beta) {

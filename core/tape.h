@@ -100,6 +100,9 @@ class Grads {
  public:
   /// Whether anybody wants the gradient of this input: skip the work if not.
   bool wants(NodeId id) const { return bool(id); }
+  /// Memory for the gradient of a saved tensor x that nobody reads after this backward function: x's own,
+  /// moved from it, where only the function holds it and will not run again, else new.
+  Tensor in_place_of(Tensor& x) const;
   /// The gradient of input `id` grows by `gradient`. Does nothing where none is wanted.
   void add(NodeId id, Tensor gradient);
   /// For kernels that can accumulate themselves: calls write(g, beta) which must set g = beta g + gradient.
@@ -114,10 +117,11 @@ class Grads {
 
  private:
   friend class Tape;
-  explicit Grads(Tape& tape) : tape_(tape) {}
+  Grads(Tape& tape, bool keep) : tape_(tape), keep_(keep) {}
   real* target(NodeId id, const Shape& shape, real& beta);
 
   Tape& tape_;
+  bool keep_;  // the functions run again
   const char* op_ = nullptr;
 };
 

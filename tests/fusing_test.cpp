@@ -191,3 +191,38 @@ TEST_CASE("who watches a layer with what follows it changes no random number") {
   const Tensor a = masks(false), b = masks(true);
   for (int64_t i = 0; i < a.count(); ++i) REQUIRE(a.data()[i] == b.data()[i]);
 }
+
+TEST_CASE("gradients of norms are the same in place of the input, beside it, and on a tape that goes on") {
+  manual_seed(9);
+  const Tensor x = randn({4, 6, 8, 8}), vectors = randn({5, 6});
+  const auto check = [](Module&& layer, const Tensor& input, const Then& then) {
+    CAPTURE(layer.describe());
+    CAPTURE(then.max_pool);
+    randomize(layer);
+    const auto gradient = [&](bool hold, bool again) {
+      Tape tape;
+      Tensor leaf = input;
+      tape.watch(leaf);
+      Tensor in = leaf * 2;
+      const Tensor held = hold ? in : Tensor();
+      const Tensor y = layer(std::move(in), then), dy = ones(y.shape()) + y.detach();
+      if (again) tape.backward(y, dy, Keep{});
+      tape.backward(y, dy);
+      return tape.grad(leaf);
+    };
+    const Tensor beside = gradient(true, false), in_place = gradient(false, false),
+                 kept = gradient(false, true);
+    for (int64_t i = 0; i < beside.count(); ++i) {
+      REQUIRE(in_place.data()[i] == beside.data()[i]);
+      REQUIRE(kept.data()[i] == beside.data()[i]);
+    }
+  };
+  for (const Then& then : {Then{}, then::relu, then::relu_max_pool}) {
+    check(BatchNorm2d(6), x, then);
+    check(GroupNorm(3, 6), x, then);
+    check(LayerNorm({6, 8, 8}), x, then);
+    check(InstanceNorm2d(6), x, then);
+  }
+  check(BatchNorm1d(6), vectors, then::relu);
+  check(LayerNorm(6), vectors, then::relu);
+}

@@ -135,7 +135,7 @@ struct Kernels {
   /// With g = dy where y wasn't cut off at 0: sums of g and g xhat. Where each element has a weight of its
   /// own, those of weight g and weight g xhat, and dweights and dbiases grow by g xhat and g.
   Sums (*gradient_sums)(const Run& run, const real* x, const real* dy, real* dweights, real* dbiases);
-  /// dx = (weight g - a - xhat b) rstd
+  /// dx = (weight g - a - xhat b) rstd; dx may be x.
   void (*gradient)(const Run& run, const real* x, const real* dy, real a, real b, real* dx);
 
   /// The same by columns; sums are added to a and b, those of the gradient without the weight.

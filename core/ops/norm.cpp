@@ -94,19 +94,20 @@ Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor&
                   recorded ? result.winners.data() : nullptr, leaves_caches(result.y)});
   return record(op, std::move(result.y), {in, in_weight, in_bias},
                 [=, x = x.detach(), w = weight.detach(), b = bias.detach(), winners = result.winners](
-                    Tensor dy, Grads& grads) {
+                    Tensor dy, Grads& grads) mutable {
                   const Shape affine = w.empty() ? b.shape() : w.shape();
                   const int64_t parameters = backward.parameters();
                   const Scratch<double> dw(parameters), db(parameters);
-                  Tensor dx = grads.wants(in) ? Tensor(x.shape()) : Tensor();
-                  backward(Backward{x.data(),
+                  const real* values = x.data();
+                  Tensor dx = grads.wants(in) ? grads.in_place_of(x) : Tensor();
+                  backward(Backward{values,
                                     std::as_const(dy).data(),
                                     affine_of(w, b),
                                     follow,
                                     winners.data(),
                                     dx.empty() ? nullptr : dx.data(),
                                     {dw.data(), db.data()},
-                                    leaves_caches(x)});
+                                    !dx.empty() && dx.data() != values && leaves_caches(dx)});
                   if (!dx.empty()) grads.add(in, std::move(dx));
                   add_sums(grads, in_weight, affine, dw);
                   add_sums(grads, in_bias, affine, db);

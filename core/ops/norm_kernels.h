@@ -77,7 +77,7 @@ struct Forward {
   bool stream;  // y goes past the caches
 };
 
-/// Backward. dx may be null.
+/// Backward. dx may be null, or x.
 struct Backward {
   const real *x, *dy;
   Affine affine;

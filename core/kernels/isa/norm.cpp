@@ -310,10 +310,11 @@ void column_gradient_sums_as(const Columns& c, const real* __restrict x, const r
 }
 
 template <bool Relu>
-void column_gradient_as(const Columns& c, const real* __restrict x, const real* __restrict dy,
-                        const real* __restrict a, const real* __restrict b, real* __restrict dx) {
+void column_gradient_as(const Columns& c, const real* x, const real* dy, const real* __restrict a,
+                        const real* __restrict b, real* dx) {
   const ColumnRow r(c);
   for (int64_t row = 0; row < c.rows; ++row, x += c.stride, dy += c.stride, dx += c.stride) {
+#pragma GCC ivdep  // dx is x or apart from it
     for (int64_t i = 0; i < c.columns; ++i) {
       const real xh = r.xhat(x[i], i), g = r.passing<Relu>(xh, dy[i], i);
       dx[i] = (r.weight[i] * g - a[i] - xh * b[i]) * r.rstd[i];
