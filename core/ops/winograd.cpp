@@ -31,12 +31,11 @@ struct Planes {
 };
 
 // Tiles of whole or cut images that are worked on together: as frequencies of all inputs, and of one panel of
-// outputs at a time, so few that both stay in a core's cache. A cache line between the frequencies keeps them
-// from falling on the same sets of it.
+// outputs at a time. A cache line between the frequencies keeps them from falling on the same sets of the
+// cache.
 struct Batch {
   Planes inputs, outputs;
-  int64_t image_tiles;
-  int64_t tiles = std::clamp<int64_t>(2560 / (inputs.padded + inputs.panel), 12, 48);
+  int64_t tiles, image_tiles;
   int64_t images = std::max<int64_t>(1, tiles / image_tiles);
   int64_t in_step = tiles * inputs.padded + inputs.panel;
   int64_t out_step = tiles * outputs.panel + outputs.panel;
@@ -80,7 +79,9 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
                         real* y) const {
   const Kernels& kernel = kernels();
   const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
-  const Batch batch = {inputs, outputs, image_tiles()};
+  // So few that the frequencies stay in a core's cache.
+  const int64_t tiles = std::clamp<int64_t>(2560 / (inputs.padded + inputs.panel), 12, 48);
+  const Batch batch = {inputs, outputs, tiles, image_tiles()};
 
   const Scratch<real> filters(frequencies * outputs.padded * c);
   kernel.winograd_filters(
@@ -130,7 +131,9 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* dw) const {
   const Kernels& kernel = kernels();
   const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
-  const Batch batch = {inputs, outputs, image_tiles()};
+  // So many that the sums, which they are added to, count for little.
+  const int64_t tiles = std::clamp<int64_t>(3 * outputs.padded / 2, 96, 192);
+  const Batch batch = {inputs, outputs, tiles, image_tiles()};
 
   const int64_t table = c * outputs.padded;
   constexpr int64_t room = int64_t{1} << 23;  // elements for all tables together
