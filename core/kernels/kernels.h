@@ -72,8 +72,13 @@ struct WinogradFilters {
   real* to;
 };
 
-/// The tile of a plane, or where its place would be outside, that begins at (h, w). Frequency f of it lies f
-/// frequency_step elements behind the first.
+/// A plane of height x width within a frame of zeros: its first row and column there, and the frame's size.
+struct Frame {
+  int64_t height, width, top, left, frame_height, frame_width;
+};
+
+/// The 4 x 4 outputs of a plane, as far as they are inside, that begin at (h, w). Frequency f of the tile
+/// lies f frequency_step elements behind the first.
 struct WinogradTile {
   int64_t height, width, h, w, frequency_step;
 };
@@ -111,14 +116,17 @@ struct Kernels {
   void (*pack)(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step,
                real* to);
 
+  /// Planes of `channels` channels -> panels of channels, each (frame_height, frame_width, panel).
+  void (*pack_planes)(const Frame& f, int64_t channels, const real* from, real* to);
   /// The inverse of `pack`, with what `out` asks for on the way: panel column i becomes row i of c.
   void (*unpack)(int64_t columns, int64_t depth, const real* from, const Output& out);
 
   void (*winograd_filters)(const WinogradFilters& f);
-  /// 6 x 6 pixels of a panel (pixel, channel) -> 36 frequencies of the panel's channels.
-  void (*winograd_input)(const WinogradTile& tile, const real* x, real* to);
+  /// 6 x 6 pixels of a panel (pixel, channel), with rows of `width` pixels -> 36 frequencies of the panel's
+  /// channels, frequency_step elements apart.
+  void (*winograd_input)(const real* x, int64_t width, int64_t frequency_step, real* to);
   /// 4 x 4 pixels of the gradient's panel -> its 36 frequencies.
-  void (*winograd_gradient)(const WinogradTile& tile, const real* dy, real* to);
+  void (*winograd_gradient)(const real* dy, int64_t width, int64_t frequency_step, real* to);
   /// For one channel of the input.
   void (*winograd_weights)(const WinogradWeights& w, int64_t channel);
   /// 36 frequencies -> 4 x 4 pixels of the panel, as far as they are inside.

@@ -1,6 +1,5 @@
 #include <ballast/core/ops/winograd.h>
 
-#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
@@ -9,31 +8,39 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
 constexpr int64_t frequencies = 36;
+constexpr int64_t side = 4, overlap = 2;  // of a tile: it sees (side + overlap)^2 inputs
 
-// Images of some channels as panels (image, panel of channels, pixel, channel of the panel).
+// Images of some channels as panels (image, panel of channels, pixel of the frame, channel of the panel).
 struct Planes {
-  int64_t channels, pixels;
+  int64_t channels;
+  Frame frame;
   int64_t panel = kernels().panel;
   int64_t panels = divide_up(channels, panel);
   int64_t padded = panels * panel;  // channels
+  int64_t pixels = frame.height * frame.width;
+  int64_t panel_size = frame.frame_height * frame.frame_width * panel;
 
-  int64_t size(int64_t images) const { return images * padded * pixels; }
+  int64_t size(int64_t images) const { return images * panels * panel_size; }
   void pack(const real* from, int64_t images, real* to) const {
     for (int64_t i = 0; i < images; ++i)
-      kernels().pack(channels, pixels, from + i * channels * pixels, pixels, 1, to + size(i));
+      kernels().pack_planes(frame, channels, from + i * channels * pixels, to + size(i));
   }
+  // Without a frame
   void unpack(const real* from, int64_t images, Output to) const {
     for (int64_t i = 0; i < images; ++i, to.c += channels * pixels)
       kernels().unpack(channels, pixels, from + size(i), to);
   }
-  // Where a panel's pixels begin.
-  int64_t at(int64_t image, int64_t p) const { return (image * panels + p) * pixels * panel; }
+  // Where a panel begins, and in it a pixel of the frame.
+  int64_t at(int64_t image, int64_t p) const { return (image * panels + p) * panel_size; }
+  int64_t pixel(int64_t row, int64_t column) const { return (row * frame.frame_width + column) * panel; }
 };
+
+}  // namespace
 
 // Tiles of whole or cut images that are worked on together: as frequencies of all inputs, and of one panel of
 // outputs at a time. A cache line between the frequencies keeps them from falling on the same sets of the
 // cache.
-struct Batch {
+struct Winograd::Batch {
   Planes inputs, outputs;
   int64_t tiles, image_tiles;
   int64_t images = std::max<int64_t>(1, tiles / image_tiles);
@@ -43,7 +50,7 @@ struct Batch {
 };
 
 // What a batch needs: the panels of x and of y or its gradient, and both as frequencies.
-struct Memory {
+struct Winograd::Memory {
   Scratch<real> all;
   real *x, *y, *in, *out;
 
@@ -55,8 +62,6 @@ struct Memory {
         out(in + frequencies * b.in_step) {}
 };
 
-}  // namespace
-
 bool Winograd::pays() const {
   const auto fits = [](const WindowAxis& a) { return a.taps == 3 && a.stride == 1 && a.dilation == 1; };
   constexpr int64_t least_channels = 16, least_tiles = 64;
@@ -64,21 +69,44 @@ bool Winograd::pays() const {
          2 * frequencies * image_tiles() < 9 * h.out * w.out;
 }
 
+int64_t Winograd::image_tiles() const { return divide_up(h.out, side) * divide_up(w.out, side); }
+
 // Calls body(t, image, row, column) for `count` tiles from number `first` on: which it is of these, and where
 // its outputs begin.
 template <class Body>
 void Winograd::for_tiles(int64_t first, int64_t count, Body body) const {
-  const int64_t tile_columns = divide_up(w.out, 4);
+  const int64_t tile_columns = divide_up(w.out, side);
   for (int64_t t = 0; t < count; ++t) {
     const int64_t image = (first + t) / image_tiles(), tile = (first + t) % image_tiles();
-    body(t, image, tile / tile_columns * 4, tile % tile_columns * 4);
+    body(t, image, tile / tile_columns * side, tile % tile_columns * side);
   }
+}
+
+// Images within their padding, and whole tiles.
+Frame Winograd::padded_inputs() const {
+  return {h.in,
+          w.in,
+          h.padding,
+          w.padding,
+          divide_up(h.out, side) * side + overlap,
+          divide_up(w.out, side) * side + overlap};
+}
+
+void Winograd::transform_inputs(const Batch& batch, const Memory& memory, int64_t first,
+                                int64_t count) const {
+  const Planes& inputs = batch.inputs;
+  for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
+    for (int64_t p = 0; p < inputs.panels; ++p)
+      kernels().winograd_input(memory.x + inputs.at(image, p) + inputs.pixel(row, column),
+                               inputs.frame.frame_width, batch.in_step,
+                               memory.in + t * inputs.padded + p * inputs.panel);
+  });
 }
 
 void Winograd::convolve(const real* x, const real* weight, const real* bias, real beta, bool relu,
                         real* y) const {
   const Kernels& kernel = kernels();
-  const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
+  const Planes inputs = {c, padded_inputs()}, outputs = {o, {h.out, w.out, 0, 0, h.out, w.out}};
   // So few that the frequencies stay in a core's cache.
   const int64_t tiles = std::clamp<int64_t>(2560 / (inputs.padded + inputs.panel), 12, 48);
   const Batch batch = {inputs, outputs, tiles, image_tiles()};
@@ -92,14 +120,9 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
     const Memory memory(batch);
     inputs.pack(x + begin * c * inputs.pixels, end - begin, memory.x);
     const int64_t all = (end - begin) * image_tiles();
-    for (int64_t first = 0; first < all; first += batch.tiles) {
-      const int64_t count = std::min(batch.tiles, all - first);
-      for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
-        const WinogradTile tile = {h.in, w.in, row - h.padding, column - w.padding, batch.in_step};
-        for (int64_t p = 0; p < inputs.panels; ++p)
-          kernel.winograd_input(tile, memory.x + inputs.at(image, p),
-                                memory.in + t * inputs.padded + p * kernel.panel);
-      });
+    for (int64_t first = 0; first < all; first += tiles) {
+      const int64_t count = std::min(tiles, all - first);
+      transform_inputs(batch, memory, first, count);
       for (int64_t p = 0; p < outputs.panels; ++p) {
         for (int64_t f = 0; f < frequencies; ++f) {
           kernel.multiply_panels({.rows = count,
@@ -130,7 +153,9 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 // images; the tables are added up in order.
 void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* dw) const {
   const Kernels& kernel = kernels();
-  const Planes inputs = {c, h.in * w.in}, outputs = {o, h.out * w.out};
+  const Frame whole_tiles = {
+      h.out, w.out, 0, 0, divide_up(h.out, side) * side, divide_up(w.out, side) * side};
+  const Planes inputs = {c, padded_inputs()}, outputs = {o, whole_tiles};
   // So many that the sums, which they are added to, count for little.
   const int64_t tiles = std::clamp<int64_t>(3 * outputs.padded / 2, 96, 192);
   const Batch batch = {inputs, outputs, tiles, image_tiles()};
@@ -148,19 +173,15 @@ void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* d
       const int64_t together = std::min(batch.images, end - image), all = together * image_tiles();
       inputs.pack(x + image * c * inputs.pixels, together, memory.x);
       outputs.pack(dy + image * o * outputs.pixels, together, memory.y);
-      for (int64_t first = 0; first < all; first += batch.tiles) {
-        const int64_t count = std::min(batch.tiles, all - first);
+      for (int64_t first = 0; first < all; first += tiles) {
+        const int64_t count = std::min(tiles, all - first);
         const bool is_first = image == begin && first == 0;
-        for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
-          const WinogradTile tile = {h.in, w.in, row - h.padding, column - w.padding, batch.in_step};
-          for (int64_t p = 0; p < inputs.panels; ++p)
-            kernel.winograd_input(tile, memory.x + inputs.at(i, p),
-                                  memory.in + t * inputs.padded + p * kernel.panel);
-        });
+        transform_inputs(batch, memory, first, count);
         for (int64_t p = 0; p < outputs.panels; ++p) {
           for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
-            const WinogradTile tile = {h.out, w.out, row, column, batch.out_step};
-            kernel.winograd_gradient(tile, memory.y + outputs.at(i, p), memory.out + t * kernel.panel);
+            kernel.winograd_gradient(memory.y + outputs.at(i, p) + outputs.pixel(row, column),
+                                     outputs.frame.frame_width, batch.out_step,
+                                     memory.out + t * kernel.panel);
           });
           for (int64_t f = 0; f < frequencies; ++f) {
             kernel.multiply_panels({.rows = c,

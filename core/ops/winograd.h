@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/window.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -19,9 +20,13 @@ struct Winograd {
   void weight_gradient(const real* x, const real* dy, real beta, real* dw) const;
 
  private:
-  int64_t image_tiles() const { return (h.out + 3) / 4 * ((w.out + 3) / 4); }
+  struct Batch;
+  struct Memory;
+  int64_t image_tiles() const;
   template <class Body>
   void for_tiles(int64_t first, int64_t count, Body body) const;
+  Frame padded_inputs() const;
+  void transform_inputs(const Batch& batch, const Memory& memory, int64_t first, int64_t count) const;
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

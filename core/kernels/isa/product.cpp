@@ -263,10 +263,16 @@ void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_ste
 namespace {
 
 // to[k][c] = from[c][k], for `count` lines c whose elements k are neighbours; 0 for the rest of the panel.
-[[gnu::always_inline]] inline void pack_lines(int64_t count, int64_t depth, const real* from,
+[[gnu::always_inline]] inline void pack_count(int64_t count, int64_t depth, const real* from,
                                               int64_t line_step, real* to) {
-  int64_t k = 0;
-  for (; k + lanes <= depth; k += lanes) {
+  if (depth < lanes) {
+    for (int64_t k = 0; k < depth; ++k) {
+      for (int64_t c = 0; c < panel; ++c) to[k * panel + c] = c < count ? from[c * line_step + k] : 0;
+    }
+    return;
+  }
+  for (int64_t next = 0; next < depth; next += lanes) {
+    const int64_t k = least(next, depth - lanes);  // the last ones may be packed twice
     for (int64_t half = 0; half < panel; half += lanes) {
       Vector square[lanes];
       for (int64_t c = 0; c < lanes; ++c)
@@ -275,9 +281,15 @@ namespace {
       for (int64_t i = 0; i < lanes; ++i) store(to + (k + i) * panel + half, square[i]);
     }
   }
-  for (; k < depth; ++k) {
-    for (int64_t c = 0; c < panel; ++c) to[k * panel + c] = c < count ? from[c * line_step + k] : 0;
-  }
+}
+
+void pack_lines(int64_t count, int64_t depth, const real* from, int64_t line_step, real* to) {
+  if (count == panel) return pack_count(panel, depth, from, line_step, to);
+  pack_count(count, depth, from, line_step, to);
+}
+
+void fill_with_zeros(real* begin, const real* end) {
+  for (; begin < end; begin += lanes) store(begin, Vector{});
 }
 
 }  // namespace
@@ -286,9 +298,7 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
   for (int64_t first = 0; first < columns; first += panel, to += depth * panel) {
     const int64_t count = least(panel, columns - first);
     const real* corner = from + first * column_step;
-    if (count == panel && k_step == 1) {
-      pack_lines(panel, depth, corner, column_step, to);
-    } else if (k_step == 1) {
+    if (k_step == 1) {
       pack_lines(count, depth, corner, column_step, to);
     } else if (count == panel && column_step == 1) {
       for (int64_t k = 0; k < depth; ++k) {
@@ -301,6 +311,22 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
           to[k * panel + c] = c < count ? corner[c * column_step + k * k_step] : 0;
       }
     }
+  }
+}
+
+void pack_planes(const Frame& f, int64_t channels, const real* from, real* to) {
+  const int64_t pixels = f.height * f.width;
+  for (int64_t first = 0; first < channels; first += panel) {
+    const int64_t count = least(panel, channels - first);
+    const real* lines = from + first * pixels;
+    real *at = to, *place = to + (f.top * f.frame_width + f.left) * panel;
+    for (int64_t row = 0; row < f.height; ++row, lines += f.width, place += f.frame_width * panel) {
+      fill_with_zeros(at, place);
+      pack_lines(count, f.width, lines, pixels, place);
+      at = place + f.width * panel;
+    }
+    to += f.frame_height * f.frame_width * panel;
+    fill_with_zeros(at, to);
   }
 }
 

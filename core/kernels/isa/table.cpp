@@ -16,6 +16,7 @@ const Kernels table = {
     .multiply_scattered = multiply_scattered,
     .multiply_vector = multiply_vector,
     .pack = pack,
+    .pack_planes = pack_planes,
     .unpack = unpack,
     .winograd_filters = winograd_filters,
     .winograd_input = winograd_input,

@@ -95,15 +95,15 @@ void winograd_filters(const WinogradFilters& f) {
 
 namespace {
 
-// The square of Size x Size pixels at x, the rows of which lie row_step apart -> 36 frequencies.
+// The square of Size x Size pixels at x -> 36 frequencies.
 template <int Size, class Line>
-[[gnu::always_inline]] inline void square_to_frequencies(const real* x, int64_t row_step, int64_t step,
-                                                         real* to, Line line) {
+[[gnu::always_inline]] inline void to_frequencies(const real* x, int64_t width, int64_t frequency_step,
+                                                  real* to, Line line) {
   for (int64_t half = 0; half < panel; half += lanes) {
     Vector columns[Size][in];
     for (int column = 0; column < Size; ++column) {
       Vector d[Size];
-      for (int row = 0; row < Size; ++row) d[row] = load(x + row * row_step + column * panel + half);
+      for (int row = 0; row < Size; ++row) d[row] = load(x + (row * width + column) * panel + half);
       line(d, columns[column]);
     }
     real* at = to + half;
@@ -111,35 +111,19 @@ template <int Size, class Line>
       Vector across[Size], v[in];
       for (int column = 0; column < Size; ++column) across[column] = columns[column][row];
       line(across, v);
-      for (int column = 0; column < in; ++column, at += step) store(at, v[column]);
+      for (int column = 0; column < in; ++column, at += frequency_step) store(at, v[column]);
     }
   }
 }
 
-// The same for the tile's square: where it is partly outside, of a copy with zeros around.
-template <int Size, class Line>
-[[gnu::always_inline]] inline void to_frequencies(const WinogradTile& t, const real* x, real* to, Line line) {
-  const int64_t top = t.h < 0 ? -t.h : 0, bottom = least(Size, t.height - t.h);
-  const int64_t left = t.w < 0 ? -t.w : 0, right = least(Size, t.width - t.w);
-  const int64_t row_step = t.width * panel, corner = t.h * row_step + t.w * panel;
-  if (top == 0 && left == 0 && bottom == Size && right == Size)
-    return square_to_frequencies<Size>(x + corner, row_step, t.frequency_step, to, line);
-  real square[Size * Size * panel] = {};
-  for (int64_t row = top; row < bottom; ++row) {
-    for (int64_t i = left * panel; i < right * panel; i += lanes)
-      store(square + row * Size * panel + i, load(x + (corner + row * row_step + i)));
-  }
-  square_to_frequencies<Size>(square, Size * panel, t.frequency_step, to, line);
-}
-
 }  // namespace
 
-void winograd_input(const WinogradTile& t, const real* x, real* to) {
-  to_frequencies<in>(t, x, to, input_line);
+void winograd_input(const real* x, int64_t width, int64_t frequency_step, real* to) {
+  to_frequencies<in>(x, width, frequency_step, to, input_line);
 }
 
-void winograd_gradient(const WinogradTile& t, const real* dy, real* to) {
-  to_frequencies<out>(t, dy, to, gradient_line);
+void winograd_gradient(const real* dy, int64_t width, int64_t frequency_step, real* to) {
+  to_frequencies<out>(dy, width, frequency_step, to, gradient_line);
 }
 
 void winograd_output(const WinogradTile& t, const real* from, real* y) {
