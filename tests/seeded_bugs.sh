@@ -125,8 +125,11 @@ ops/conv.cpp: the bias's gradient overwrites
 - static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o])
 + static_cast<real>(sum)
 ops/winograd.cpp: tiles of the last row begin too high
-- tile / tile_columns * 4,
-+ tile / tile_columns * 3,
+- tile / tile_columns * side,
++ tile / tile_columns * overlap,
+kernels/isa/product.cpp: planes are packed without zeros around
+- fill_with_zeros(at, place);
++ 
 kernels/isa/winograd.cpp: a wrong number in the input's transform
 - t[5] = 4 * d[1] - 5 * d[3] + d[5];
 + t[5] = 4 * d[1] - 4 * d[3] + d[5];
@@ -164,8 +167,11 @@ ops/norm_kernels.cpp: rows forget the weight in the means
 - const double w = rows.own ? 1 : double{run.weight};
 + const double w = 1;
 ops/norm_kernels.cpp: channels without the variance term
-- mean_b = static_cast<real>(share * sums.b);
+- mean_b = static_cast<real>(of_mean * b.sums.weight[i % shape.c]);
 + mean_b = 0;
+ops/norm_kernels.cpp: channels' sums start anew with every image
+- a[c] += part->a, b[c] += part->b;
++ a[c] = part->a, b[c] = part->b;
 ops/norm_kernels.cpp: means without 1/N
 - static_cast<real>(total.a / count)
 + static_cast<real>(total.a)
