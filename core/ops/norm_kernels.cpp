@@ -81,7 +81,12 @@ Sums sums_of_run(const Backward& b, const Run& run, int64_t start, real* plane, 
   return kernels().gradient_sums(run, b.x + start, g, dweights, dbiases);
 }
 
-bool cuts_off(const Follow& follow) { return follow.then.relu && !follow.then.max_pool; }
+// The run as its gradient is taken: a pooling's winners say what the ReLU cut off.
+Run for_gradient(Run run, const Backward& b) {
+  run.relu = b.follow.then.relu && !b.follow.then.max_pool;
+  run.stream = b.stream;
+  return run;
+}
 
 // Rows
 // ---------------------------------------------------------------------------------------------------------
@@ -173,10 +178,7 @@ void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments&
     double* sums = partial.data() + begin / grain * 2 * parameters;
     std::fill_n(sums, 2 * parameters, 0.0);
     const auto run_at = [&](int64_t row, int64_t parameter) {
-      Run run = run_of(rows, moments, b.affine, row, parameter);
-      run.relu = cuts_off(b.follow);
-      run.stream = b.stream;
-      return run;
+      return for_gradient(run_of(rows, moments, b.affine, row, parameter), b);
     };
     for (int64_t row = begin; row < end; ++row) {
       Sums total;  // of w g and w g xhat
@@ -342,12 +344,7 @@ void plane_moments(const Channels& shape, const real* x, MeanVar* moments) {
 }
 
 void plane_gradient(const Channels& shape, const Backward& b, const Moments& moments, bool constant_moments) {
-  const auto run_at = [&](int64_t c) {
-    Run run = run_of(shape, c, moments, b.affine);
-    run.relu = cuts_off(b.follow);
-    run.stream = b.stream;
-    return run;
-  };
+  const auto run_at = [&](int64_t c) { return for_gradient(run_of(shape, c, moments, b.affine), b); };
   add_up_planes(shape, b.sums.bias, b.sums.weight, [&](int64_t c, int64_t start) {
     return sums_of_run(b, run_at(c), start, nullptr, nullptr, nullptr);
   });

@@ -25,15 +25,14 @@ struct Group {
   using Words [[gnu::vector_size(L * sizeof(real))]] = Word;
   using FewBytes [[gnu::vector_size(L)]] = uint8_t;
 
+  // Within this template a vector type depends on L: GCC would give load_as its element type instead.
   template <class T>
   static T load(const void* from) {
-    T v;
-    __builtin_memcpy(&v, from, sizeof(T));
-    return v;
+    return load_as<T>(from);
   }
   template <class T>
   static void store(void* to, T v) {
-    __builtin_memcpy(to, &v, sizeof(T));
+    store_as<T>(to, v);
   }
 
   // Shuffles are cheap within 16 bytes. Every other element of these, of two vectors side by side, gives the
