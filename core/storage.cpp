@@ -1,10 +1,13 @@
 #include <ballast/core/storage.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdlib>
-#include <memory>
+#include <functional>
+#include <mutex>
 #include <new>
+#include <vector>
 
 #include <ballast/core/parameter.h>
 
@@ -34,63 +37,164 @@ size_t class_bytes(unsigned size_class) {
   return 64 * ((size_t{size_class % 4} + 4 + 1) << exponent);
 }
 
-class FreeList {
+class SpinLock {
  public:
-  Storage* pop() {
-    lock();
-    Storage* block = head_;
-    if (block) head_ = block->next_free;
-    unlock();
-    return block;
-  }
-  void push(Storage* block) {
-    lock();
-    block->next_free = head_;
-    head_ = block;
-    unlock();
-  }
-
- private:
   void lock() {
     while (busy_.test_and_set(std::memory_order_acquire)) {
     }
   }
   void unlock() { busy_.clear(std::memory_order_release); }
 
+ private:
   std::atomic_flag busy_;
+};
+
+class FreeList {
+ public:
+  Storage* pop() {
+    const std::lock_guard guard(lock_);
+    Storage* block = head_;
+    if (block) head_ = block->next_free;
+    return block;
+  }
+  void push(Storage* block) {
+    const std::lock_guard guard(lock_);
+    block->next_free = head_;
+    head_ = block;
+  }
+
+ private:
+  SpinLock lock_;
   Storage* head_ = nullptr;
 };
 
-// Never destroyed: static objects may still free tensors when the program ends.
-std::array<FreeList, class_count>& pool() {
-  static auto* lists = new std::array<FreeList, class_count>;
-  return *lists;
+struct Range {
+  char* begin;
+  size_t bytes;
+  char* end() const { return begin + bytes; }
+  bool contains(const char* address) const { return address >= begin && address < end(); }
+};
+
+void* system_memory(size_t bytes) {
+  void* memory = std::aligned_alloc(64, bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
 }
 
-Storage* new_block(unsigned size_class, size_t bytes) {
-  void* memory = std::aligned_alloc(64, header + bytes);
-  if (memory == nullptr) throw std::bad_alloc();
-  auto* storage = new (memory) Storage;
-  storage->size_class = static_cast<uint8_t>(size_class);
+// A range of memory and its gaps, by address. No two gaps touch: what large blocks leave behind serves
+// smaller ones, and the other way round.
+class Region {
+ public:
+  explicit Region(size_t bytes) : all_{static_cast<char*>(system_memory(bytes)), bytes}, gaps_{all_} {}
+
+  const Range& all() const { return all_; }
+  bool unused() const { return gaps_.size() == 1 && gaps_[0].bytes == all_.bytes; }
+
+  // From the first gap that is large enough; null if none is.
+  void* take(size_t bytes) {
+    const auto gap = std::ranges::find_if(gaps_, [=](const Range& g) { return g.bytes >= bytes; });
+    if (gap == gaps_.end()) return nullptr;
+    char* block = gap->begin;
+    *gap = {block + bytes, gap->bytes - bytes};
+    if (gap->bytes == 0) gaps_.erase(gap);
+    return block;
+  }
+
+  void give(Range block) {
+    auto next = std::ranges::lower_bound(gaps_, block.begin, {}, &Range::begin);
+    if (next != gaps_.end() && block.end() == next->begin) {
+      block.bytes += next->bytes;
+      next = gaps_.erase(next);
+    }
+    if (next != gaps_.begin() && std::prev(next)->end() == block.begin) {
+      std::prev(next)->bytes += block.bytes;
+    } else {
+      gaps_.insert(next, block);
+    }
+  }
+
+ private:
+  Range all_;
+  std::vector<Range> gaps_;
+};
+
+// Large blocks lie in the oldest region that has room, whose memory has been used before.
+class LargeBlocks {
+ public:
+  void* take(size_t bytes) {
+    const std::lock_guard guard(lock_);
+    for (Region& region : regions_) {
+      if (void* block = region.take(bytes)) return block;
+    }
+    return add_region(bytes).take(bytes);
+  }
+
+  void give(Range block) {
+    const std::lock_guard guard(lock_);
+    std::ranges::find_if(regions_, [&](const Region& r) {
+      return r.all().contains(block.begin);
+    })->give(block);
+  }
+
+  void release() {
+    const std::lock_guard guard(lock_);
+    std::erase_if(regions_, std::mem_fn(&Region::unused));
+  }
+
+ private:
+  // As large as all before together: the system gives memory only as it is first touched.
+  Region& add_region(size_t bytes) {
+    for (const Region& region : regions_) bytes += region.all().bytes;
+    return regions_.emplace_back(std::max(bytes, size_t{64} << 20));
+  }
+
+  SpinLock lock_;
+  std::vector<Region> regions_;
+};
+
+// Never destroyed: static objects may still free tensors when the program ends.
+struct Pool {
+  std::array<FreeList, class_count> small;
+  LargeBlocks large;
+};
+
+Pool& pool() {
+  static auto* pool = new Pool;
+  return *pool;
+}
+
+Storage* new_block(size_t bytes) {
+  auto* storage = new (system_memory(header + bytes)) Storage;
+  storage->bytes = bytes;
   return storage;
 }
 
-// Small blocks come four at a time: threads that need one at once for the first time find it there, however
+// The smallest come four at a time: threads that need one at once for the first time find it there, however
 // late in a run that is.
-Storage* new_pooled_block(unsigned size_class) {
-  const size_t bytes = class_bytes(size_class);
-  if (bytes <= size_t{1} << 16) {
-    for (int spare = 0; spare < 3; ++spare) pool()[size_class].push(new_block(size_class, bytes));
-  }
-  return new_block(size_class, bytes);
+Storage* small_block(size_t bytes) {
+  const unsigned size_class = class_of(bytes);
+  FreeList& free = pool().small[size_class];
+  if (Storage* block = free.pop()) return block;
+  bytes = class_bytes(size_class);
+  for (int spare = bytes <= size_t{1} << 16 ? 3 : 0; spare > 0; --spare) free.push(new_block(bytes));
+  return new_block(bytes);
 }
+
+Storage* large_block(size_t bytes) {
+  auto* storage = new (pool().large.take(header + bytes)) Storage;
+  storage->bytes = bytes;
+  return storage;
+}
+
+constexpr bool is_large(size_t bytes) { return bytes > size_t{1} << 20; }
 
 }  // namespace
 
 StorageRef Storage::allocate(size_t bytes) {
-  const unsigned size_class = class_of(bytes);
-  Storage* storage = caching ? pool()[size_class].pop() : new_block(size_class, (bytes + 63) / 64 * 64);
-  if (storage == nullptr) storage = new_pooled_block(size_class);
+  const size_t rounded = (bytes + 63) / 64 * 64;
+  Storage* storage = !caching            ? new_block(rounded)
+                     : is_large(rounded) ? large_block(rounded)
+                                         : small_block(bytes);
   storage->references.store(1, std::memory_order_relaxed);
   storage->role = Role::value;
   storage->data = reinterpret_cast<char*>(storage) + header;
@@ -107,17 +211,20 @@ StorageRef Storage::view(StorageRef owner, void* data) {
 void destroy(Storage* storage) {
   delete std::exchange(storage->parameter, nullptr);
   storage->owner = {};
-  if (caching) {
-    pool()[storage->size_class].push(storage);
-  } else {
+  if (!caching) {
     std::free(storage);
+  } else if (is_large(storage->bytes)) {
+    pool().large.give({reinterpret_cast<char*>(storage), header + storage->bytes});
+  } else {
+    pool().small[class_of(storage->bytes)].push(storage);
   }
 }
 
 void release_cached_memory() {
-  for (FreeList& list : pool()) {
+  for (FreeList& list : pool().small) {
     while (Storage* block = list.pop()) std::free(block);
   }
+  pool().large.release();
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

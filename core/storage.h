@@ -39,9 +39,9 @@ class StorageRef {
 enum class Role : uint8_t { value, parameter, buffer };
 
 /// A block of memory that tensors share: a 64-byte header, and behind it, or inside another block (`owner`),
-/// the data, aligned to 64 bytes. Blocks come from a caching pool: size classes with free lists, four classes
-/// per doubling, so that a training loop stops calling the system allocator after its first steps. Under the
-/// address sanitizer nothing is cached.
+/// the data, aligned to 64 bytes. Blocks come from a caching pool, so that a training loop stops calling the
+/// system allocator after its first steps: size classes with free lists, four classes per doubling, and above
+/// 1 MiB gaps of any size, which are cut and joined. Under the address sanitizer nothing is cached.
 struct alignas(64) Storage {
   /// A new block of at least `bytes` bytes, uninitialized.
   static StorageRef allocate(size_t bytes);
@@ -50,7 +50,7 @@ struct alignas(64) Storage {
 
   std::atomic<int32_t> references{1};
   Role role = Role::value;
-  uint8_t size_class = 0;
+  size_t bytes = 0;  // of data, when they aren't another block's
   void* data = nullptr;
   StorageRef owner;
   ParameterState* parameter = nullptr;  // owned; set when role is parameter

@@ -61,12 +61,14 @@ class Tape : public Scope {
 
  private:
   friend class Grads;
+  friend class Saved;
 
   struct Node {
     const char* op = nullptr;
     void* closure = nullptr;  // in the arena
     void (*run)(void* closure, Tensor dy, Grads& grads) = nullptr;
     void (*destroy)(void* closure) = nullptr;
+    Tensor (*remake)(void* closure) = nullptr;  // the result again; null where it should be kept
     Tensor grad{};
     StorageRef parameter{};  // leaves only
     bool watched = false;
@@ -117,6 +119,7 @@ class Grads {
 
  private:
   friend class Tape;
+  friend class Saved;
   Grads(Tape& tape, bool keep) : tape_(tape), keep_(keep) {}
   real* target(NodeId id, const Shape& shape, real& beta);
 
@@ -134,13 +137,32 @@ void Tape::push(const char* op, Tensor& y, Backward&& backward) {
   node.closure = closure;
   node.run = [](void* c, Tensor dy, Grads& grads) { (*static_cast<Closure*>(c))(std::move(dy), grads); };
   node.destroy = [](void* c) { static_cast<Closure*>(c)->~Closure(); };
+  if constexpr (requires(Closure & c) { c.remake(); }) {
+    if (static_cast<Closure*>(closure)->remakes())
+      node.remake = [](void* c) { return static_cast<Closure*>(c)->remake(); };
+  }
   y.tape_ = serial_;
   y.node_ = last_node();
 }
 
+/// An input of an operation, kept for its backward function. A large tensor whose own operation offers to
+/// `remake` it from what that keeps in any case isn't held, but made again: memory for little time.
+class Saved {
+ public:
+  explicit Saved(const Tensor& x);
+  /// To be called in the backward function.
+  Tensor get(Grads& grads) const;
+
+ private:
+  Tensor x_;
+  NodeId remade_;  // in place of x_
+  Shape shape_;
+};
+
 /// Ends an operation: `y` was computed from tensors at `inputs`, and `backward(dy, grads)` adds to their
 /// gradients. Recorded if a tape records and any input takes a gradient. There is no recording without a
-/// backward function.
+/// backward function. One that has members `bool remakes()` and `Tensor remake()` besides offers to compute
+/// `y` again from what it keeps (see Saved).
 template <class Backward>
 Tensor record(const char* op, Tensor y, std::span<const NodeId> inputs, Backward&& backward) {
   for (NodeId input : inputs) {

@@ -226,3 +226,32 @@ TEST_CASE("gradients of norms are the same in place of the input, beside it, and
   check(BatchNorm1d(6), vectors, then::relu);
   check(LayerNorm(6), vectors, then::relu);
 }
+
+TEST_CASE("what a norm made for a convolution is made again for its backward, bit by bit, and not kept") {
+  manual_seed(10);
+  const Tensor x = randn({8, 32, 33, 33});  // over the 1 MiB from which on that is done
+  const auto check = [&](Module&& norm) {
+    CAPTURE(norm.describe());
+    randomize(norm);
+    for (const Mode mode : {Mode::train, Mode::eval}) {
+      Conv2d conv(32, 4, 3);
+      Tape tape(mode);
+      Tensor y = norm(x, then::relu);
+      const StorageRef memory = y.storage();
+      const Tensor input = y.clone();
+      const Tensor z = conv(std::move(y)), dz = randn(z.shape());
+      CHECK(memory->references == 1);
+      tape.backward(z, dz);
+
+      const Tensor made_again = conv.weight.grad().clone();
+      zero_grad(conv);
+      Tape other;
+      other.backward(conv(input), dz);
+      REQUIRE(std::ranges::equal(made_again.values(), conv.weight.grad().values()));
+    }
+  };
+  check(BatchNorm2d(32));
+  check(GroupNorm(4, 32));
+  check(LayerNorm({32, 33, 33}));
+  check(InstanceNorm2d(32, {.affine = true}));
+}

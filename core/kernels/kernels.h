@@ -83,12 +83,11 @@ struct WinogradTile {
   int64_t height, width, h, w, frequency_step;
 };
 
-/// Sums over tiles of input times gradient for each frequency, in `parts` parts: (parts, 36, channels,
-/// filters filled up to whole panels) -> to = beta to + weights' gradient, (filters, channels, 3, 3).
+/// Sums over tiles of input times gradient for each frequency, (36, channels, panels * panel filters) -> the
+/// weights' gradient, as panels of filters (panels, channels * 9, panel).
 struct WinogradWeights {
-  int64_t filters, channels, parts;
+  int64_t channels, panels;
   const real* sums;
-  real beta;
   real* to;
 };
 
@@ -127,8 +126,7 @@ struct Kernels {
   void (*winograd_input)(const real* x, int64_t width, int64_t frequency_step, real* to);
   /// 4 x 4 pixels of the gradient's panel -> its 36 frequencies.
   void (*winograd_gradient)(const real* dy, int64_t width, int64_t frequency_step, real* to);
-  /// For one channel of the input.
-  void (*winograd_weights)(const WinogradWeights& w, int64_t channel);
+  void (*winograd_weights)(const WinogradWeights& w);
   /// 36 frequencies -> 4 x 4 pixels of the panel, as far as they are inside.
   void (*winograd_output)(const WinogradTile& tile, const real* from, real* y);
 

@@ -4,6 +4,7 @@
 
 #include <ballast/core/gemm.h>
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/accumulate.h>
 #include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/map.h>
 #include <ballast/core/ops/scratch.h>
@@ -180,46 +181,58 @@ void input_gradient(const Sizes& s, const real* weight, const real* dy, real bet
   convolve(reversed(s), dy, reverse.data(), nullptr, beta, false, dx);
 }
 
-// dW = beta dW + sum over images of dy unfold(x)^T: one sum per chunk of blocks, then these in order. The
-// sums are kept as (depth, filters), for which dy is packed with filters as columns.
-void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, real* dw) {
-  if (pays_winograd(s)) return winograd(s).weight_gradient(x, dy, beta, dw);
+// unfold(x) dy^T, summed over chunks of blocks.
+WeightSums unfolded_weight_gradient(const Sizes& s, const real* x, const real* dy) {
   const Taps taps(s);
   const Kernels& kernel = kernels();
-  const int64_t count = s.weight().count(), blocks = block_count(s), grain = grain_for(blocks, 1, 8);
-  const int64_t chunks = divide_up(blocks, grain);
-  const int64_t packed_filters = divide_up(s.filters, kernel.panel) * kernel.panel;
-  const int64_t packed_size = packed_filters * s.block_rows() * s.w.out;
-  const Scratch<real> partial(chunks * count);
-  reserve_scratch<real>(taps.size, chunks);
-  reserve_scratch<real>(packed_size, chunks);
+  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 8), parts = divide_up(blocks, grain);
+  const int64_t panels = divide_up(s.filters, kernel.panel), table = s.depth * kernel.panel;
+  const int64_t size = s.groups * panels * table,
+                packed_size = panels * s.block_rows() * s.w.out * kernel.panel;
+  const WeightSums sums = {parts, Scratch<real>(parts * size)};
+  reserve_scratch<real>(taps.size, parts);
+  reserve_scratch<real>(packed_size, parts);
   parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
     const Scratch<real> unfolded(taps.size), packed(packed_size);
-    real* sums = partial.data() + begin / grain * count;
-    std::fill_n(sums, count, real{0});
+    real* part = sums.tables.data() + begin / grain * size;
+    std::fill_n(part, size, real{0});
     for_each_block(s, begin, end, [&](const Block& b) {
       taps.unfolding.fill(x + b.in_x(), b.row, b.rows, unfolded.data());
       kernel.pack(s.filters, b.size(), dy + b.in_y(), s.outputs, 1, packed.data());
-      kernel.multiply_scattered({.rows = s.depth,
-                                 .columns = s.filters,
-                                 .depth = b.size(),
-                                 .left = unfolded.data(),
-                                 .left_row = 0,
-                                 .left_step = 1,
-                                 .right = packed.data()},
-                                taps.offsets.data(),
-                                {.c = sums + b.in_weight(), .row_step = s.filters, .beta = 1});
+      for (int64_t p = 0; p < panels; ++p) {
+        kernel.multiply_scattered(
+            {.rows = s.depth,
+             .columns = kernel.panel,
+             .depth = b.size(),
+             .left = unfolded.data(),
+             .left_row = 0,
+             .left_step = 1,
+             .right = packed.data() + p * b.size() * kernel.panel},
+            taps.offsets.data(),
+            {.c = part + (b.group * panels + p) * table, .row_step = kernel.panel, .beta = 1});
+      }
     });
   });
-  parallel_for(s.o, grain_for(s.o, elementwise_grain / s.depth + 1, 16), [&](int64_t begin, int64_t end) {
-    for (int64_t o = begin; o < end; ++o) {
-      real* to = dw + o * s.depth;
-      const real* from = partial.data() + (o - o % s.filters) * s.depth + o % s.filters;
-      for (int64_t k = 0; k < s.depth; ++k) {
-        real sum = 0;
-        for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += from[chunk * count + k * s.filters];
-        to[k] = beta == 0 ? sum : beta * to[k] + sum;
-      }
+  return sums;
+}
+
+// dW = beta dW + the gradient, whose parts are added up in order.
+void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, real* dw) {
+  if (s.n == 0) {
+    if (beta == 0) std::fill_n(dw, s.weight().count(), real{0});
+    return;
+  }
+  const WeightSums sums =
+      pays_winograd(s) ? winograd(s).weight_gradient(x, dy) : unfolded_weight_gradient(s, x, dy);
+  const int64_t panel = kernels().panel, panels = divide_up(s.filters, panel), table = s.depth * panel;
+  parallel_for(s.groups * panels, row_grain(table), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      real* sum = sums.tables.data() + i * table;
+      for (int64_t part = 1; part < sums.parts; ++part)
+        accumulate(sum, sum + part * s.groups * panels * table, table, 1);
+      const int64_t group = i / panels, first = i % panels * panel;
+      kernels().unpack(std::min(panel, s.filters - first), s.depth, sum,
+                       {.c = dw + (group * s.filters + first) * s.depth, .row_step = s.depth, .beta = beta});
     }
   });
 }
@@ -284,13 +297,14 @@ Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, 
   if (!in_x) weight = {};
   return record(
       "conv2d", y, {in_x, in_weight, in_bias},
-      [=, x = x.detach(), weight = weight.detach(), relu = then.relu, y = then.relu ? y.detach() : Tensor()](
+      [=, x = Saved(x), weight = weight.detach(), relu = then.relu, y = then.relu ? y.detach() : Tensor()](
           Tensor dy, Grads& grads) {
         if (relu) dy = relu_gradient(std::move(dy), y);
+        grads.write(in_weight, s.weight(), [&](real* dw, real beta) {
+          weight_gradient(s, x.get(grads).data(), dy.data(), beta, dw);
+        });
         grads.write(in_x, s.x(),
                     [&](real* dx, real beta) { input_gradient(s, weight.data(), dy.data(), beta, dx); });
-        grads.write(in_weight, s.weight(),
-                    [&](real* dw, real beta) { weight_gradient(s, x.data(), dy.data(), beta, dw); });
         grads.write(in_bias, Shape{s.o}, [&](real* db, real beta) { bias_gradient(s, dy.data(), beta, db); });
       });
 }

@@ -82,10 +82,48 @@ struct Result {
         winners(recorded && follow.then.max_pool ? y.count() : 0) {}
 };
 
-// Records a norm of which `forward(f)` computes the result and `backward(b)` the gradients.
-template <class ForwardPass, class BackwardPass>
-Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor& bias, const Then& then,
-                   ForwardPass forward, BackwardPass backward) {
+// What the backward pass of a norm needs. `Way` goes through memory, by channels or by rows.
+template <class Way>
+struct Recorded {
+  NodeId in, in_weight, in_bias;
+  Tensor x, weight, bias;
+  Follow follow;
+  Scratch<uint8_t> winners;
+  Way way;
+
+  Affine affine() const { return affine_of(weight, bias); }
+
+  void operator()(Tensor dy, Grads& grads) {
+    const Shape parameters = weight.empty() ? bias.shape() : weight.shape();
+    const Scratch<double> dw(way.parameters()), db(way.parameters());
+    const real* values = x.data();
+    Tensor dx = grads.wants(in) ? grads.in_place_of(x) : Tensor();
+    way.backward({values,
+                  std::as_const(dy).data(),
+                  affine(),
+                  follow,
+                  winners.data(),
+                  dx.empty() ? nullptr : dx.data(),
+                  {dw.data(), db.data()},
+                  !dx.empty() && dx.data() != values && leaves_caches(dx)});
+    if (!dx.empty()) grads.add(in, std::move(dx));
+    add_sums(grads, in_weight, parameters, dw);
+    add_sums(grads, in_bias, parameters, db);
+  }
+
+  // One pass over x; what is pooled would take four times the result's size.
+  bool remakes() const { return !follow.then.max_pool; }
+  Tensor remake() {
+    Tensor y(x.shape());
+    way.forward({std::as_const(x).data(), affine(), follow, y.data(), nullptr, leaves_caches(y)});
+    return y;
+  }
+};
+
+// Records a norm of which `forward(f)` computes the result, and `way` all that comes later.
+template <class ForwardPass, class Way>
+Tensor record_norm(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                   const Then& then, ForwardPass forward, Way way) {
   const NodeId in = x.node(), in_weight = weight.node(), in_bias = bias.node();
   const Follow follow = follow_of(x, then);
   const bool recorded = in || in_weight || in_bias;
@@ -93,61 +131,45 @@ Tensor record_norm(const char* op, Tensor x, const Tensor& weight, const Tensor&
   forward(Forward{x.data(), affine_of(weight, bias), follow, result.y.data(),
                   recorded ? result.winners.data() : nullptr, leaves_caches(result.y)});
   return record(op, std::move(result.y), {in, in_weight, in_bias},
-                [=, x = x.detach(), w = weight.detach(), b = bias.detach(), winners = result.winners](
-                    Tensor dy, Grads& grads) mutable {
-                  const Shape affine = w.empty() ? b.shape() : w.shape();
-                  const int64_t parameters = backward.parameters();
-                  const Scratch<double> dw(parameters), db(parameters);
-                  const real* values = x.data();
-                  Tensor dx = grads.wants(in) ? grads.in_place_of(x) : Tensor();
-                  backward(Backward{values,
-                                    std::as_const(dy).data(),
-                                    affine_of(w, b),
-                                    follow,
-                                    winners.data(),
-                                    dx.empty() ? nullptr : dx.data(),
-                                    {dw.data(), db.data()},
-                                    !dx.empty() && dx.data() != values && leaves_caches(dx)});
-                  if (!dx.empty()) grads.add(in, std::move(dx));
-                  add_sums(grads, in_weight, affine, dw);
-                  add_sums(grads, in_bias, affine, db);
-                });
+                Recorded<Way>{in, in_weight, in_bias, x.detach(), weight.detach(), bias.detach(), follow,
+                              result.winners, std::move(way)});
 }
 
-struct ChannelsBackward {
+struct ByChannels {
   Channels shape;
   Moments moments;
   bool constant_moments;
   int64_t parameters() const { return shape.c; }
-  void operator()(const Backward& b) const {
-    normalize_channels_backward(shape, b, moments, constant_moments);
-  }
+  void forward(const Forward& f) { normalize_channels(shape, f, moments); }
+  void backward(const Backward& b) { normalize_channels_backward(shape, b, moments, constant_moments); }
 };
 
-struct RowsBackward {
+struct ByRows {
   Rows rows;
+  real eps;
   Moments moments;
   int64_t parameters() const { return rows.parameters(); }
-  void operator()(const Backward& b) const { normalize_rows_backward(rows, b, moments); }
+  void forward(const Forward& f) { normalize_rows(rows, f, eps, moments, {}); }
+  void backward(const Backward& b) { normalize_rows_backward(rows, b, moments); }
 };
 
 // By running statistics, which are constants.
-Tensor normalize_by_running(const char* op, Tensor x, const Tensor& weight, const Tensor& bias,
+Tensor normalize_by_running(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
                             const RunningStatistics& running, real eps, const Then& then) {
   const Channels shape = channels_of(x);
   Moments moments(shape.c);
   for (int64_t c = 0; c < shape.c; ++c) moments.set(c, running.mean->data()[c], running.var->data()[c], eps);
   return record_norm(
       op, std::move(x), weight, bias, then, [&](const Forward& f) { normalize_channels(shape, f, moments); },
-      ChannelsBackward{shape, moments, true});
+      ByChannels{shape, moments, true});
 }
 
-Tensor normalize_per_row(const char* op, Tensor x, const Tensor& weight, const Tensor& bias, const Rows& rows,
-                         real eps, const Then& then, const Statistics& out = {}) {
+Tensor normalize_per_row(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                         const Rows& rows, real eps, const Then& then, const Statistics& out = {}) {
   Moments moments(rows.count);
   return record_norm(
       op, std::move(x), weight, bias, then,
-      [&](const Forward& f) { normalize_rows(rows, f, eps, moments, out); }, RowsBackward{rows, moments});
+      [&](const Forward& f) { normalize_rows(rows, f, eps, moments, out); }, ByRows{rows, eps, moments});
 }
 
 }  // namespace
@@ -172,7 +194,7 @@ Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics&
       [&](const Forward& f) {
         normalize_channels(shape, f, eps, moments, {mean.data(), var.data()});
       },
-      ChannelsBackward{shape, moments, false});
+      ByChannels{shape, moments, false});
   if (Scope::batch_statistics() && Scope::running_statistics()) {
     update_running(running, mean, var, static_cast<double>(shape.values()));
   }

@@ -1,7 +1,6 @@
 #include <ballast/core/ops/winograd.h>
 
 #include <ballast/core/ops/map.h>
-#include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -46,10 +45,10 @@ struct Winograd::Batch {
   int64_t images = std::max<int64_t>(1, tiles / image_tiles);
   int64_t in_step = tiles * inputs.padded + inputs.panel;
   int64_t out_step = tiles * outputs.panel + outputs.panel;
-  int64_t size = inputs.size(images) + outputs.size(images) + frequencies * (in_step + out_step);
+  int64_t size = inputs.size(1) + outputs.size(images) + frequencies * (in_step + out_step);
 };
 
-// What a batch needs: the panels of x and of y or its gradient, and both as frequencies.
+// What a batch needs: the panels of one image of x, those of y or its gradient, and both as frequencies.
 struct Winograd::Memory {
   Scratch<real> all;
   real *x, *y, *in, *out;
@@ -57,7 +56,7 @@ struct Winograd::Memory {
   explicit Memory(const Batch& b)
       : all(b.size),
         x(all.data()),
-        y(x + b.inputs.size(b.images)),
+        y(x + b.inputs.size(1)),
         in(y + b.outputs.size(b.images)),
         out(in + frequencies * b.in_step) {}
 };
@@ -92,12 +91,14 @@ Frame Winograd::padded_inputs() const {
           divide_up(w.out, side) * side + overlap};
 }
 
-void Winograd::transform_inputs(const Batch& batch, const Memory& memory, int64_t first,
+// Of the images from x on. Tiles are taken in order, so that each image is packed once.
+void Winograd::transform_inputs(const Batch& batch, const Memory& memory, const real* x, int64_t first,
                                 int64_t count) const {
   const Planes& inputs = batch.inputs;
   for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
+    if (row == 0 && column == 0) inputs.pack(x + image * c * inputs.pixels, 1, memory.x);
     for (int64_t p = 0; p < inputs.panels; ++p)
-      kernels().winograd_input(memory.x + inputs.at(image, p) + inputs.pixel(row, column),
+      kernels().winograd_input(memory.x + inputs.at(0, p) + inputs.pixel(row, column),
                                inputs.frame.frame_width, batch.in_step,
                                memory.in + t * inputs.padded + p * inputs.panel);
   });
@@ -118,11 +119,10 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 
   parallel_for(n, batch.images, [&](int64_t begin, int64_t end) {
     const Memory memory(batch);
-    inputs.pack(x + begin * c * inputs.pixels, end - begin, memory.x);
     const int64_t all = (end - begin) * image_tiles();
     for (int64_t first = 0; first < all; first += tiles) {
       const int64_t count = std::min(tiles, all - first);
-      transform_inputs(batch, memory, first, count);
+      transform_inputs(batch, memory, x + begin * c * inputs.pixels, first, count);
       for (int64_t p = 0; p < outputs.panels; ++p) {
         for (int64_t f = 0; f < frequencies; ++f) {
           kernel.multiply_panels({.rows = count,
@@ -150,33 +150,32 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 }
 
 // The sums over tiles are kept for each frequency as (c, o), one such table for each of some chunks of
-// images; the tables are added up in order.
-void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* dw) const {
+// images.
+WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
   const Kernels& kernel = kernels();
   const Frame whole_tiles = {
       h.out, w.out, 0, 0, divide_up(h.out, side) * side, divide_up(w.out, side) * side};
   const Planes inputs = {c, padded_inputs()}, outputs = {o, whole_tiles};
+  const int64_t grain = divide_up(n, 8);
   // So many that the sums, which they are added to, count for little.
-  const int64_t tiles = std::clamp<int64_t>(3 * outputs.padded / 2, 96, 192);
+  const int64_t enough = std::clamp<int64_t>(3 * outputs.padded / 2, 96, 192),
+                tiles = std::min(enough, grain * image_tiles());
   const Batch batch = {inputs, outputs, tiles, image_tiles()};
 
   const int64_t table = c * outputs.padded;
-  constexpr int64_t room = int64_t{1} << 23;  // elements for all tables together
-  const int64_t wanted = std::clamp<int64_t>(room / (frequencies * table), 2, 8);
-  const int64_t grain = grain_for(n, batch.images, wanted), chunks = divide_up(n, grain);
-  const Scratch<real> sums(chunks * frequencies * table);
-  reserve_scratch<real>(batch.size, chunks);
+  const WeightSums result = {divide_up(n, grain), Scratch<real>(divide_up(n, grain) * 9 * table)};
+  reserve_scratch<real>(frequencies * table, result.parts);
+  reserve_scratch<real>(batch.size, result.parts);
   parallel_for(n, grain, [&](int64_t begin, int64_t end) {
     const Memory memory(batch);
-    real* sum = sums.data() + begin / grain * frequencies * table;
+    const Scratch<real> sums(frequencies * table);
     for (int64_t image = begin; image < end; image += batch.images) {
       const int64_t together = std::min(batch.images, end - image), all = together * image_tiles();
-      inputs.pack(x + image * c * inputs.pixels, together, memory.x);
       outputs.pack(dy + image * o * outputs.pixels, together, memory.y);
       for (int64_t first = 0; first < all; first += tiles) {
         const int64_t count = std::min(tiles, all - first);
         const bool is_first = image == begin && first == 0;
-        transform_inputs(batch, memory, first, count);
+        transform_inputs(batch, memory, x + image * c * inputs.pixels, first, count);
         for (int64_t p = 0; p < outputs.panels; ++p) {
           for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
             kernel.winograd_gradient(memory.y + outputs.at(i, p) + outputs.pixel(row, column),
@@ -191,19 +190,19 @@ void Winograd::weight_gradient(const real* x, const real* dy, real beta, real* d
                                     .left_row = 1,
                                     .left_step = inputs.padded,
                                     .right = memory.out + f * batch.out_step},
-                                   {.c = sum + f * table + p * kernel.panel,
+                                   {.c = sums.data() + f * table + p * kernel.panel,
                                     .row_step = outputs.padded,
                                     .beta = is_first ? real{0} : real{1}});
           }
         }
       }
     }
+    kernel.winograd_weights({.channels = c,
+                             .panels = outputs.panels,
+                             .sums = sums.data(),
+                             .to = result.tables.data() + begin / grain * 9 * table});
   });
-  const WinogradWeights weights = {
-      .filters = o, .channels = c, .parts = chunks, .sums = sums.data(), .beta = beta, .to = dw};
-  parallel_for(c, 8, [&](int64_t begin, int64_t end) {
-    for (int64_t channel = begin; channel < end; ++channel) kernel.winograd_weights(weights, channel);
-  });
+  return result;
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,9 +1,17 @@
 #pragma once
 
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/scratch.h>
 #include <ballast/core/ops/window.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+/// The weights' gradient, summed over some of the images in each part. A filter's weights lie in a column of
+/// panels: (parts, groups, panels of filters, weights of a filter, filters of a panel).
+struct WeightSums {
+  int64_t parts;
+  Scratch<real> tables;
+};
 
 /// A convolution by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin & Gray 2016): a quarter of the
 /// multiplications, for errors of some 5e-6 of the largest result in float.
@@ -16,8 +24,8 @@ struct Winograd {
   bool pays() const;
   /// y = relu(beta y + conv(x) + bias)
   void convolve(const real* x, const real* weight, const real* bias, real beta, bool relu, real* y) const;
-  /// dw = beta dw + the weights' gradient, by the transposed algorithm.
-  void weight_gradient(const real* x, const real* dy, real beta, real* dw) const;
+  /// By the transposed algorithm.
+  WeightSums weight_gradient(const real* x, const real* dy) const;
 
  private:
   struct Batch;
@@ -26,7 +34,8 @@ struct Winograd {
   template <class Body>
   void for_tiles(int64_t first, int64_t count, Body body) const;
   Frame padded_inputs() const;
-  void transform_inputs(const Batch& batch, const Memory& memory, int64_t first, int64_t count) const;
+  void transform_inputs(const Batch& batch, const Memory& memory, const real* x, int64_t first,
+                        int64_t count) const;
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

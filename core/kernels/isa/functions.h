@@ -16,7 +16,7 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
 void winograd_filters(const WinogradFilters& f);
 void winograd_input(const real* x, int64_t width, int64_t frequency_step, real* to);
 void winograd_gradient(const real* dy, int64_t width, int64_t frequency_step, real* to);
-void winograd_weights(const WinogradWeights& w, int64_t channel);
+void winograd_weights(const WinogradWeights& w);
 void winograd_output(const WinogradTile& t, const real* from, real* y);
 double sum(const real* x, int64_t count);
 double dot(const real* x, const real* y, int64_t count);

@@ -145,27 +145,23 @@ void winograd_output(const WinogradTile& t, const real* from, real* y) {
   }
 }
 
-void winograd_weights(const WinogradWeights& w, int64_t channel) {
-  const int64_t filters = (w.filters + panel - 1) / panel * panel, size = w.channels * filters;
-  for (int64_t o = 0; o < w.filters; o += lanes) {
-    Vector columns[in][3];
-    for (int column = 0; column < in; ++column) {
-      Vector u[in] = {};
-      for (int64_t part = 0; part < w.parts; ++part) {
-        const real* from = w.sums + part * in * in * size + column * size + channel * filters + o;
-        for (int row = 0; row < in; ++row) u[row] += load(from + row * in * size);
+void winograd_weights(const WinogradWeights& w) {
+  const int64_t filters = w.panels * panel, size = w.channels * filters;
+  for (int64_t c = 0; c < w.channels; ++c) {
+    for (int64_t o = 0; o < filters; o += lanes) {
+      Vector columns[in][3];
+      for (int column = 0; column < in; ++column) {
+        Vector u[in];
+        for (int row = 0; row < in; ++row)
+          u[row] = load(w.sums + (row * in + column) * size + c * filters + o);
+        weight_line(u, columns[column]);
       }
-      weight_line(u, columns[column]);
-    }
-    for (int row = 0; row < 3; ++row) {
-      Vector line[in], taps[3];
-      for (int column = 0; column < in; ++column) line[column] = columns[column][row];
-      weight_line(line, taps);
-      for (int column = 0; column < 3; ++column) {
-        for (int64_t lane = 0; lane < least(lanes, w.filters - o); ++lane) {
-          real& to = w.to[((o + lane) * w.channels + channel) * 9 + row * 3 + column];
-          to = taps[column][lane] + (w.beta == 0 ? 0 : w.beta * to);
-        }
+      real* to = w.to + (o / panel * w.channels + c) * 9 * panel + o % panel;
+      for (int row = 0; row < 3; ++row) {
+        Vector line[in], taps[3];
+        for (int column = 0; column < in; ++column) line[column] = columns[column][row];
+        weight_line(line, taps);
+        for (int column = 0; column < 3; ++column) store(to + (row * 3 + column) * panel, taps[column]);
       }
     }
   }
