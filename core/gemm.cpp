@@ -20,6 +20,8 @@ struct Lines {
 
   // Where the lines' elements k are neighbours, they are copied as vectors; else vectors are transposed.
   int64_t packing_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 1 : 4); }
+  // Rows of the other operand for which packing counts for little.
+  int64_t least_rows() const { return line_step == 1 ? 24 : 96; }
 };
 
 Output part_of(Output out, int64_t row, int64_t column) {
@@ -34,17 +36,20 @@ struct Tasks {
   int64_t panels, rows;  // of a task
   int64_t panel_tasks, row_tasks;
 
-  Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth) {
-    constexpr int64_t worthwhile = int64_t{1} << 18;  // multiply-adds, some 5 us
+  // Rows are cut in two where they are many, which shares out evenly whatever the number of panels; and in
+  // more parts if there are few panels.
+  Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows) {
+    constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
     constexpr int64_t cache = int64_t{3} << 16;       // bytes of panels that a second cache holds
-    constexpr int64_t least_rows = 48;                // for which packing a panel counts for little
     const int64_t work = row_count * panel_count * panel_width * depth;
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min<int64_t>(work / worthwhile, 16);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
-    panels = std::clamp<int64_t>(cache / panel_bytes, 1, divide_up(panel_count, wanted));
+    row_tasks = wanted == 1 ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
+    row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
+    rows = divide_up(row_count, row_tasks);
+    panels =
+        std::clamp<int64_t>(cache / panel_bytes, 1, divide_up(panel_count, divide_up(wanted, row_tasks)));
     panel_tasks = divide_up(panel_count, panels);
-    rows = std::max(divide_up(row_count, divide_up(wanted, panel_tasks)), least_rows);
-    row_tasks = divide_up(row_count, rows);
   }
 };
 
@@ -116,11 +121,11 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   // The operand that is cheaper to pack becomes the vectors, even if that means writing columns of C.
   if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) swap_operands();
   const Kernels& kernel = kernels();
-  const Tasks tasks(left.count, divide_up(right.count, kernel.panel), kernel.panel, k);
+  const Tasks tasks(left.count, divide_up(right.count, kernel.panel), kernel.panel, k, right.least_rows());
   const int64_t columns = tasks.panels * kernel.panel;
   reserve_scratch<real>(columns * k, tasks.panel_tasks * tasks.row_tasks);
   parallel_for(tasks.panel_tasks * tasks.row_tasks, 1, [&](int64_t task, int64_t) {
-    const int64_t column = task / tasks.row_tasks * columns, row = task % tasks.row_tasks * tasks.rows;
+    const int64_t row = task / tasks.panel_tasks * tasks.rows, column = task % tasks.panel_tasks * columns;
     const Scratch<real> packed(columns * k);
     const Product p = {.rows = std::min(tasks.rows, left.count - row),
                        .columns = std::min(columns, right.count - column),

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -34,11 +35,14 @@ class Pool {
 
   void run(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
     const int64_t chunks = divide_up(count, grain);
-    call_ = call, body_ = body, count_ = count, grain_ = grain;
-    next_.store(0, std::memory_order_relaxed);
+    call_ = call, body_ = body, grain_ = grain;
+    shares_in_use_ = static_cast<int>(std::min<int64_t>(threads_.load(), chunks));
+    for (int i = 0; i < shares_in_use_; ++i) {
+      shares_[i].next.store(chunks * i / shares_in_use_ * grain, std::memory_order_relaxed);
+      shares_[i].end = std::min(chunks * (i + 1) / shares_in_use_ * grain, count);
+    }
     error_ = nullptr;
-    helpers_wanted_.store(static_cast<int>(std::min<int64_t>(threads_.load(), chunks)) - 1,
-                          std::memory_order_relaxed);
+    helpers_wanted_.store(shares_in_use_ - 1, std::memory_order_relaxed);
     gate_.store(open, std::memory_order_release);
     loops_.fetch_add(1, std::memory_order_release);
     loops_.notify_all();
@@ -77,18 +81,29 @@ class Pool {
  private:
   static constexpr int open = 1 << 20;
 
+  // The chunks that a thread begins with, before it helps the others: the same ones in loop after loop, which
+  // it may still have in its caches.
+  struct alignas(64) Share {
+    std::atomic<int64_t> next = 0;
+    int64_t end = 0;
+  };
+
   void work(int id) {
     inside_loop = true;
     const FlushToZero flush;
     used_[static_cast<size_t>(id)].store(true, std::memory_order_relaxed);
     try {
-      for (;;) {
-        const int64_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-        if (begin >= count_) break;
-        call_(body_, begin, std::min(begin + grain_, count_));
+      for (int i = 0; i < shares_in_use_; ++i) {
+        Share& share = shares_[(id + i) % shares_in_use_];
+        for (;;) {
+          const int64_t begin = share.next.fetch_add(grain_, std::memory_order_relaxed);
+          if (begin >= share.end) break;
+          call_(body_, begin, std::min(begin + grain_, share.end));
+        }
       }
     } catch (...) {
-      next_.store(count_, std::memory_order_relaxed);  // the others stop after the chunk they have
+      for (int i = 0; i < shares_in_use_; ++i)  // the others stop after the chunk they have
+        shares_[i].next.store(std::numeric_limits<int64_t>::max() / 2, std::memory_order_relaxed);
       const std::scoped_lock lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
     }
@@ -125,10 +140,11 @@ class Pool {
 
   void (*call_)(void*, int64_t, int64_t) = nullptr;
   void* body_ = nullptr;
-  int64_t count_ = 0, grain_ = 1;
+  int64_t grain_ = 1;
   std::exception_ptr error_;
   std::mutex error_mutex_;
-  alignas(64) std::atomic<int64_t> next_ = 0;
+  Share shares_[max_threads];
+  int shares_in_use_ = 0;
   alignas(64) std::atomic<int> gate_ = 0;
   alignas(64) std::atomic<uint32_t> loops_ = 0;
   std::atomic<int> helpers_wanted_ = 0;

@@ -35,7 +35,7 @@ void Adam::update(const Range& range, real* value, real* grad) {
       .eps = static_cast<real>(options_.eps),
   };
   real *m = m_.update(), *v = v_.update();
-  parallel_for(range.count, elementwise_grain, [=](int64_t begin, int64_t end) {
+  parallel_for(range.count, equal_grain(range.count), [=](int64_t begin, int64_t end) {
     const int64_t i = range.begin + begin;
     kernels().adam(s, end - begin, value + i, grad + i, m + i, v + i);
   });

@@ -27,7 +27,7 @@ void SGD::update(const Range& range, real* value, real* grad) {
       .rate = static_cast<real>(range.lr),
   };
   real* buffer = momentum_ ? momentum_->update() : nullptr;
-  parallel_for(range.count, elementwise_grain, [=](int64_t begin, int64_t end) {
+  parallel_for(range.count, equal_grain(range.count), [=](int64_t begin, int64_t end) {
     const int64_t i = range.begin + begin;
     kernels().sgd(s, end - begin, value + i, grad + i, buffer ? buffer + i : nullptr);
   });

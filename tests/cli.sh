@@ -19,7 +19,7 @@ expect() {
   "$ballast" "$@" >out.txt 2>err.txt
   local got=$?
   [ $got -eq "$code" ] || fail "ballast $*: exit code $got, expected $code: $(cat err.txt)"
-  cat out.txt err.txt | grep -qF -- "$text" || fail "ballast $*: no \"$text\" in: $(cat out.txt err.txt)"
+  grep -qF -- "$text" out.txt err.txt || fail "ballast $*: no \"$text\" in: $(cat out.txt err.txt)"
   if [ "$code" -ne 0 ]; then
     [ "$(wc -l <err.txt)" -eq 1 ] && grep -q '^error: ' err.txt || fail "ballast $*: not one error line: $(cat err.txt)"
   fi

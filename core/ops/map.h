@@ -8,6 +8,14 @@ namespace ballast::inline BALLAST_PRECISION {
 /// Elements per chunk of an elementwise loop: 128 KB of float, so that a chunk outweighs handing it out.
 inline constexpr int64_t elementwise_grain = 32768;
 
+/// Chunks of whole cache lines, of about equal size and no longer than `elementwise_grain`, so that threads
+/// get equal shares.
+inline int64_t equal_grain(int64_t count) {
+  constexpr int64_t line = 64 / sizeof(real);
+  const int64_t chunks = std::max<int64_t>(divide_up(count, elementwise_grain), 1);
+  return std::max(divide_up(divide_up(count, chunks), line) * line, line);
+}
+
 /// Chunks of rows that are as much work as `elementwise_grain` elements.
 inline int64_t row_grain(int64_t row_length) {
   return row_length < elementwise_grain ? elementwise_grain / (row_length < 1 ? 1 : row_length) : 1;
