@@ -36,15 +36,17 @@ struct Tasks {
   int64_t panels, rows;  // of a task
   int64_t panel_tasks, row_tasks;
 
-  // Rows are cut in two where they are many, which shares out evenly whatever the number of panels; and in
-  // more parts if there are few panels.
+  // A few panels share out unevenly: there, rows are cut in two as well, or in more parts to get enough
+  // tasks.
   Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
-    constexpr int64_t cache = int64_t{3} << 16;       // bytes of panels that a second cache holds
+    constexpr int64_t most = 16;
+    constexpr int64_t cache = int64_t{3} << 16;  // bytes of panels that a second cache holds
     const int64_t work = row_count * panel_count * panel_width * depth;
-    const int64_t wanted = work < 2 * worthwhile ? 1 : std::min<int64_t>(work / worthwhile, 16);
+    const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
-    row_tasks = wanted == 1 ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
+    const bool whole_rows = wanted == 1 || panel_count >= 2 * most;
+    row_tasks = whole_rows ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
     row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
     rows = divide_up(row_count, row_tasks);
     panels =

@@ -116,8 +116,8 @@ ops/conv.cpp: overlapping windows overwrite
 - to[ow * w.stride] += from[ow];
 + to[ow * w.stride] = from[ow];
 ops/conv.cpp: the backward pass doesn't turn the filters around
-- std::reverse_copy(weight, weight + taps,
-+ std::copy(weight, weight + taps,
+- std::reverse_copy(from, from + taps,
++ std::copy(from, from + taps,
 ops/conv.cpp: the weight's gradient of the last block only
 - .beta = 1});
 + .beta = 0});

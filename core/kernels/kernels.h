@@ -120,7 +120,8 @@ struct Kernels {
   /// The inverse of `pack`, with what `out` asks for on the way: panel column i becomes row i of c.
   void (*unpack)(int64_t columns, int64_t depth, const real* from, const Output& out);
 
-  void (*winograd_filters)(const WinogradFilters& f);
+  /// One panel of them.
+  void (*winograd_filters)(const WinogradFilters& f, int64_t panel);
   /// 6 x 6 pixels of a panel (pixel, channel), with rows of `width` pixels -> 36 frequencies of the panel's
   /// channels, frequency_step elements apart.
   void (*winograd_input)(const real* x, int64_t width, int64_t frequency_step, real* to);

@@ -137,11 +137,15 @@ bool can_reverse(const Sizes& s) {
 // Its weights: (o, c, kh, kw) goes to (c, o, KH-1-kh, KW-1-kw), group by group.
 void reverse_weight(const Sizes& s, const real* weight, real* to) {
   const int64_t taps = s.h.taps * s.w.taps;
-  for (int64_t o = 0; o < s.o; ++o) {
-    const int64_t group = o / s.filters, filter = o % s.filters;
-    for (int64_t c = 0; c < s.channels; ++c, weight += taps)
-      std::reverse_copy(weight, weight + taps, to + ((group * s.channels + c) * s.filters + filter) * taps);
-  }
+  parallel_for(s.c, row_grain(s.filters * taps), [&](int64_t begin, int64_t end) {
+    for (int64_t c = begin; c < end; ++c) {
+      for (int64_t filter = 0; filter < s.filters; ++filter) {
+        const int64_t o = c / s.channels * s.filters + filter;
+        const real* from = weight + (o * s.channels + c % s.channels) * taps;
+        std::reverse_copy(from, from + taps, to + (c * s.filters + filter) * taps);
+      }
+    }
+  });
 }
 
 // Adds the gradient of the unfolded input, a row of `columns` per tap, to the input of each.

@@ -113,8 +113,10 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
   const Batch batch = {inputs, outputs, tiles, image_tiles()};
 
   const Scratch<real> filters(frequencies * outputs.padded * c);
-  kernel.winograd_filters(
-      {.filters = o, .channels = c, .panels = outputs.panels, .weight = weight, .to = filters.data()});
+  parallel_for(outputs.panels, 1, [&](int64_t p, int64_t) {
+    kernel.winograd_filters(
+        {.filters = o, .channels = c, .panels = outputs.panels, .weight = weight, .to = filters.data()}, p);
+  });
   reserve_scratch<real>(batch.size, divide_up(n, batch.images));
 
   parallel_for(n, batch.images, [&](int64_t begin, int64_t end) {

@@ -66,28 +66,26 @@ inline void weight_line(const Vector (&u)[in], Vector (&g)[3]) {
 
 }  // namespace
 
-void winograd_filters(const WinogradFilters& f) {
+void winograd_filters(const WinogradFilters& f, int64_t p) {
   const int64_t size = f.panels * f.channels * panel;  // of one frequency
-  for (int64_t p = 0; p < f.panels; ++p) {
-    for (int64_t c = 0; c < f.channels; ++c) {
-      for (int64_t half = 0; half < panel; half += lanes) {
-        Vector g[3][3], columns[3][in];
-        for (int i = 0; i < 9; ++i) {
-          Vector taps = {};
-          for (int64_t lane = 0; lane < lanes; ++lane) {
-            const int64_t o = p * panel + half + lane;
-            if (o < f.filters) taps[lane] = f.weight[(o * f.channels + c) * 9 + i];
-          }
-          g[i % 3][i / 3] = taps;
+  for (int64_t c = 0; c < f.channels; ++c) {
+    for (int64_t half = 0; half < panel; half += lanes) {
+      Vector g[3][3], columns[3][in];
+      for (int i = 0; i < 9; ++i) {
+        Vector taps = {};
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          const int64_t o = p * panel + half + lane;
+          if (o < f.filters) taps[lane] = f.weight[(o * f.channels + c) * 9 + i];
         }
-        for (int column = 0; column < 3; ++column) filter_line(g[column], columns[column]);
-        for (int row = 0; row < in; ++row) {
-          const Vector line[3] = {columns[0][row], columns[1][row], columns[2][row]};
-          Vector u[in];
-          filter_line(line, u);
-          for (int column = 0; column < in; ++column)
-            store(f.to + (row * in + column) * size + (p * f.channels + c) * panel + half, u[column]);
-        }
+        g[i % 3][i / 3] = taps;
+      }
+      for (int column = 0; column < 3; ++column) filter_line(g[column], columns[column]);
+      for (int row = 0; row < in; ++row) {
+        const Vector line[3] = {columns[0][row], columns[1][row], columns[2][row]};
+        Vector u[in];
+        filter_line(line, u);
+        for (int column = 0; column < in; ++column)
+          store(f.to + (row * in + column) * size + (p * f.channels + c) * panel + half, u[column]);
       }
     }
   }
