@@ -169,16 +169,16 @@ kernels/isa/norm.cpp: vectors' channels without the variance term
 kernels/isa/norm.cpp: the gradient passes where the ReLU was off
 - if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
 + 
-ops/norm_kernels.cpp: rows forget the weight in the means
+ops/norm_rows.cpp: rows forget the weight in the means
 - const double w = rows.own ? 1 : double{run.weight};
 + const double w = 1;
-ops/norm_kernels.cpp: channels without the variance term
+ops/norm_channels.cpp: channels without the variance term
 - mean_b = static_cast<real>(of_mean * b.sums.weight[i % shape.c]);
 + mean_b = 0;
-ops/norm_kernels.cpp: channels' sums start anew with every image
+ops/norm_channels.cpp: channels' sums start anew with every image
 - a[c] += part->a, b[c] += part->b;
 + a[c] = part->a, b[c] = part->b;
-ops/norm_kernels.cpp: means without 1/N
+ops/norm_rows.cpp: means without 1/N
 - static_cast<real>(total.a / count)
 + static_cast<real>(total.a)
 storage.cpp: a gap isn't joined with the one behind it

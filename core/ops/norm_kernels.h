@@ -10,6 +10,10 @@ namespace ballast::inline BALLAST_PRECISION {
 // of neighbours that are normalized alike (see Run in kernels.h), and do what follows the norm to a run while
 // it is in cache.
 
+struct MeanVar {
+  double mean, var;  // the variance is the biased one
+};
+
 /// Mean (in two parts) and 1 / sqrt(var + eps) of each normalized set: three rows of one tensor (3, sets).
 struct Moments {
   explicit Moments(int64_t sets) : table(Shape{3, sets}) {}
@@ -23,8 +27,9 @@ struct Moments {
   Tensor table;
 };
 
-/// Mean and biased variance of each set, for whoever keeps running ones; both may be null.
+/// Mean and variance of each set, for whoever keeps running ones; both may be null.
 struct Statistics {
+  void set(int64_t i, const MeanVar& m) const;
   double* mean = nullptr;
   double* var = nullptr;
 };
