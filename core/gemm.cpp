@@ -49,6 +49,7 @@ struct Tasks {
     row_tasks = whole_rows ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
     row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
     rows = divide_up(row_count, row_tasks);
+    row_tasks = divide_up(row_count, rows);
     panels =
         std::clamp<int64_t>(cache / panel_bytes, 1, divide_up(panel_count, divide_up(wanted, row_tasks)));
     panel_tasks = divide_up(panel_count, panels);

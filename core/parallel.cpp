@@ -95,7 +95,7 @@ class Pool {
     try {
       for (int i = 0; i < shares_in_use_; ++i) {
         Share& share = shares_[(id + i) % shares_in_use_];
-        for (;;) {
+        while (share.next.load(std::memory_order_relaxed) < share.end) {
           const int64_t begin = share.next.fetch_add(grain_, std::memory_order_relaxed);
           if (begin >= share.end) break;
           call_(body_, begin, std::min(begin + grain_, share.end));

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -37,34 +38,30 @@ size_t class_bytes(unsigned size_class) {
   return 64 * ((size_t{size_class % 4} + 4 + 1) << exponent);
 }
 
-class SpinLock {
+class FreeList {
  public:
+  Storage* pop() {
+    lock();
+    Storage* block = head_;
+    if (block) head_ = block->next_free;
+    unlock();
+    return block;
+  }
+  void push(Storage* block) {
+    lock();
+    block->next_free = head_;
+    head_ = block;
+    unlock();
+  }
+
+ private:
   void lock() {
     while (busy_.test_and_set(std::memory_order_acquire)) {
     }
   }
   void unlock() { busy_.clear(std::memory_order_release); }
 
- private:
   std::atomic_flag busy_;
-};
-
-class FreeList {
- public:
-  Storage* pop() {
-    const std::lock_guard guard(lock_);
-    Storage* block = head_;
-    if (block) head_ = block->next_free;
-    return block;
-  }
-  void push(Storage* block) {
-    const std::lock_guard guard(lock_);
-    block->next_free = head_;
-    head_ = block;
-  }
-
- private:
-  SpinLock lock_;
   Storage* head_ = nullptr;
 };
 
@@ -81,14 +78,15 @@ void* system_memory(size_t bytes) {
   return memory;
 }
 
-// A range of memory and its gaps, by address. No two gaps touch: what large blocks leave behind serves
-// smaller ones, and the other way round.
+// A piece of the system's memory and its gaps, by address. No two gaps touch: what large blocks leave behind
+// serves smaller ones, and the other way round.
 class Region {
  public:
-  explicit Region(size_t bytes) : all_{static_cast<char*>(system_memory(bytes)), bytes}, gaps_{all_} {}
+  Region(void* memory, size_t bytes)
+      : memory_(memory), all_{static_cast<char*>(memory), bytes}, gaps_{all_} {}
 
   const Range& all() const { return all_; }
-  bool unused() const { return gaps_.size() == 1 && gaps_[0].bytes == all_.bytes; }
+  bool unused() const { return blocks_ == 0; }
 
   // From the first gap that is large enough; null if none is.
   void* take(size_t bytes) {
@@ -97,10 +95,12 @@ class Region {
     char* block = gap->begin;
     *gap = {block + bytes, gap->bytes - bytes};
     if (gap->bytes == 0) gaps_.erase(gap);
+    gaps_.reserve(++blocks_ + 1);  // so that giving back allocates nothing
     return block;
   }
 
   void give(Range block) {
+    --blocks_;
     auto next = std::ranges::lower_bound(gaps_, block.begin, {}, &Range::begin);
     if (next != gaps_.end() && block.end() == next->begin) {
       block.bytes += next->bytes;
@@ -114,15 +114,21 @@ class Region {
   }
 
  private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+
+  std::unique_ptr<void, Free> memory_;
   Range all_;
   std::vector<Range> gaps_;
+  size_t blocks_ = 0;  // in use
 };
 
 // Large blocks lie in the oldest region that has room, whose memory has been used before.
 class LargeBlocks {
  public:
   void* take(size_t bytes) {
-    const std::lock_guard guard(lock_);
+    const std::scoped_lock lock(mutex_);
     for (Region& region : regions_) {
       if (void* block = region.take(bytes)) return block;
     }
@@ -130,25 +136,30 @@ class LargeBlocks {
   }
 
   void give(Range block) {
-    const std::lock_guard guard(lock_);
-    std::ranges::find_if(regions_, [&](const Region& r) {
-      return r.all().contains(block.begin);
-    })->give(block);
+    const std::scoped_lock lock(mutex_);
+    const auto region =
+        std::ranges::find_if(regions_, [&](const Region& r) { return r.all().contains(block.begin); });
+    region->give(block);
   }
 
   void release() {
-    const std::lock_guard guard(lock_);
+    const std::scoped_lock lock(mutex_);
     std::erase_if(regions_, std::mem_fn(&Region::unused));
   }
 
  private:
-  // As large as all before together: the system gives memory only as it is first touched.
+  // As large as all before together, where that can be had: the system gives memory only as it is first
+  // touched.
   Region& add_region(size_t bytes) {
-    for (const Region& region : regions_) bytes += region.all().bytes;
-    return regions_.emplace_back(std::max(bytes, size_t{64} << 20));
+    size_t wanted = bytes;
+    for (const Region& region : regions_) wanted += region.all().bytes;
+    wanted = std::max(wanted, size_t{64} << 20);
+    void* memory = std::aligned_alloc(64, wanted);
+    if (memory == nullptr) memory = system_memory(wanted = bytes);
+    return regions_.emplace_back(memory, wanted);
   }
 
-  SpinLock lock_;
+  std::mutex mutex_;
   std::vector<Region> regions_;
 };
 

@@ -249,21 +249,21 @@ void Grads::add(NodeId id, Tensor gradient) {
   accumulate(g, gradient.data(), gradient.count(), beta);
 }
 
-Saved::Saved(const Tensor& x) : shape_(x.shape()) {
+Saved::Saved(const Tensor& x) {
   constexpr int64_t large = int64_t{1} << 20;  // bytes
   const NodeId node = x.node();
   if (node && x.count() * int64_t{sizeof(real)} >= large &&
       Tape::recording()->tape_->nodes[static_cast<size_t>(node.index)].remake) {
-    remade_ = node;
+    maker_ = node;
   } else {
     x_ = x.detach();
   }
 }
 
 Tensor Saved::get(Grads& grads) const {
-  if (!remade_) return x_;
-  const Tape::Node& node = grads.tape_.tape_->nodes[static_cast<size_t>(remade_.index)];
-  return node.remake(node.closure).viewed_as(shape_);
+  if (!maker_) return x_;
+  const Tape::Node& node = grads.tape_.tape_->nodes[static_cast<size_t>(maker_.index)];
+  return node.remake(node.closure);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

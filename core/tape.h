@@ -20,8 +20,9 @@ enum class Mode { train, eval };
 struct Keep {};
 
 /// Records the operations of this thread while it lives, and lets layers train: batch statistics, dropout.
-/// Tapes nest. The order of recording is a topological order, so backward is one sweep from the last node to
-/// the first.
+/// Until backward is through, nobody may write into parameters or recorded tensors: gradients are taken from
+/// what these hold then. Tapes nest. The order of recording is a topological order, so backward is one sweep
+/// from the last node to the first.
 class Tape : public Scope {
  public:
   explicit Tape(Mode mode = Mode::train);
@@ -155,8 +156,7 @@ class Saved {
 
  private:
   Tensor x_;
-  NodeId remade_;  // in place of x_
-  Shape shape_;
+  NodeId maker_;  // in place of x_
 };
 
 /// Ends an operation: `y` was computed from tensors at `inputs`, and `backward(dy, grads)` adds to their

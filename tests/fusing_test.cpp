@@ -230,28 +230,34 @@ TEST_CASE("gradients of norms are the same in place of the input, beside it, and
 TEST_CASE("what a norm made for a convolution is made again for its backward, bit by bit, and not kept") {
   manual_seed(10);
   const Tensor x = randn({8, 32, 33, 33});  // over the 1 MiB from which on that is done
-  const auto check = [&](Module&& norm) {
+  const auto check = [&](Module&& norm, const Then& then, Mode mode) {
     CAPTURE(norm.describe());
+    CAPTURE(then.relu);
     randomize(norm);
-    for (const Mode mode : {Mode::train, Mode::eval}) {
-      Conv2d conv(32, 4, 3);
-      Tape tape(mode);
-      Tensor y = norm(x, then::relu);
-      const StorageRef memory = y.storage();
-      const Tensor input = y.clone();
-      const Tensor z = conv(std::move(y)), dz = randn(z.shape());
-      CHECK(memory->references == 1);
-      tape.backward(z, dz);
-
-      const Tensor made_again = conv.weight.grad().clone();
-      zero_grad(conv);
-      Tape other;
-      other.backward(conv(input), dz);
-      REQUIRE(std::ranges::equal(made_again.values(), conv.weight.grad().values()));
-    }
+    Conv2d conv(32, 4, 3);
+    Tape tape(mode);
+    Tensor y = norm(x, then);
+    const StorageRef memory = y.storage();
+    const Tensor input = y.clone();
+    const Tensor z = conv(std::move(y)), dz = randn(z.shape());
+    CHECK(memory->references == 1);
+    tape.backward(z, dz, Keep{});
+    const Tensor made_again = conv.weight.grad().clone();
+    zero_grad(conv);
+    tape.backward(z, dz);
+    const Tensor once_more = conv.weight.grad().clone();
+    zero_grad(conv);
+    Tape other;
+    other.backward(conv(input), dz);
+    const auto expected = conv.weight.grad().values();
+    REQUIRE(std::ranges::equal(made_again.values(), expected));
+    REQUIRE(std::ranges::equal(once_more.values(), expected));
   };
-  check(BatchNorm2d(32));
-  check(GroupNorm(4, 32));
-  check(LayerNorm({32, 33, 33}));
-  check(InstanceNorm2d(32, {.affine = true}));
+  for (const Then& then : {Then{}, then::relu}) {
+    check(BatchNorm2d(32), then, Mode::train);
+    check(BatchNorm2d(32), then, Mode::eval);
+    check(GroupNorm(4, 32), then, Mode::train);
+    check(LayerNorm({32, 33, 33}), then, Mode::train);
+    check(InstanceNorm2d(32, {.affine = true}), then, Mode::train);
+  }
 }

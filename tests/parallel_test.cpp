@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <numeric>
 #include <thread>
@@ -48,6 +49,21 @@ TEST_CASE("several threads share a loop that is worth it") {
   });
   CHECK(threads_used_since_last_call() == 4);
   CHECK(threads_used_since_last_call() == 1);
+}
+
+TEST_CASE("a thread that is through with its share takes from another's") {
+  const Threads scope(2);
+  std::atomic<int> others = 0;
+  // The first chunk waits for all others, some of which are of the same share.
+  parallel_for(8, 1, [&](int64_t begin, int64_t) {
+    if (begin != 0) {
+      ++others;
+      return;
+    }
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (others < 7 && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    CHECK(others == 7);
+  });
 }
 
 TEST_CASE("an exception crosses to the caller, and the pool works on") {

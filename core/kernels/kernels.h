@@ -120,8 +120,8 @@ struct Kernels {
   /// The inverse of `pack`, with what `out` asks for on the way: panel column i becomes row i of c.
   void (*unpack)(int64_t columns, int64_t depth, const real* from, const Output& out);
 
-  /// One panel of them.
-  void (*winograd_filters)(const WinogradFilters& f, int64_t panel);
+  /// Panel number p.
+  void (*winograd_filters)(const WinogradFilters& f, int64_t p);
   /// 6 x 6 pixels of a panel (pixel, channel), with rows of `width` pixels -> 36 frequencies of the panel's
   /// channels, frequency_step elements apart.
   void (*winograd_input)(const real* x, int64_t width, int64_t frequency_step, real* to);

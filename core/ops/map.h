@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include <ballast/core/parallel.h>
 #include <ballast/core/tensor.h>
 
@@ -8,8 +10,7 @@ namespace ballast::inline BALLAST_PRECISION {
 /// Elements per chunk of an elementwise loop: 128 KB of float, so that a chunk outweighs handing it out.
 inline constexpr int64_t elementwise_grain = 32768;
 
-/// Chunks of whole cache lines, of about equal size and no longer than `elementwise_grain`, so that threads
-/// get equal shares.
+/// The grain for chunks of whole cache lines, none longer than `elementwise_grain`, and of about equal size.
 inline int64_t equal_grain(int64_t count) {
   constexpr int64_t line = 64 / sizeof(real);
   const int64_t chunks = std::max<int64_t>(divide_up(count, elementwise_grain), 1);

@@ -113,9 +113,9 @@ struct Recorded {
 
   // One pass over x; what is pooled would take four times the result's size.
   bool remakes() const { return !follow.then.max_pool; }
-  Tensor remake() {
+  Tensor remake() const {
     Tensor y(x.shape());
-    way.forward({std::as_const(x).data(), affine(), follow, y.data(), nullptr, leaves_caches(y)});
+    way.forward({x.data(), affine(), follow, y.data(), nullptr, leaves_caches(y)});
     return y;
   }
 };
@@ -140,17 +140,16 @@ struct ByChannels {
   Moments moments;
   bool constant_moments;
   int64_t parameters() const { return shape.c; }
-  void forward(const Forward& f) { normalize_channels(shape, f, moments); }
-  void backward(const Backward& b) { normalize_channels_backward(shape, b, moments, constant_moments); }
+  void forward(const Forward& f) const { normalize_channels(shape, f, moments); }
+  void backward(const Backward& b) const { normalize_channels_backward(shape, b, moments, constant_moments); }
 };
 
 struct ByRows {
   Rows rows;
-  real eps;
   Moments moments;
   int64_t parameters() const { return rows.parameters(); }
-  void forward(const Forward& f) { normalize_rows(rows, f, eps, moments, {}); }
-  void backward(const Backward& b) { normalize_rows_backward(rows, b, moments); }
+  void forward(const Forward& f) const { normalize_rows(rows, f, moments); }
+  void backward(const Backward& b) const { normalize_rows_backward(rows, b, moments); }
 };
 
 // By running statistics, which are constants.
@@ -160,7 +159,7 @@ Tensor normalize_by_running(const char* op, const Tensor& x, const Tensor& weigh
   Moments moments(shape.c);
   for (int64_t c = 0; c < shape.c; ++c) moments.set(c, running.mean->data()[c], running.var->data()[c], eps);
   return record_norm(
-      op, std::move(x), weight, bias, then, [&](const Forward& f) { normalize_channels(shape, f, moments); },
+      op, x, weight, bias, then, [&](const Forward& f) { normalize_channels(shape, f, moments); },
       ByChannels{shape, moments, true});
 }
 
@@ -168,8 +167,8 @@ Tensor normalize_per_row(const char* op, const Tensor& x, const Tensor& weight, 
                          const Rows& rows, real eps, const Then& then, const Statistics& out = {}) {
   Moments moments(rows.count);
   return record_norm(
-      op, std::move(x), weight, bias, then,
-      [&](const Forward& f) { normalize_rows(rows, f, eps, moments, out); }, ByRows{rows, eps, moments});
+      op, x, weight, bias, then, [&](const Forward& f) { normalize_rows(rows, f, eps, moments, out); },
+      ByRows{rows, moments});
 }
 
 }  // namespace
@@ -181,7 +180,7 @@ Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics&
   const Channels shape = channels_of(x);
   check_affine(weight, bias, {shape.c});
   const bool by_batch = Scope::batch_statistics() || !has_running(running);
-  if (!by_batch) return normalize_by_running("batch_norm", std::move(x), weight, bias, running, eps, then);
+  if (!by_batch) return normalize_by_running("batch_norm", x, weight, bias, running, eps, then);
   check<ShapeError>(shape.values() > 1,
                     "x is {}: one value per channel, whose variance means nothing; train with more than one "
                     "sample per batch, or "
@@ -190,7 +189,7 @@ Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics&
   const Scratch<double> mean(shape.c), var(shape.c);
   Moments moments(shape.c);
   Tensor y = record_norm(
-      "batch_norm", std::move(x), weight, bias, then,
+      "batch_norm", x, weight, bias, then,
       [&](const Forward& f) {
         normalize_channels(shape, f, eps, moments, {mean.data(), var.data()});
       },
@@ -225,7 +224,7 @@ Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Te
                   .run = run,
                   .own = own,
                   .centred = centred};
-  return normalize_per_row(op, std::move(x), weight, bias, rows, eps, then);
+  return normalize_per_row(op, x, weight, bias, rows, eps, then);
 }
 
 }  // namespace
@@ -249,7 +248,7 @@ Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps
                     "x is {}; its {} channels can't be split into {} groups", x.shape(), shape.c, groups);
   check_affine(weight, bias, {shape.c});
   const Rows rows{.count = shape.n * groups, .period = groups, .runs = shape.c / groups, .run = shape.p};
-  return normalize_per_row("group_norm", std::move(x), weight, bias, rows, eps, then);
+  return normalize_per_row("group_norm", x, weight, bias, rows, eps, then);
 }
 
 Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running, real eps,
@@ -259,7 +258,7 @@ Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatisti
   const Channels shape = channels_of(x);
   check_affine(weight, bias, {shape.c});
   if (!Scope::batch_statistics() && has_running(running))
-    return normalize_by_running("instance_norm", std::move(x), weight, bias, running, eps, then);
+    return normalize_by_running("instance_norm", x, weight, bias, running, eps, then);
   check<ShapeError>(shape.p > 1,
                     "x is {}: one value per sample and channel, whose variance means nothing; give images "
                     "larger than 1 x 1, or "
@@ -267,8 +266,7 @@ Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatisti
                     x.shape());
   const Rows rows{.count = shape.n * shape.c, .period = shape.c, .runs = 1, .run = shape.p};
   const Scratch<double> mean(rows.count), var(rows.count);
-  Tensor y = normalize_per_row("instance_norm", std::move(x), weight, bias, rows, eps, then,
-                               {mean.data(), var.data()});
+  Tensor y = normalize_per_row("instance_norm", x, weight, bias, rows, eps, then, {mean.data(), var.data()});
   if (Scope::batch_statistics() && Scope::running_statistics() && has_running(running) && shape.n > 0) {
     const Scratch<double> batch_mean(shape.c), batch_var(shape.c);
     for (int64_t c = 0; c < shape.c; ++c) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/then.h>
 #include <ballast/core/tensor.h>
@@ -17,7 +19,11 @@ struct MeanVar {
 /// Mean (in two parts) and 1 / sqrt(var + eps) of each normalized set: three rows of one tensor (3, sets).
 struct Moments {
   explicit Moments(int64_t sets) : table(Shape{3, sets}) {}
-  void set(int64_t i, double mean, double var, double eps);
+  void set(int64_t i, double mean, double var, double eps) {
+    high()[i] = static_cast<real>(mean);
+    low()[i] = static_cast<real>(mean - high()[i]);
+    rstd()[i] = static_cast<real>(1 / std::sqrt(var + eps));
+  }
   real* high() { return table.data(); }
   real* low() { return table.data() + table.shape()[1]; }
   real* rstd() { return table.data() + 2 * table.shape()[1]; }
@@ -29,7 +35,10 @@ struct Moments {
 
 /// Mean and variance of each set, for whoever keeps running ones; both may be null.
 struct Statistics {
-  void set(int64_t i, const MeanVar& m) const;
+  void set(int64_t i, const MeanVar& m) const {
+    if (mean) mean[i] = m.mean;
+    if (var) var[i] = m.var;
+  }
   double* mean = nullptr;
   double* var = nullptr;
 };
@@ -93,15 +102,17 @@ struct Backward {
   bool stream;  // dx goes past the caches
 };
 
+/// Fills in moments and statistics.
 void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& moments, const Statistics& out);
+/// By moments that are given.
+void normalize_rows(const Rows& rows, const Forward& f, const Moments& moments);
 /// dx = rstd (w g - mean(w g) - xhat mean(w g xhat)), without the first mean where not centred; dweight =
 /// sum g xhat, dbias = sum g, where g is dy as far as it passes what follows the norm.
 void normalize_rows_backward(const Rows& rows, const Backward& b, const Moments& moments);
 
-/// Fills in moments and statistics.
+/// As for rows.
 void normalize_channels(const Channels& shape, const Forward& f, double eps, Moments& moments,
                         const Statistics& out);
-/// By moments that are given.
 void normalize_channels(const Channels& shape, const Forward& f, const Moments& moments);
 /// As for rows; with `constant_moments` (evaluation) dx = w rstd g.
 void normalize_channels_backward(const Channels& shape, const Backward& b, const Moments& moments,

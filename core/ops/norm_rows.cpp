@@ -45,30 +45,41 @@ void for_runs(const Rows& rows, int64_t row, Body body) {
 // Chunks of rows that are worth a thread's while.
 int64_t row_chunk(const Rows& rows) { return row_grain(rows.length()); }
 
-}  // namespace
-
-void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& moments, const Statistics& out) {
-  const auto count = static_cast<double>(rows.length());
+// Normalizes each row, for which before(row) sees to the moments.
+template <class Before>
+void for_rows(const Rows& rows, const Forward& f, const Moments& moments, Before before) {
   reserve_scratch<real>(plane_size(f.follow), rows.count);
   parallel_for(rows.count, row_chunk(rows), [&](int64_t begin, int64_t end) {
     const Scratch<real> plane(plane_size(f.follow));
     for (int64_t row = begin; row < end; ++row) {
-      const real* x = f.x + row * rows.length();
-      MeanVar m = {0, 0};
-      if (!rows.centred) {
-        m.var = kernels().deviations(x, rows.length(), 0).b / count;
-      } else if (rows.length() > 0) {
-        m = mean_var(x[0], count,
-                     [&](double shift) { return kernels().deviations(x, rows.length(), shift); });
-      }
-      moments.set(row, m.mean, m.var, eps);
-      out.set(row, m);
+      before(row);
       for_runs(rows, row, [&](int64_t start, int64_t parameter) {
         forward_run(f, run_of(rows, moments, f.affine, row, parameter), start, plane.data());
       });
     }
     if (f.stream) kernels().end_streams();
   });
+}
+
+}  // namespace
+
+void normalize_rows(const Rows& rows, const Forward& f, double eps, Moments& moments, const Statistics& out) {
+  const auto count = static_cast<double>(rows.length());
+  for_rows(rows, f, moments, [&](int64_t row) {
+    const real* x = f.x + row * rows.length();
+    MeanVar m = {0, 0};
+    if (!rows.centred) {
+      m.var = kernels().deviations(x, rows.length(), 0).b / count;
+    } else if (rows.length() > 0) {
+      m = mean_var(x[0], count, [&](double shift) { return kernels().deviations(x, rows.length(), shift); });
+    }
+    moments.set(row, m.mean, m.var, eps);
+    out.set(row, m);
+  });
+}
+
+void normalize_rows(const Rows& rows, const Forward& f, const Moments& moments) {
+  for_rows(rows, f, moments, [](int64_t) {});
 }
 
 namespace {

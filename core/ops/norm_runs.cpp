@@ -1,22 +1,10 @@
 #include <ballast/core/ops/norm_runs.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include <ballast/core/kernels/kernels.h>
 
 namespace ballast::inline BALLAST_PRECISION {
-
-void Moments::set(int64_t i, double mean, double var, double eps) {
-  high()[i] = static_cast<real>(mean);
-  low()[i] = static_cast<real>(mean - high()[i]);
-  rstd()[i] = static_cast<real>(1 / std::sqrt(var + eps));
-}
-
-void Statistics::set(int64_t i, const MeanVar& m) const {
-  if (mean) mean[i] = m.mean;
-  if (var) var[i] = m.var;
-}
 
 double variance(Sums d, double count) {
   const double mean = d.a / count, var = d.b / count - mean * mean;

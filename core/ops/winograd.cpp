@@ -42,23 +42,26 @@ struct Planes {
 struct Winograd::Batch {
   Planes inputs, outputs;
   int64_t tiles, image_tiles;
+  int64_t sums = 0;  // elements, where frequencies are summed up
   int64_t images = std::max<int64_t>(1, tiles / image_tiles);
   int64_t in_step = tiles * inputs.padded + inputs.panel;
   int64_t out_step = tiles * outputs.panel + outputs.panel;
-  int64_t size = inputs.size(1) + outputs.size(images) + frequencies * (in_step + out_step);
+  int64_t size = inputs.size(1) + outputs.size(images) + frequencies * (in_step + out_step) + sums;
 };
 
-// What a batch needs: the panels of one image of x, those of y or its gradient, and both as frequencies.
+// What a batch needs: the panels of one image of x, those of y or its gradient, both as frequencies, and sums
+// of their products.
 struct Winograd::Memory {
   Scratch<real> all;
-  real *x, *y, *in, *out;
+  real *x, *y, *in, *out, *sums;
 
   explicit Memory(const Batch& b)
       : all(b.size),
         x(all.data()),
         y(x + b.inputs.size(1)),
         in(y + b.outputs.size(b.images)),
-        out(in + frequencies * b.in_step) {}
+        out(in + frequencies * b.in_step),
+        sums(out + frequencies * b.out_step) {}
 };
 
 bool Winograd::pays() const {
@@ -158,19 +161,21 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
   const Frame whole_tiles = {
       h.out, w.out, 0, 0, divide_up(h.out, side) * side, divide_up(w.out, side) * side};
   const Planes inputs = {c, padded_inputs()}, outputs = {o, whole_tiles};
-  const int64_t grain = divide_up(n, 8);
-  // So many that the sums, which they are added to, count for little.
+  const int64_t table = c * outputs.padded;   // of one frequency
+  constexpr int64_t room = int64_t{1} << 22;  // elements for all parts of the result together
+  // A part takes so many tiles that going back from the frequencies counts for little,
+  constexpr int64_t least = 32;
+  const int64_t grain =
+      grain_for(n, divide_up(least, image_tiles()), std::clamp<int64_t>(room / (9 * table), 2, 8));
+  // and as many at a time as make adding to the sums count for little.
   const int64_t enough = std::clamp<int64_t>(3 * outputs.padded / 2, 96, 192),
                 tiles = std::min(enough, grain * image_tiles());
-  const Batch batch = {inputs, outputs, tiles, image_tiles()};
+  const Batch batch = {inputs, outputs, tiles, image_tiles(), frequencies * table};
 
-  const int64_t table = c * outputs.padded;
   const WeightSums result = {divide_up(n, grain), Scratch<real>(divide_up(n, grain) * 9 * table)};
-  reserve_scratch<real>(frequencies * table, result.parts);
   reserve_scratch<real>(batch.size, result.parts);
   parallel_for(n, grain, [&](int64_t begin, int64_t end) {
     const Memory memory(batch);
-    const Scratch<real> sums(frequencies * table);
     for (int64_t image = begin; image < end; image += batch.images) {
       const int64_t together = std::min(batch.images, end - image), all = together * image_tiles();
       outputs.pack(dy + image * o * outputs.pixels, together, memory.y);
@@ -192,7 +197,7 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
                                     .left_row = 1,
                                     .left_step = inputs.padded,
                                     .right = memory.out + f * batch.out_step},
-                                   {.c = sums.data() + f * table + p * kernel.panel,
+                                   {.c = memory.sums + f * table + p * kernel.panel,
                                     .row_step = outputs.padded,
                                     .beta = is_first ? real{0} : real{1}});
           }
@@ -201,7 +206,7 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
     }
     kernel.winograd_weights({.channels = c,
                              .panels = outputs.panels,
-                             .sums = sums.data(),
+                             .sums = memory.sums,
                              .to = result.tables.data() + begin / grain * 9 * table});
   });
   return result;

@@ -6,8 +6,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// The weights' gradient, summed over some of the images in each part. A filter's weights lie in a column of
-/// panels: (parts, groups, panels of filters, weights of a filter, filters of a panel).
+/// The weights' gradient of a convolution in parts that are to be added up. A filter's weights lie in a
+/// column of panels: (parts, groups, panels of filters, weights of a filter, filters of a panel).
 struct WeightSums {
   int64_t parts;
   Scratch<real> tables;

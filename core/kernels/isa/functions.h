@@ -13,7 +13,7 @@ void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_ste
 void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step, real* to);
 void pack_planes(const Frame& f, int64_t channels, const real* from, real* to);
 void unpack(int64_t columns, int64_t depth, const real* from, const Output& out);
-void winograd_filters(const WinogradFilters& f, int64_t panel);
+void winograd_filters(const WinogradFilters& f, int64_t p);
 void winograd_input(const real* x, int64_t width, int64_t frequency_step, real* to);
 void winograd_gradient(const real* dy, int64_t width, int64_t frequency_step, real* to);
 void winograd_weights(const WinogradWeights& w);
