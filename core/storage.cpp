@@ -90,12 +90,13 @@ class Region {
 
   // From the first gap that is large enough; null if none is.
   void* take(size_t bytes) {
+    gaps_.reserve(blocks_ + 2);  // so that giving back allocates nothing
     const auto gap = std::ranges::find_if(gaps_, [=](const Range& g) { return g.bytes >= bytes; });
     if (gap == gaps_.end()) return nullptr;
     char* block = gap->begin;
     *gap = {block + bytes, gap->bytes - bytes};
     if (gap->bytes == 0) gaps_.erase(gap);
-    gaps_.reserve(++blocks_ + 1);  // so that giving back allocates nothing
+    ++blocks_;
     return block;
   }
 

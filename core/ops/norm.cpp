@@ -84,7 +84,7 @@ struct Result {
 
 // What the backward pass of a norm needs. `Way` goes through memory, by channels or by rows.
 template <class Way>
-struct Recorded {
+struct RecordedNorm {
   NodeId in, in_weight, in_bias;
   Tensor x, weight, bias;
   Follow follow;
@@ -131,8 +131,8 @@ Tensor record_norm(const char* op, const Tensor& x, const Tensor& weight, const 
   forward(Forward{x.data(), affine_of(weight, bias), follow, result.y.data(),
                   recorded ? result.winners.data() : nullptr, leaves_caches(result.y)});
   return record(op, std::move(result.y), {in, in_weight, in_bias},
-                Recorded<Way>{in, in_weight, in_bias, x.detach(), weight.detach(), bias.detach(), follow,
-                              result.winners, std::move(way)});
+                RecordedNorm<Way>{in, in_weight, in_bias, x.detach(), weight.detach(), bias.detach(), follow,
+                                  result.winners, std::move(way)});
 }
 
 struct ByChannels {
