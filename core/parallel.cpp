@@ -36,13 +36,13 @@ class Pool {
   void run(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
     const int64_t chunks = divide_up(count, grain);
     call_ = call, body_ = body, grain_ = grain;
-    shares_in_use_ = static_cast<int>(std::min<int64_t>(threads_.load(), chunks));
-    for (int i = 0; i < shares_in_use_; ++i) {
-      shares_[i].next.store(chunks * i / shares_in_use_ * grain, std::memory_order_relaxed);
-      shares_[i].end = std::min(chunks * (i + 1) / shares_in_use_ * grain, count);
+    const int wanted = static_cast<int>(std::min<int64_t>(threads_.load(), chunks));
+    for (int i = 0; i < wanted; ++i) {
+      shares_[i].next.store(chunks * i / wanted * grain, std::memory_order_relaxed);
+      shares_[i].end = std::min(chunks * (i + 1) / wanted * grain, count);
     }
     error_ = nullptr;
-    helpers_wanted_.store(shares_in_use_ - 1, std::memory_order_relaxed);
+    wanted_.store(wanted, std::memory_order_relaxed);
     gate_.store(open, std::memory_order_release);
     loops_.fetch_add(1, std::memory_order_release);
     loops_.notify_all();
@@ -92,9 +92,10 @@ class Pool {
     inside_loop = true;
     const FlushToZero flush;
     used_[static_cast<size_t>(id)].store(true, std::memory_order_relaxed);
+    const int wanted = wanted_.load(std::memory_order_relaxed);
     try {
-      for (int i = 0; i < shares_in_use_; ++i) {
-        Share& share = shares_[(id + i) % shares_in_use_];
+      for (int i = 0; i < wanted; ++i) {
+        Share& share = shares_[(id + i) % wanted];
         while (share.next.load(std::memory_order_relaxed) < share.end) {
           const int64_t begin = share.next.fetch_add(grain_, std::memory_order_relaxed);
           if (begin >= share.end) break;
@@ -102,7 +103,7 @@ class Pool {
         }
       }
     } catch (...) {
-      for (int i = 0; i < shares_in_use_; ++i)  // the others stop after the chunk they have
+      for (int i = 0; i < wanted; ++i)  // the others stop after the chunk they have
         shares_[i].next.store(std::numeric_limits<int64_t>::max() / 2, std::memory_order_relaxed);
       const std::scoped_lock lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
@@ -113,7 +114,7 @@ class Pool {
   [[noreturn]] void help(int id, uint32_t seen) {
     for (;;) {
       seen = wait_for_loop(seen);
-      if (id > helpers_wanted_.load(std::memory_order_relaxed)) continue;
+      if (id >= wanted_.load(std::memory_order_relaxed)) continue;
       int gate = gate_.load(std::memory_order_acquire);
       while (gate >= open && !gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) {
       }
@@ -144,10 +145,9 @@ class Pool {
   std::exception_ptr error_;
   std::mutex error_mutex_;
   Share shares_[max_threads];
-  int shares_in_use_ = 0;
   alignas(64) std::atomic<int> gate_ = 0;
   alignas(64) std::atomic<uint32_t> loops_ = 0;
-  std::atomic<int> helpers_wanted_ = 0;
+  std::atomic<int> wanted_ = 1;  // threads in the loop, each with a share
   std::atomic<int> threads_ = 1;
   int started_ = 0;
   std::atomic<bool> used_[max_threads] = {};

@@ -22,17 +22,17 @@ constexpr bool caching = true;
 #endif
 
 constexpr size_t header = sizeof(Storage);
-constexpr unsigned class_count = 4 * 60;
+constexpr size_t largest_of_classes = size_t{1} << 20;  // bytes
 
 // Sizes 64 * {1, 1.25, 1.5, 1.75} * 2^e, rounded up to whole cache lines.
-unsigned class_of(size_t bytes) {
+constexpr unsigned class_of(size_t bytes) {
   const size_t lines = (bytes + 63) / 64;
   if (lines <= 4) return static_cast<unsigned>(lines ? lines - 1 : 0);
   const unsigned exponent = static_cast<unsigned>(std::bit_width(lines - 1)) - 3;
   return 4 * exponent + static_cast<unsigned>((lines - 1) >> exponent);
 }
 
-size_t class_bytes(unsigned size_class) {
+constexpr size_t class_bytes(unsigned size_class) {
   if (size_class < 4) return 64 * (size_class + 1);
   const unsigned exponent = size_class / 4 - 1;
   return 64 * ((size_t{size_class % 4} + 4 + 1) << exponent);
@@ -166,7 +166,7 @@ class LargeBlocks {
 
 // Never destroyed: static objects may still free tensors when the program ends.
 struct Pool {
-  std::array<FreeList, class_count> small;
+  std::array<FreeList, class_of(largest_of_classes) + 1> small;
   LargeBlocks large;
 };
 
@@ -198,7 +198,7 @@ Storage* large_block(size_t bytes) {
   return storage;
 }
 
-constexpr bool is_large(size_t bytes) { return bytes > size_t{1} << 20; }
+constexpr bool is_large(size_t bytes) { return bytes > largest_of_classes; }
 
 }  // namespace
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <algorithm>
-
 #include <ballast/core/parallel.h>
 #include <ballast/core/tensor.h>
 
@@ -13,8 +11,7 @@ inline constexpr int64_t elementwise_grain = 32768;
 /// The grain for chunks of whole cache lines, none longer than `elementwise_grain`, and of about equal size.
 inline int64_t equal_grain(int64_t count) {
   constexpr int64_t line = 64 / sizeof(real);
-  const int64_t chunks = std::max<int64_t>(divide_up(count, elementwise_grain), 1);
-  return std::max(divide_up(divide_up(count, chunks), line) * line, line);
+  return divide_up(grain_for(count, 1, count / elementwise_grain + 1), line) * line;
 }
 
 /// Chunks of rows that are as much work as `elementwise_grain` elements.
