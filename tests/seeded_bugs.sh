@@ -128,14 +128,20 @@ ops/conv.cpp: the bias's gradient overwrites
 - static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o])
 + static_cast<real>(sum)
 ops/winograd.cpp: tiles of the last row begin too high
-- tile / tile_columns * side,
-+ tile / tile_columns * overlap,
+- row = in_image / columns * side
++ row = in_image / columns * overlap
+ops/winograd.cpp: tiles cut in their rows are left out of frequencies that they have
+- rows ? begin_[low] : columns
++ rows || columns ? begin_[low] : columns
 kernels/isa/product.cpp: planes are packed without zeros around
 - fill_with_zeros(at, place);
 + 
 kernels/isa/winograd.cpp: a wrong number in the input's transform
 - t[5] = 4 * d[1] - 5 * d[3] + d[5];
 + t[5] = 4 * d[1] - 4 * d[3] + d[5];
+kernels/isa/winograd.cpp: a wrong factor in the input's transform for two outputs
+- t[1] = -3 * (d[1] + d[2]);
++ t[1] = 3 * (d[1] + d[2]);
 kernels/isa/product.cpp: what is left of a tile's columns overwrites
 - if (out.beta != 0) value += out.beta * to[r * out.row_step];
 + 

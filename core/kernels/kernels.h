@@ -77,10 +77,11 @@ struct Frame {
   int64_t height, width, top, left, frame_height, frame_width;
 };
 
-/// The 4 x 4 outputs of a plane, as far as they are inside, that begin at (h, w). Frequency f of the tile
-/// lies f frequency_step elements behind the first.
+/// Up to 4 x 4 outputs. `width` is that of the rows in which its pixels lie, and frequency f lies f
+/// frequency_step elements behind the first. Two rows of outputs or fewer have no frequencies in rows 3 and 4
+/// of the 6 x 6, and two columns or fewer none in columns 3 and 4.
 struct WinogradTile {
-  int64_t height, width, h, w, frequency_step;
+  int64_t rows, columns, width, frequency_step;
 };
 
 /// Sums over tiles of input times gradient for each frequency, (36, channels, panels * panel filters) -> the
@@ -122,13 +123,13 @@ struct Kernels {
 
   /// Panel number p.
   void (*winograd_filters)(const WinogradFilters& f, int64_t p);
-  /// 6 x 6 pixels of a panel (pixel, channel), with rows of `width` pixels -> 36 frequencies of the panel's
-  /// channels, frequency_step elements apart.
-  void (*winograd_input)(const real* x, int64_t width, int64_t frequency_step, real* to);
-  /// 4 x 4 pixels of the gradient's panel -> its 36 frequencies.
-  void (*winograd_gradient)(const real* dy, int64_t width, int64_t frequency_step, real* to);
+  /// The tile's inputs in a panel (pixel, channel), two more in each direction than outputs -> frequencies.
+  void (*winograd_input)(const WinogradTile& tile, const real* x, real* to);
+  /// The gradient of the tile's outputs in a panel -> frequencies. Outputs that are missing of 4 or 2 are
+  /// read as well, and must be 0.
+  void (*winograd_gradient)(const WinogradTile& tile, const real* dy, real* to);
   void (*winograd_weights)(const WinogradWeights& w);
-  /// 36 frequencies -> 4 x 4 pixels of the panel, as far as they are inside.
+  /// Frequencies -> the tile's outputs in a panel.
   void (*winograd_output)(const WinogradTile& tile, const real* from, real* y);
 
   double (*sum)(const real* x, int64_t count);

@@ -1,13 +1,29 @@
 #include <ballast/core/ops/winograd.h>
 
+#include <algorithm>
+#include <array>
+#include <numeric>
+
 #include <ballast/core/ops/map.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
-constexpr int64_t frequencies = 36;
+constexpr int64_t points = 6, frequencies = points * points;
 constexpr int64_t side = 4, overlap = 2;  // of a tile: it sees (side + overlap)^2 inputs
+
+// For half a side of outputs or less, at the edge of an image, four points do: those but 2 and -2.
+constexpr int64_t half = side / 2, few_points = 4;
+constexpr bool is_two(int64_t point) { return point == 3 || point == 4; }
+
+// Of all tiles along a side of so many outputs.
+int64_t points_of(int64_t outputs) {
+  const int64_t rest = outputs % side;
+  return outputs / side * points + (rest == 0 ? 0 : rest <= half ? few_points : points);
+}
+
+int64_t round_up(int64_t value, int64_t step) { return divide_up(value, step) * step; }
 
 // Images of some channels as panels (image, panel of channels, pixel of the frame, channel of the panel).
 struct Planes {
@@ -68,42 +84,90 @@ bool Winograd::pays() const {
   const auto fits = [](const WindowAxis& a) { return a.taps == 3 && a.stride == 1 && a.dilation == 1; };
   constexpr int64_t least_channels = 16, least_tiles = 64;
   return fits(h) && fits(w) && std::min(c, o) >= least_channels && n * image_tiles() >= least_tiles &&
-         2 * frequencies * image_tiles() < 9 * h.out * w.out;
+         2 * points_of(h.out) * points_of(w.out) < 9 * h.out * w.out;
 }
 
 int64_t Winograd::image_tiles() const { return divide_up(h.out, side) * divide_up(w.out, side); }
 
-// Calls body(t, image, row, column) for `count` tiles from number `first` on: which it is of these, and where
-// its outputs begin.
-template <class Body>
-void Winograd::for_tiles(int64_t first, int64_t count, Body body) const {
-  const int64_t tile_columns = divide_up(w.out, side);
-  for (int64_t t = 0; t < count; ++t) {
-    const int64_t image = (first + t) / image_tiles(), tile = (first + t) % image_tiles();
-    body(t, image, tile / tile_columns * side, tile % tile_columns * side);
-  }
-}
+// `count` tiles from number `first` on, in an order in which all that have a frequency stand side by side:
+// those that are cut in their columns, whole ones, those cut in their rows, and those cut in both.
+class Winograd::Tiles {
+ public:
+  struct Place {
+    int64_t number;              // in that order
+    int64_t image, row, column;  // of the first output
+    int64_t rows, columns;       // outputs
+    WinogradTile within(const Planes& planes, int64_t frequency_step) const {
+      return {rows, columns, planes.frame.frame_width, frequency_step};
+    }
+  };
+  struct Range {
+    int64_t begin, count;
+  };
 
-// Images within their padding, and whole tiles.
+  Tiles(const Winograd& w, int64_t first, int64_t count) : winograd_(w), first_(first), count_(count) {
+    std::array<int64_t, kinds> sizes = {};
+    for (int64_t t = first; t < first + count; ++t) ++sizes[kind(place(t))];
+    std::exclusive_scan(sizes.begin(), sizes.end(), begin_.begin(), int64_t{0});
+  }
+
+  // In their first order, image by image.
+  template <class Body>
+  void for_each(Body body) const {
+    std::array<int64_t, kinds> next = begin_;
+    for (int64_t t = first_; t < first_ + count_; ++t) {
+      Place at = place(t);
+      at.number = next[kind(at)]++;
+      body(at);
+    }
+  }
+
+  // Those that have a frequency.
+  Range having(int64_t frequency) const {
+    const bool rows = is_two(frequency / points), columns = is_two(frequency % points);
+    const int64_t begin = columns ? begin_[whole] : 0;
+    const int64_t end = rows ? begin_[low] : columns ? begin_[both] : count_;
+    return {begin, end - begin};
+  }
+
+ private:
+  enum Kind : size_t { narrow, whole, low, both, kinds };
+
+  static Kind kind(const Place& p) {
+    if (p.rows > half) return p.columns > half ? whole : narrow;
+    return p.columns > half ? low : both;
+  }
+  Place place(int64_t t) const {
+    const int64_t columns = divide_up(winograd_.w.out, side), in_image = t % winograd_.image_tiles();
+    const int64_t row = in_image / columns * side, column = in_image % columns * side;
+    return {.number = 0,
+            .image = t / winograd_.image_tiles(),
+            .row = row,
+            .column = column,
+            .rows = std::min(side, winograd_.h.out - row),
+            .columns = std::min(side, winograd_.w.out - column)};
+  }
+
+  const Winograd& winograd_;
+  int64_t first_, count_;
+  std::array<int64_t, kinds> begin_ = {};
+};
+
+// Images within their padding, and all that tiles see.
 Frame Winograd::padded_inputs() const {
-  return {h.in,
-          w.in,
-          h.padding,
-          w.padding,
-          divide_up(h.out, side) * side + overlap,
-          divide_up(w.out, side) * side + overlap};
+  return {h.in, w.in, h.padding, w.padding, round_up(h.out, half) + overlap, round_up(w.out, half) + overlap};
 }
 
 // Of the images from x on. Tiles are taken in order, so that each image is packed once.
-void Winograd::transform_inputs(const Batch& batch, const Memory& memory, const real* x, int64_t first,
-                                int64_t count) const {
+void Winograd::transform_inputs(const Batch& batch, const Memory& memory, const real* x,
+                                const Tiles& tiles) const {
   const Planes& inputs = batch.inputs;
-  for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
-    if (row == 0 && column == 0) inputs.pack(x + image * c * inputs.pixels, 1, memory.x);
+  tiles.for_each([&](const Tiles::Place& at) {
+    if (at.row == 0 && at.column == 0) inputs.pack(x + at.image * c * inputs.pixels, 1, memory.x);
     for (int64_t p = 0; p < inputs.panels; ++p)
-      kernels().winograd_input(memory.x + inputs.at(0, p) + inputs.pixel(row, column),
-                               inputs.frame.frame_width, batch.in_step,
-                               memory.in + t * inputs.padded + p * inputs.panel);
+      kernels().winograd_input(at.within(inputs, batch.in_step),
+                               memory.x + inputs.at(0, p) + inputs.pixel(at.row, at.column),
+                               memory.in + at.number * inputs.padded + p * inputs.panel);
   });
 }
 
@@ -126,22 +190,24 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
     const Memory memory(batch);
     const int64_t all = (end - begin) * image_tiles();
     for (int64_t first = 0; first < all; first += tiles) {
-      const int64_t count = std::min(tiles, all - first);
-      transform_inputs(batch, memory, x + begin * c * inputs.pixels, first, count);
+      const Tiles some(*this, first, std::min(tiles, all - first));
+      transform_inputs(batch, memory, x + begin * c * inputs.pixels, some);
       for (int64_t p = 0; p < outputs.panels; ++p) {
         for (int64_t f = 0; f < frequencies; ++f) {
-          kernel.multiply_panels({.rows = count,
-                                  .columns = kernel.panel,
-                                  .depth = c,
-                                  .left = memory.in + f * batch.in_step,
-                                  .left_row = inputs.padded,
-                                  .left_step = 1,
-                                  .right = filters.data() + (f * outputs.panels + p) * c * kernel.panel},
-                                 {.c = memory.out + f * batch.out_step, .row_step = kernel.panel});
+          const Tiles::Range range = some.having(f);
+          kernel.multiply_panels(
+              {.rows = range.count,
+               .columns = kernel.panel,
+               .depth = c,
+               .left = memory.in + f * batch.in_step + range.begin * inputs.padded,
+               .left_row = inputs.padded,
+               .left_step = 1,
+               .right = filters.data() + (f * outputs.panels + p) * c * kernel.panel},
+              {.c = memory.out + f * batch.out_step + range.begin * kernel.panel, .row_step = kernel.panel});
         }
-        for_tiles(first, count, [&](int64_t t, int64_t image, int64_t row, int64_t column) {
-          const WinogradTile tile = {h.out, w.out, row, column, batch.out_step};
-          kernel.winograd_output(tile, memory.out + t * kernel.panel, memory.y + outputs.at(image, p));
+        some.for_each([&](const Tiles::Place& at) {
+          kernel.winograd_output(at.within(outputs, batch.out_step), memory.out + at.number * kernel.panel,
+                                 memory.y + outputs.at(at.image, p) + outputs.pixel(at.row, at.column));
         });
       }
     }
@@ -158,8 +224,7 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 // images.
 WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
   const Kernels& kernel = kernels();
-  const Frame whole_tiles = {
-      h.out, w.out, 0, 0, divide_up(h.out, side) * side, divide_up(w.out, side) * side};
+  const Frame whole_tiles = {h.out, w.out, 0, 0, round_up(h.out, half), round_up(w.out, half)};
   const Planes inputs = {c, padded_inputs()}, outputs = {o, whole_tiles};
   const int64_t table = c * outputs.padded;   // of one frequency
   constexpr int64_t room = int64_t{1} << 22;  // elements for all parts of the result together
@@ -180,23 +245,24 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
       const int64_t together = std::min(batch.images, end - image), all = together * image_tiles();
       outputs.pack(dy + image * o * outputs.pixels, together, memory.y);
       for (int64_t first = 0; first < all; first += tiles) {
-        const int64_t count = std::min(tiles, all - first);
+        const Tiles some(*this, first, std::min(tiles, all - first));
         const bool is_first = image == begin && first == 0;
-        transform_inputs(batch, memory, x + image * c * inputs.pixels, first, count);
+        transform_inputs(batch, memory, x + image * c * inputs.pixels, some);
         for (int64_t p = 0; p < outputs.panels; ++p) {
-          for_tiles(first, count, [&](int64_t t, int64_t i, int64_t row, int64_t column) {
-            kernel.winograd_gradient(memory.y + outputs.at(i, p) + outputs.pixel(row, column),
-                                     outputs.frame.frame_width, batch.out_step,
-                                     memory.out + t * kernel.panel);
+          some.for_each([&](const Tiles::Place& at) {
+            kernel.winograd_gradient(at.within(outputs, batch.out_step),
+                                     memory.y + outputs.at(at.image, p) + outputs.pixel(at.row, at.column),
+                                     memory.out + at.number * kernel.panel);
           });
           for (int64_t f = 0; f < frequencies; ++f) {
+            const Tiles::Range range = some.having(f);
             kernel.multiply_panels({.rows = c,
                                     .columns = kernel.panel,
-                                    .depth = count,
-                                    .left = memory.in + f * batch.in_step,
+                                    .depth = range.count,
+                                    .left = memory.in + f * batch.in_step + range.begin * inputs.padded,
                                     .left_row = 1,
                                     .left_step = inputs.padded,
-                                    .right = memory.out + f * batch.out_step},
+                                    .right = memory.out + f * batch.out_step + range.begin * kernel.panel},
                                    {.c = memory.sums + f * table + p * kernel.panel,
                                     .row_step = outputs.padded,
                                     .beta = is_first ? real{0} : real{1}});

@@ -14,7 +14,8 @@ struct WeightSums {
 };
 
 /// A convolution by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin & Gray 2016): a quarter of the
-/// multiplications, for errors of some 5e-6 of the largest result in float.
+/// multiplications, for errors of some 5e-6 of the largest result in float. Where two outputs or fewer are
+/// left at an edge, F(2, 3) takes its place in that direction.
 struct Winograd {
   int64_t n, c, o;
   WindowAxis h, w;
@@ -30,12 +31,10 @@ struct Winograd {
  private:
   struct Batch;
   struct Memory;
+  class Tiles;
   int64_t image_tiles() const;
-  template <class Body>
-  void for_tiles(int64_t first, int64_t count, Body body) const;
   Frame padded_inputs() const;
-  void transform_inputs(const Batch& batch, const Memory& memory, const real* x, int64_t first,
-                        int64_t count) const;
+  void transform_inputs(const Batch& batch, const Memory& memory, const real* x, const Tiles& tiles) const;
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

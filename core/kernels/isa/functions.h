@@ -14,8 +14,8 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
 void pack_planes(const Frame& f, int64_t channels, const real* from, real* to);
 void unpack(int64_t columns, int64_t depth, const real* from, const Output& out);
 void winograd_filters(const WinogradFilters& f, int64_t p);
-void winograd_input(const real* x, int64_t width, int64_t frequency_step, real* to);
-void winograd_gradient(const real* dy, int64_t width, int64_t frequency_step, real* to);
+void winograd_input(const WinogradTile& t, const real* x, real* to);
+void winograd_gradient(const WinogradTile& t, const real* dy, real* to);
 void winograd_weights(const WinogradWeights& w);
 void winograd_output(const WinogradTile& t, const real* from, real* y);
 double sum(const real* x, int64_t count);

@@ -188,6 +188,7 @@ Multiply<Left, Right> multiply_for(int64_t rows) {
 // Calls body(first, count) for tiles of rows as equal as can be, at most `most_rows` each.
 template <class Body>
 [[gnu::always_inline]] inline void for_row_tiles(int64_t rows, Body body) {
+  if (rows == 0) return;
   const int64_t tiles = (rows + most_rows - 1) / most_rows, each = rows / tiles, longer = rows % tiles;
   for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
     const int64_t count = each + (tile < longer);
@@ -314,13 +315,19 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
   }
 }
 
+// Short planes end before the processor has noticed that they are read in order, so while one panel's are
+// packed, the next one's are called for.
 void pack_planes(const Frame& f, int64_t channels, const real* from, real* to) {
+  constexpr int64_t short_plane = 1024 / sizeof(real), line = 64 / sizeof(real);
   const int64_t pixels = f.height * f.width;
+  const int64_t called_for =
+      pixels <= short_plane ? (panel * pixels + f.height - 1) / f.height : 0;  // per row
   for (int64_t first = 0; first < channels; first += panel) {
     const int64_t count = least(panel, channels - first);
-    const real* lines = from + first * pixels;
+    const real *lines = from + first * pixels, *next = lines + panel * pixels;
     real *at = to, *place = to + (f.top * f.frame_width + f.left) * panel;
     for (int64_t row = 0; row < f.height; ++row, lines += f.width, place += f.frame_width * panel) {
+      for (int64_t i = 0; i < called_for; i += line) prefetch(next + row * called_for + i);
       fill_with_zeros(at, place);
       pack_lines(count, f.width, lines, pixels, place);
       at = place + f.width * panel;

@@ -53,28 +53,27 @@ inline void stream(real* to, Vector v) {
 #endif
 }
 
+/// Calls for a line of memory, any address, to the second cache.
+inline void prefetch(const real* line) { __builtin_prefetch(line, 0, 2); }
+
 inline Vector broadcast(real v) { return v - Vector{}; }
 
-// a and b in turn, a first: the lower halves, or the upper ones.
-template <int... I>
-inline Vector in_turn(Vector a, Vector b, bool upper, std::integer_sequence<int, I...>) {
-  constexpr int half = int{lanes} / 2, all = int{lanes};
-  return upper ? __builtin_shufflevector(a, b, (half + I / 2 + I % 2 * all)...)
-               : __builtin_shufflevector(a, b, (I / 2 + I % 2 * all)...);
+template <int Size, int... I>
+inline void swap_blocks(Vector (&square)[lanes], std::integer_sequence<int, I...> indices) {
+  constexpr int all = int{lanes};
+  for (int row = 0; row < all; ++row) {
+    if (row & Size) continue;
+    const Vector a = square[row], b = square[row + Size];
+    square[row] = __builtin_shufflevector(a, b, (I & Size ? I - Size + all : I)...);
+    square[row + Size] = __builtin_shufflevector(a, b, (I & Size ? I + all : I + Size)...);
+  }
+  if constexpr (Size > 1) swap_blocks<Size / 2>(square, indices);
 }
 
-/// Element (row, column) of a square of vectors goes to (column, row): riffling the upper half of the rows
-/// with the lower one moves each bit of an index one place around.
+/// Element (row, column) of a square of vectors goes to (column, row): of each square of 2 x 2 blocks, two
+/// change places across the diagonal, and the same happens within the blocks (Eklundh 1972).
 inline void transpose(Vector (&square)[lanes]) {
-  constexpr auto indices = std::make_integer_sequence<int, int{lanes}>();
-  for (int64_t riffle = 1; riffle < lanes; riffle *= 2) {
-    Vector next[lanes];
-    for (int64_t i = 0; i < lanes / 2; ++i) {
-      next[2 * i] = in_turn(square[i], square[i + lanes / 2], false, indices);
-      next[2 * i + 1] = in_turn(square[i], square[i + lanes / 2], true, indices);
-    }
-    for (int64_t i = 0; i < lanes; ++i) square[i] = next[i];
-  }
+  swap_blocks<int{lanes} / 2>(square, std::make_integer_sequence<int, int{lanes}>());
 }
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -1,6 +1,10 @@
 // Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin & Gray 2016, sec. 4.3): 4 x 4 outputs from 6 x 6 inputs
 // by 36 multiplications for each pair of channels instead of 144. Channels are in the lanes: planes come as
 // panels (pixel, channel) like the operands of a product.
+//
+// The algorithm multiplies polynomials by their values at 0, 1, -1, 2, -2 and infinity. For two outputs, F(2,
+// 3), the values at 2 and -2, numbers 3 and 4, aren't needed. The other lines serve with the same filters:
+// what differs from the textbook's F(2, 3) is factors of 4 and -3 that F(4, 3) has on the filters' side.
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/vector.h>
 
@@ -9,7 +13,8 @@ namespace BALLAST_ISA {
 namespace {
 
 constexpr int64_t panel = 2 * lanes;
-constexpr int in = 6, out = 4;  // of a tile's side
+constexpr int in = 6, out = 4, few = 2;  // points, and the outputs of a tile's side: one or the other
+constexpr int overlap = 2;               // inputs beside its outputs
 
 // Each of the three transforms is a matrix applied to the columns of a square, then to its rows.
 
@@ -24,6 +29,13 @@ inline void input_line(const Vector (&d)[in], Vector (&t)[in]) {
   t[5] = 4 * d[1] - 5 * d[3] + d[5];
 }
 
+inline void input_line(const Vector (&d)[few + overlap], Vector (&t)[in]) {
+  t[0] = 4 * (d[0] - d[2]);
+  t[1] = -3 * (d[1] + d[2]);
+  t[2] = 3 * (d[1] - d[2]);
+  t[5] = d[3] - d[1];
+}
+
 // A^T m
 inline void output_line(const Vector (&m)[in], Vector (&y)[out]) {
   const Vector s = m[1] + m[2], d = m[1] - m[2], s2 = m[3] + m[4], d2 = m[3] - m[4];
@@ -31,6 +43,11 @@ inline void output_line(const Vector (&m)[in], Vector (&y)[out]) {
   y[1] = d + 2 * d2;
   y[2] = s + 4 * s2;
   y[3] = d + 8 * d2 + m[5];
+}
+
+inline void output_line(const Vector (&m)[in], Vector (&y)[few]) {
+  y[0] = m[0] + m[1] + m[2];
+  y[1] = m[1] - m[2] + m[5];
 }
 
 // G g
@@ -54,6 +71,13 @@ inline void gradient_line(const Vector (&d)[out], Vector (&e)[in]) {
   e[3] = even2 + odd2;
   e[4] = even2 - odd2;
   e[5] = d[3];
+}
+
+inline void gradient_line(const Vector (&d)[few], Vector (&e)[in]) {
+  e[0] = d[0];
+  e[1] = d[0] + d[1];
+  e[2] = d[0] - d[1];
+  e[5] = d[1];
 }
 
 // G^T u, the transpose of filter_line
@@ -93,54 +117,87 @@ void winograd_filters(const WinogradFilters& f, int64_t p) {
 
 namespace {
 
-// The square of Size x Size pixels at x -> 36 frequencies.
-template <int Size, class Line>
-[[gnu::always_inline]] inline void to_frequencies(const real* x, int64_t width, int64_t frequency_step,
-                                                  real* to, Line line) {
+// Whether a line for so many outputs, or inputs, has point i.
+template <int Outputs>
+constexpr bool has(int i) {
+  return Outputs == out || (i != 3 && i != 4);
+}
+
+// Calls body(rows, columns) with the numbers of outputs that the tile's lines are for, as types.
+template <class Body>
+[[gnu::always_inline]] inline void for_size(const WinogradTile& t, Body body) {
+  constexpr std::integral_constant<int, out> all;
+  constexpr std::integral_constant<int, few> some;
+  if (t.rows > few) {
+    t.columns > few ? body(all, all) : body(all, some);
+  } else {
+    t.columns > few ? body(some, all) : body(some, some);
+  }
+}
+
+// The pixels that (Rows x Columns) outputs see, More in each direction -> frequencies.
+template <int Rows, int Columns, int More, class Line>
+[[gnu::always_inline]] inline void to_frequencies(const WinogradTile& t, const real* x, real* to, Line line) {
   for (int64_t half = 0; half < panel; half += lanes) {
-    Vector columns[Size][in];
-    for (int column = 0; column < Size; ++column) {
-      Vector d[Size];
-      for (int row = 0; row < Size; ++row) d[row] = load(x + (row * width + column) * panel + half);
+    Vector columns[Columns + More][in];
+    for (int column = 0; column < Columns + More; ++column) {
+      Vector d[Rows + More];
+      for (int row = 0; row < Rows + More; ++row) d[row] = load(x + (row * t.width + column) * panel + half);
       line(d, columns[column]);
     }
-    real* at = to + half;
     for (int row = 0; row < in; ++row) {
-      Vector across[Size], v[in];
-      for (int column = 0; column < Size; ++column) across[column] = columns[column][row];
+      if (!has<Rows>(row)) continue;
+      Vector across[Columns + More], v[in];
+      for (int column = 0; column < Columns + More; ++column) across[column] = columns[column][row];
       line(across, v);
-      for (int column = 0; column < in; ++column, at += frequency_step) store(at, v[column]);
+      for (int column = 0; column < in; ++column) {
+        if (has<Columns>(column)) store(to + (row * in + column) * t.frequency_step + half, v[column]);
+      }
+    }
+  }
+}
+
+template <int Rows, int Columns>
+[[gnu::always_inline]] inline void from_frequencies(const WinogradTile& t, const real* from, real* y) {
+  for (int64_t half = 0; half < panel; half += lanes) {
+    Vector columns[in][Rows];
+    for (int column = 0; column < in; ++column) {
+      if (!has<Columns>(column)) continue;
+      Vector m[in];
+      for (int row = 0; row < in; ++row) {
+        if (has<Rows>(row)) m[row] = load(from + (row * in + column) * t.frequency_step + half);
+      }
+      output_line(m, columns[column]);
+    }
+    for (int row = 0; row < least(Rows, t.rows); ++row) {
+      Vector line[in], outputs[Columns];
+      for (int column = 0; column < in; ++column) {
+        if (has<Columns>(column)) line[column] = columns[column][row];
+      }
+      output_line(line, outputs);
+      real* to = y + row * t.width * panel + half;
+      for (int column = 0; column < least(Columns, t.columns); ++column)
+        store(to + column * panel, outputs[column]);
     }
   }
 }
 
 }  // namespace
 
-void winograd_input(const real* x, int64_t width, int64_t frequency_step, real* to) {
-  to_frequencies<in>(x, width, frequency_step, to, input_line);
+void winograd_input(const WinogradTile& t, const real* x, real* to) {
+  for_size(t, [&](auto rows, auto columns) {
+    to_frequencies<rows, columns, overlap>(t, x, to, [](const auto& d, Vector(&v)[in]) { input_line(d, v); });
+  });
 }
 
-void winograd_gradient(const real* dy, int64_t width, int64_t frequency_step, real* to) {
-  to_frequencies<out>(dy, width, frequency_step, to, gradient_line);
+void winograd_gradient(const WinogradTile& t, const real* dy, real* to) {
+  for_size(t, [&](auto rows, auto columns) {
+    to_frequencies<rows, columns, 0>(t, dy, to, [](const auto& d, Vector(&v)[in]) { gradient_line(d, v); });
+  });
 }
 
 void winograd_output(const WinogradTile& t, const real* from, real* y) {
-  const int64_t rows = least(out, t.height - t.h), width = least(out, t.width - t.w);
-  for (int64_t half = 0; half < panel; half += lanes) {
-    Vector columns[in][out];
-    for (int column = 0; column < in; ++column) {
-      Vector m[in];
-      for (int row = 0; row < in; ++row) m[row] = load(from + (row * in + column) * t.frequency_step + half);
-      output_line(m, columns[column]);
-    }
-    for (int row = 0; row < rows; ++row) {
-      Vector line[in], outputs[out];
-      for (int column = 0; column < in; ++column) line[column] = columns[column][row];
-      output_line(line, outputs);
-      real* to = y + ((t.h + row) * t.width + t.w) * panel + half;
-      for (int column = 0; column < width; ++column) store(to + column * panel, outputs[column]);
-    }
-  }
+  for_size(t, [&](auto rows, auto columns) { from_frequencies<rows, columns>(t, from, y); });
 }
 
 void winograd_weights(const WinogradWeights& w) {
