@@ -1,6 +1,7 @@
 #include <ballast/core/gemm.h>
 
 #include <algorithm>
+#include <type_traits>
 
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/scratch.h>
@@ -24,6 +25,18 @@ struct Lines {
   int64_t least_rows() const { return line_step == 1 ? 24 : 96; }
 };
 
+// Rows that are columns in memory are copied side by side before they are multiplied: a tile would read a few
+// elements of many lines of memory, of which those a power of two apart push each other out of the first
+// cache.
+constexpr int64_t stripe = 24;  // rows at a time: some tiles of any instruction set
+
+void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real* to) {
+  const auto copy = [&](auto count) {
+    for (int64_t k = 0; k < depth; ++k) std::copy_n(from + k * k_step, count, to + k * stripe);
+  };
+  rows == stripe ? copy(std::integral_constant<int64_t, stripe>()) : copy(rows);
+}
+
 Output part_of(Output out, int64_t row, int64_t column) {
   out.c += row * out.row_step + column * out.column_step;
   if (out.row_bias) out.row_bias += row;
@@ -37,8 +50,9 @@ struct Tasks {
   int64_t panel_tasks, row_tasks;
 
   // A few panels share out unevenly: there, rows are cut in two as well, or in more parts to get enough
-  // tasks.
-  Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows) {
+  // tasks. To gather rows pays for many panels, which leaves rows to be cut.
+  Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows,
+        bool gathered) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
     constexpr int64_t most = 16;
     constexpr int64_t cache = int64_t{3} << 16;  // bytes of panels that a second cache holds
@@ -46,7 +60,7 @@ struct Tasks {
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
     const bool whole_rows = wanted == 1 || panel_count >= 2 * most;
-    row_tasks = whole_rows ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
+    row_tasks = gathered ? 4 : whole_rows ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
     row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
     rows = divide_up(row_count, row_tasks);
     row_tasks = divide_up(row_count, rows);
@@ -124,22 +138,33 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   // The operand that is cheaper to pack becomes the vectors, even if that means writing columns of C.
   if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) swap_operands();
   const Kernels& kernel = kernels();
-  const Tasks tasks(left.count, divide_up(right.count, kernel.panel), kernel.panel, k, right.least_rows());
-  const int64_t columns = tasks.panels * kernel.panel;
-  reserve_scratch<real>(columns * k, tasks.panel_tasks * tasks.row_tasks);
+  const bool gathered = left.k_step != 1 && left.line_step == 1 && right.count >= 4 * kernel.panel;
+  const Tasks tasks(left.count, divide_up(right.count, kernel.panel), kernel.panel, k, right.least_rows(),
+                    gathered);
+  const int64_t columns = tasks.panels * kernel.panel, room = (columns + (gathered ? stripe : 0)) * k;
+  reserve_scratch<real>(room, tasks.panel_tasks * tasks.row_tasks);
   parallel_for(tasks.panel_tasks * tasks.row_tasks, 1, [&](int64_t task, int64_t) {
-    const int64_t row = task / tasks.panel_tasks * tasks.rows, column = task % tasks.panel_tasks * columns;
-    const Scratch<real> packed(columns * k);
-    const Product p = {.rows = std::min(tasks.rows, left.count - row),
-                       .columns = std::min(columns, right.count - column),
-                       .depth = k,
-                       .left = left.data + row * left.line_step,
-                       .left_row = left.line_step,
-                       .left_step = left.k_step,
-                       .right = packed.data()};
+    const int64_t column = task % tasks.panel_tasks * columns;
+    const int64_t begin = task / tasks.panel_tasks * tasks.rows,
+                  end = std::min(begin + tasks.rows, left.count);
+    const Scratch<real> packed(room);
+    Product p = {.rows = end - begin,
+                 .columns = std::min(columns, right.count - column),
+                 .depth = k,
+                 .left = left.data + begin * left.line_step,
+                 .left_row = left.line_step,
+                 .left_step = left.k_step,
+                 .right = packed.data()};
     kernel.pack(p.columns, k, right.data + column * right.line_step, right.line_step, right.k_step,
                 packed.data());
-    kernel.multiply_panels(p, part_of(out, row, column));
+    if (!gathered) return kernel.multiply_panels(p, part_of(out, begin, column));
+    real* const rows = packed.data() + columns * k;
+    p.left = rows, p.left_step = stripe;
+    for (int64_t row = begin; row < end; row += stripe) {
+      p.rows = std::min(stripe, end - row);
+      gather(left.data + row, p.rows, k, left.k_step, rows);
+      kernel.multiply_panels(p, part_of(out, row, column));
+    }
   });
 }
 

@@ -41,6 +41,7 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
                         {25, 31, 64},
                         {33, 300, 120},
                         {300, 40, 100},
+                        {130, 200, 140},
                         {3, 5, 0}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) {

@@ -127,6 +127,9 @@ ops/conv.cpp: the weight's gradient of the first images only
 ops/conv.cpp: the bias's gradient overwrites
 - static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o])
 + static_cast<real>(sum)
+gemm.cpp: rows are gathered from the task's first ones
+- gather(left.data + row, p.rows
++ gather(left.data + begin, p.rows
 ops/winograd.cpp: tiles of the last row begin too high
 - row = in_image / columns * side
 + row = in_image / columns * overlap

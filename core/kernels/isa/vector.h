@@ -53,8 +53,12 @@ inline void stream(real* to, Vector v) {
 #endif
 }
 
-/// Calls for a line of memory, any address, to the second cache.
-inline void prefetch(const real* line) { __builtin_prefetch(line, 0, 2); }
+/// Elements of a line of memory.
+constexpr int64_t line = 64 / sizeof(real);
+
+/// Calls for the line of any address, to be read from the second cache, or written.
+inline void prefetch(const real* at) { __builtin_prefetch(at, 0, 2); }
+inline void prefetch_to_write(const real* at) { __builtin_prefetch(at, 1, 3); }
 
 inline Vector broadcast(real v) { return v - Vector{}; }
 
