@@ -86,7 +86,7 @@ namespace {
 
 // Sums of the affine parameters' gradients: first the weights', then the biases', for each chunk.
 void add_up(const Scratch<double>& partial, int64_t chunks, int64_t parameters, const AffineGradients& to) {
-  parallel_for(parameters, elementwise_grain, [=, &partial, &to](int64_t begin, int64_t end) {
+  parallel_for(parameters, row_grain(2 * chunks), [=, &partial, &to](int64_t begin, int64_t end) {
     std::fill(to.weight + begin, to.weight + end, 0.0);
     std::fill(to.bias + begin, to.bias + end, 0.0);
     const double* from = partial.data();
