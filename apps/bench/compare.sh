@@ -6,6 +6,10 @@
 # Environment: THREADS (2), ROUNDS (5), BENCH_SECS (1, per window, two a run), BENCH_WARM (0.5), BENCH_MAXWAIT (5: seconds to wait for a quiet machine),
 # BENCH_LINES (a file to keep the measurements in; `ballast-bench --compare < it` prints the table again).
 set -euo pipefail
+case ${1:-} in
+  -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+  -*) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
+esac
 unset OPENBLAS_CORETYPE  # forced kernels would be unfair to both
 here=$(cd "$(dirname "$0")" && pwd)
 bench=$here/../../build/release/ballast-bench

@@ -83,7 +83,7 @@ struct Tile {
     constexpr int64_t much = 128;
     if (depth < much || out.column_step != 1) return;
     for (int64_t r = 0; r < R; ++r) {
-      for (int64_t c = 0; c < V * lanes; c += line)
+      for (int64_t c = 0; c < V * lanes; c += line_size)
         prefetch_to_write(out.c + (row + r) * out.row_step + column + c);
     }
   }
@@ -339,7 +339,7 @@ void pack_planes(const Frame& f, int64_t channels, const real* from, real* to) {
     const real *lines = from + first * pixels, *next = lines + panel * pixels;
     real *at = to, *place = to + (f.top * f.frame_width + f.left) * panel;
     for (int64_t row = 0; row < f.height; ++row, lines += f.width, place += f.frame_width * panel) {
-      for (int64_t i = 0; i < called_for; i += line) prefetch(next + row * called_for + i);
+      for (int64_t i = 0; i < called_for; i += line_size) prefetch(next + row * called_for + i);
       fill_with_zeros(at, place);
       pack_lines(count, f.width, lines, pixels, place);
       at = place + f.width * panel;

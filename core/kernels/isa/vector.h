@@ -54,7 +54,7 @@ inline void stream(real* to, Vector v) {
 }
 
 /// Elements of a line of memory.
-constexpr int64_t line = 64 / sizeof(real);
+constexpr int64_t line_size = 64 / sizeof(real);
 
 /// Calls for the line of any address, to be read from the second cache, or written.
 inline void prefetch(const real* at) { __builtin_prefetch(at, 0, 2); }
