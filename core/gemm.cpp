@@ -25,10 +25,14 @@ struct Lines {
   int64_t least_rows() const { return line_step == 1 ? 24 : 96; }
 };
 
-// Rows that are columns in memory are copied side by side before they are multiplied: a tile would read a few
-// elements of many lines of memory, of which those a power of two apart push each other out of the first
-// cache.
+// Rows that are columns in memory, in lines that share a few sets of the first cache and push each other out
+// of it, are copied side by side before they are multiplied with many panels.
 constexpr int64_t stripe = 24;  // rows at a time: some tiles of any instruction set
+
+bool must_gather(const Lines& rows, int64_t panel_count) {
+  constexpr int64_t colliding = 512;  // bytes: lines so far apart share 8 of a usual cache's 64 sets
+  return rows.line_step == 1 && rows.k_step * int64_t{sizeof(real)} % colliding == 0 && panel_count >= 16;
+}
 
 void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real* to) {
   const auto copy = [&](auto count) {
@@ -50,7 +54,7 @@ struct Tasks {
   int64_t panel_tasks, row_tasks;
 
   // A few panels share out unevenly: there, rows are cut in two as well, or in more parts to get enough
-  // tasks. To gather rows pays for many panels, which leaves rows to be cut.
+  // tasks. Gathered rows are cut instead of panels: each task gathers its own.
   Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows,
         bool gathered) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
@@ -60,7 +64,8 @@ struct Tasks {
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
     const bool whole_rows = wanted == 1 || panel_count >= 2 * most;
-    row_tasks = gathered ? 4 : whole_rows ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
+    const int64_t even = whole_rows ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
+    row_tasks = gathered && wanted > 1 ? 4 : even;
     row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
     rows = divide_up(row_count, row_tasks);
     row_tasks = divide_up(row_count, rows);
@@ -107,7 +112,7 @@ void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, 
   static const bool single_threaded = (openblas_set_num_threads(1), true);
   static_cast<void>(single_threaded);
   const auto op = [](const Matrix& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
-  parallel_for(n, divide_up(divide_up(n, 16), 32) * 32, [&](int64_t begin, int64_t end) {
+  parallel_for(n, round_up(divide_up(n, 16), 32), [&](int64_t begin, int64_t end) {
     blas_gemm(CblasRowMajor, op(a), op(b), static_cast<blasint>(m), static_cast<blasint>(end - begin),
               static_cast<blasint>(k), 1, a.data, static_cast<blasint>(a.ld),
               b.data + (b.transposed ? begin * b.ld : begin), static_cast<blasint>(b.ld), beta, c + begin,
@@ -138,8 +143,9 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   // The operand that is cheaper to pack becomes the vectors, even if that means writing columns of C.
   if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) swap_operands();
   const Kernels& kernel = kernels();
-  const bool gathered = left.k_step != 1 && left.line_step == 1 && right.count >= 4 * kernel.panel;
-  const Tasks tasks(left.count, divide_up(right.count, kernel.panel), kernel.panel, k, right.least_rows(),
+  const int64_t panel_count = divide_up(right.count, kernel.panel);
+  const bool gathered = must_gather(left, panel_count);
+  const Tasks tasks(left.count, panel_count, kernel.panel, k, gathered ? 4 * stripe : right.least_rows(),
                     gathered);
   const int64_t columns = tasks.panels * kernel.panel, room = (columns + (gathered ? stripe : 0)) * k;
   reserve_scratch<real>(room, tasks.panel_tasks * tasks.row_tasks);

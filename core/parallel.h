@@ -31,6 +31,9 @@ void parallel_for(int64_t count, int64_t grain, Body&& body);
 /// a / b, rounded up: the number of chunks of b in a.
 inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/// The first multiple of b from a on.
+inline int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
+
 /// The grain that cuts [0, count) into at most `chunks` chunks of at least `least` each.
 inline int64_t grain_for(int64_t count, int64_t least, int64_t chunks) {
   const int64_t grain = divide_up(count, chunks);

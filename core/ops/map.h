@@ -11,7 +11,7 @@ inline constexpr int64_t elementwise_grain = 32768;
 /// The grain for chunks of whole cache lines, none longer than `elementwise_grain`, and of about equal size.
 inline int64_t equal_grain(int64_t count) {
   constexpr int64_t line = 64 / sizeof(real);
-  return divide_up(grain_for(count, 1, count / elementwise_grain + 1), line) * line;
+  return round_up(grain_for(count, 1, count / elementwise_grain + 1), line);
 }
 
 /// Chunks of rows that are as much work as `elementwise_grain` elements.

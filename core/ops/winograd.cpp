@@ -23,8 +23,6 @@ int64_t points_of(int64_t outputs) {
   return outputs / side * points + (rest == 0 ? 0 : rest <= half ? few_points : points);
 }
 
-int64_t round_up(int64_t value, int64_t step) { return divide_up(value, step) * step; }
-
 // Images of some channels as panels (image, panel of channels, pixel of the frame, channel of the panel).
 struct Planes {
   int64_t channels;
