@@ -22,7 +22,7 @@ struct Lines {
   // Where the lines' elements k are neighbours, they are copied as vectors; else vectors are transposed.
   int64_t packing_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 1 : 4); }
   // Rows of the other operand for which packing counts for little.
-  int64_t least_rows() const { return line_step == 1 ? 24 : 96; }
+  int64_t least_rows() const { return line_step == 1 ? 24 : 48; }
 };
 
 // Rows that are columns in memory, in lines that share a few sets of the first cache and push each other out
@@ -53,8 +53,9 @@ struct Tasks {
   int64_t panels, rows;  // of a task
   int64_t panel_tasks, row_tasks;
 
-  // A few panels share out unevenly: there, rows are cut in two as well, or in more parts to get enough
-  // tasks. Gathered rows are cut instead of panels: each task gathers its own.
+  // Rows are cut first, in two at least: with two threads each has its half of them, of the weights or of
+  // their gradients in most layers, in every product of a step, and finds it in its cache (see Optimizer).
+  // Gathered rows are cut in four: each task gathers its own.
   Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows,
         bool gathered) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
@@ -63,9 +64,7 @@ struct Tasks {
     const int64_t work = row_count * panel_count * panel_width * depth;
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
-    const bool whole_rows = wanted == 1 || panel_count >= 2 * most;
-    const int64_t even = whole_rows ? 1 : std::max<int64_t>(2, divide_up(wanted, panel_count));
-    row_tasks = gathered && wanted > 1 ? 4 : even;
+    row_tasks = wanted == 1 ? 1 : std::max<int64_t>(gathered ? 4 : 2, divide_up(wanted, panel_count));
     row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
     rows = divide_up(row_count, row_tasks);
     row_tasks = divide_up(row_count, rows);

@@ -3,42 +3,37 @@
 #include <cmath>
 
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
 Adam::Adam(Module& module, const AdamOptions& options, bool decoupled_decay)
     : Optimizer(module, options.lr, options.weight_decay, options.decay_rule),
       options_(options),
-      decoupled_decay_(decoupled_decay),
-      m_(add_state("exp_avg")),
-      v_(add_state("exp_avg_sq")) {
+      decoupled_decay_(decoupled_decay) {
+  add_state("exp_avg");
+  add_state("exp_avg_sq");
   const auto is_beta = [](double beta) { return beta >= 0 && beta < 1; };
   check<ValueError>(is_beta(options.beta1) && is_beta(options.beta2),
                     "Adam: betas of {} and {}; both must be in [0, 1)", options.beta1, options.beta2);
   check<ValueError>(options.eps >= 0, "Adam: an eps of {}; it can't be negative", options.eps);
 }
 
-void Adam::update(const Range& range, real* value, real* grad) {
-  const auto step = static_cast<double>(range.step);
+void Adam::update(const Part& part) const {
+  const auto step = static_cast<double>(part.step);
   const double correction1 = 1 - std::pow(options_.beta1, step),
                correction2 = 1 - std::pow(options_.beta2, step);
   const AdamStep s = {
-      .l2 = static_cast<real>(decoupled_decay_ ? 0 : range.weight_decay),
+      .l2 = static_cast<real>(decoupled_decay_ ? 0 : part.weight_decay),
       .beta1 = static_cast<real>(options_.beta1),
       .rest1 = static_cast<real>(1 - options_.beta1),
       .beta2 = static_cast<real>(options_.beta2),
       .rest2 = static_cast<real>(1 - options_.beta2),
-      .shrink = static_cast<real>(decoupled_decay_ ? 1 - range.lr * range.weight_decay : 1),
-      .rate = static_cast<real>(range.lr / correction1),
+      .shrink = static_cast<real>(decoupled_decay_ ? 1 - part.lr * part.weight_decay : 1),
+      .rate = static_cast<real>(part.lr / correction1),
       .root2 = static_cast<real>(1 / std::sqrt(correction2)),
       .eps = static_cast<real>(options_.eps),
   };
-  real *m = m_.update(), *v = v_.update();
-  parallel_for(range.count, equal_grain(range.count), [=](int64_t begin, int64_t end) {
-    const int64_t i = range.begin + begin;
-    kernels().adam(s, end - begin, value + i, grad + i, m + i, v + i);
-  });
+  kernels().adam(s, part.count, part.value, part.grad, part.state[0], part.state[1]);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

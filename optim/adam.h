@@ -23,10 +23,9 @@ class Adam : public Optimizer {
   Adam(Module& module, const AdamOptions& options, bool decoupled_decay);
 
  private:
-  void update(const Range& range, real* value, real* grad) override;
+  void update(const Part& part) const override;
   AdamOptions options_;
   bool decoupled_decay_;
-  Buffer &m_, &v_;
 };
 
 struct AdamWOptions {

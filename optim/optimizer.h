@@ -53,17 +53,23 @@ class Optimizer : public Module {
   void visit(Visitor& v) override;
 
  protected:
-  /// What one update covers: neighbours in the slab that are treated alike.
-  struct Range {
-    int64_t begin, count;
-    int64_t step;  // 1 at a parameter's first update
+  static constexpr size_t most_states = 2;
+
+  /// Neighbouring elements of one parameter, and of the states in the order of `add_state`.
+  struct Part {
+    int64_t count;
+    real* value;
+    const real* grad;
+    real* state[most_states];
+    int64_t step;  // 1 at the parameter's first update
     double lr, weight_decay;
   };
 
   Optimizer(Module& module, double lr, double weight_decay, DecayRule rule);
-  /// A buffer of the slab's layout, zeros, named `name` in checkpoints.
-  Buffer& add_state(const std::string& name);
-  virtual void update(const Range& range, real* value, real* grad) = 0;
+  /// Memory beside each element of a parameter, zeros at first, named `name` in checkpoints.
+  void add_state(const std::string& name);
+  /// Called by several threads at a time, each for a part of its own.
+  virtual void update(const Part& part) const = 0;
 
  private:
   struct Slot {
@@ -77,13 +83,20 @@ class Optimizer : public Module {
     std::string name;
     std::unique_ptr<Buffer> values;
   };
+  // Elements [begin, end) of a slot
+  struct Piece {
+    const Slot* slot;
+    int64_t begin, end;
+  };
 
+  void cut_slots();
   void check_slots() const;
   template <class F>
   void for_each_gradient(F f);
 
   std::shared_ptr<Slab> slab_;
   std::vector<Slot> slots_;
+  std::vector<Piece> pieces_;
   std::vector<State> states_;
   double lr_;
   DecayRule rule_;

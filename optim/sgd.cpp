@@ -1,7 +1,6 @@
 #include <ballast/optim/sgd.h>
 
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -11,26 +10,22 @@ SGD::SGD(Module& module, const SGDOptions& options)
   check<ValueError>(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
                     "SGD: Nesterov momentum needs a momentum above 0 and no dampening; got {} and {}",
                     options.momentum, options.dampening);
-  if (options.momentum > 0) momentum_ = &add_state("momentum_buffer");
+  if (options.momentum > 0) add_state("momentum_buffer");
 }
 
-void SGD::update(const Range& range, real* value, real* grad) {
+void SGD::update(const Part& part) const {
   const real momentum = static_cast<real>(options_.momentum);
   // The first step starts the buffer with the gradient itself.
-  const bool first = range.step == 1;
+  const bool first = part.step == 1;
   const SGDStep s = {
-      .l2 = static_cast<real>(range.weight_decay),
+      .l2 = static_cast<real>(part.weight_decay),
       .keep = first ? 0 : momentum,
       .take = first ? 1 : static_cast<real>(1 - options_.dampening),
       .along = options_.nesterov ? real(1) : real(0),
       .behind = options_.nesterov ? momentum : real(1),
-      .rate = static_cast<real>(range.lr),
+      .rate = static_cast<real>(part.lr),
   };
-  real* buffer = momentum_ ? momentum_->update() : nullptr;
-  parallel_for(range.count, equal_grain(range.count), [=](int64_t begin, int64_t end) {
-    const int64_t i = range.begin + begin;
-    kernels().sgd(s, end - begin, value + i, grad + i, buffer ? buffer + i : nullptr);
-  });
+  kernels().sgd(s, part.count, part.value, part.grad, part.state[0]);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

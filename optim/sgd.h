@@ -20,9 +20,8 @@ class SGD : public Optimizer {
   explicit SGD(Module& module, const SGDOptions& options = {});
 
  private:
-  void update(const Range& range, real* value, real* grad) override;
+  void update(const Part& part) const override;
   SGDOptions options_;
-  Buffer* momentum_ = nullptr;
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

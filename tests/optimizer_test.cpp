@@ -38,6 +38,32 @@ TEST_CASE("a parameter without a gradient is skipped, its moments included") {
   CHECK(alone.a.data()[0] == 1);
 }
 
+// It is cut into pieces for the threads.
+TEST_CASE("each element of a large parameter is updated once, with its own gradient and moments") {
+  constexpr int64_t period = 7;
+  struct Net : Module {
+    Parameter small, large;
+    explicit Net(int64_t count) : small(zeros({3})), large(zeros({count})) {}
+    Tensor forward(Tensor x) override { return x; }
+    void visit(Visitor& v) override { v("small", small), v("large", large); }
+  } net(100'003), reference(period);
+  Adam optimizer(net), of_reference(reference);
+  for (const real factor : {real(1), real(-2), real(5)}) {
+    const auto step = [&](Net& n, Optimizer& o) {
+      Tensor slopes(n.large.shape());
+      for (int64_t i = 0; i < slopes.count(); ++i)
+        slopes(i) = std::cos(factor * static_cast<real>(i % period));
+      Tape tape;
+      backward(sum(n.large.value() * slopes) + sum(n.small.value()));
+      o.step();
+    };
+    step(net, optimizer);
+    step(reference, of_reference);
+  }
+  for (int64_t i = 0; i < net.large.count(); ++i)
+    REQUIRE(net.large.data()[i] == doctest::Approx(reference.large.data()[i % period]).epsilon(1e-5));
+}
+
 TEST_CASE("weight decay spares biases and norms unless told otherwise") {
   const auto bias_after_step = [](DecayRule rule) {
     Sequential net(Linear(2, 2), BatchNorm1d(2));

@@ -229,7 +229,7 @@ void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, r
   const WeightSums sums =
       pays_winograd(s) ? winograd(s).weight_gradient(x, dy) : unfolded_weight_gradient(s, x, dy);
   const int64_t panel = kernels().panel, panels = divide_up(s.filters, panel), table = s.depth * panel;
-  parallel_for(s.groups * panels, row_grain(table), [&](int64_t begin, int64_t end) {
+  parallel_for(s.groups * panels, row_grain(sums.parts * table), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       real* sum = sums.tables.data() + i * table;
       for (int64_t part = 1; part < sums.parts; ++part)

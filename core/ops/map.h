@@ -8,12 +8,6 @@ namespace ballast::inline BALLAST_PRECISION {
 /// Elements per chunk of an elementwise loop: 128 KB of float, so that a chunk outweighs handing it out.
 inline constexpr int64_t elementwise_grain = 32768;
 
-/// The grain for chunks of whole cache lines, none longer than `elementwise_grain`, and of about equal size.
-inline int64_t equal_grain(int64_t count) {
-  constexpr int64_t line = 64 / sizeof(real);
-  return round_up(grain_for(count, 1, count / elementwise_grain + 1), line);
-}
-
 /// Chunks of rows that are as much work as `elementwise_grain` elements.
 inline int64_t row_grain(int64_t row_length) {
   return row_length < elementwise_grain ? elementwise_grain / (row_length < 1 ? 1 : row_length) : 1;
