@@ -96,3 +96,13 @@ TEST_CASE("the counter counts") {
 TEST_CASE("an mlp's training step allocates nothing") { check_steady(small_mlp()); }
 TEST_CASE("a cnn's training step allocates nothing") { check_steady(small_cnn()); }
 TEST_CASE("a net with every norm and dropout allocates nothing") { check_steady(every_norm()); }
+
+TEST_CASE("to predict one image allocates nothing") {
+  Sequential net(Conv2d(16, 150, 3, {.padding = 1}), ReLU());
+  const Tensor x = randn({1, 16, 12, 12});
+  for (int step = 0; step < 6; ++step) {
+    const int64_t before = calls;
+    predict(net, x);
+    if (step > 2) CHECK(calls == before);
+  }
+}

@@ -63,6 +63,7 @@ const std::vector<Case> cases = {
     {"Winograd, every kind of tile", {5, 18, 14, 12}, {16, 18, 3, 3}, {.padding = {1, 2}}},
     {"Winograd, tiles cut to one row or column", {17, 16, 7, 8}, {16, 16, 3, 3}, {.padding = {0, 0}}},
     {"Winograd, many channels", {1, 70, 30, 33}, {17, 70, 3, 3}, {.padding = 1}, false},
+    {"Winograd, one image and many filters", {1, 16, 12, 14}, {150, 16, 3, 3}, {.padding = 1}},
     {"more images than chunks", {37, 1, 3, 3}, {2, 1, 2, 2}},
     {"no images", {0, 2, 4, 4}, {3, 2, 3, 3}},
 };

@@ -136,6 +136,12 @@ ops/winograd.cpp: tiles of the last row begin too high
 ops/winograd.cpp: tiles cut in their rows are left out of frequencies that they have
 - rows ? begin_[low] : columns
 + rows || columns ? begin_[low] : columns
+ops/winograd.cpp: all parts of one image's result go to its first channels
+- beta, relu, y + begin * h.out * w.out);
++ beta, relu, y);
+kernels/isa/winograd.cpp: filters are transformed from the first channels' weights
+- (p * panel * f.channels + c) * 9
++ (p * panel * f.channels) * 9
 kernels/isa/product.cpp: planes are packed without zeros around
 - fill_with_zeros(at, place);
 + 

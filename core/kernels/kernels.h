@@ -64,10 +64,10 @@ struct AdamStep {
   real l2, beta1, rest1, beta2, rest2, shrink, rate, root2, eps;
 };
 
-/// Weights (filters, channels, 3, 3) -> `to`: for each of 36 frequencies panels of filters, (panels,
-/// channels, panel).
+/// Weights (filters, channels, 3, 3) -> `to`: for each of 36 frequencies, `frequency_step` elements apart,
+/// panels of filters, (panels, channels, panel).
 struct WinogradFilters {
-  int64_t filters, channels, panels;
+  int64_t filters, channels, frequency_step;
   const real* weight;
   real* to;
 };

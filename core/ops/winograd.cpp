@@ -80,7 +80,7 @@ struct Winograd::Memory {
 
 bool Winograd::pays() const {
   const auto fits = [](const WindowAxis& a) { return a.taps == 3 && a.stride == 1 && a.dilation == 1; };
-  constexpr int64_t least_channels = 16, least_tiles = 64;
+  constexpr int64_t least_channels = 16, least_tiles = 8;
   return fits(h) && fits(w) && std::min(c, o) >= least_channels && n * image_tiles() >= least_tiles &&
          2 * points_of(h.out) * points_of(w.out) < 9 * h.out * w.out;
 }
@@ -169,18 +169,45 @@ void Winograd::transform_inputs(const Batch& batch, const Memory& memory, const 
   });
 }
 
+// So few tiles that their frequencies stay in a core's cache.
+Winograd::Batch Winograd::forward_batch() const {
+  const Planes inputs = {c, padded_inputs()}, outputs = {o, {h.out, w.out, 0, 0, h.out, w.out}};
+  const int64_t tiles = std::clamp<int64_t>(2560 / (inputs.padded + inputs.panel), 12, 48);
+  return {inputs, outputs, tiles, image_tiles()};
+}
+
+// A cache line more between the frequencies, as in a Batch.
+int64_t Winograd::filter_step() const {
+  const int64_t panel = kernels().panel;
+  return round_up(o, panel) * c + panel;
+}
+
 void Winograd::convolve(const real* x, const real* weight, const real* bias, real beta, bool relu,
                         real* y) const {
   const Kernels& kernel = kernels();
-  const Planes inputs = {c, padded_inputs()}, outputs = {o, {h.out, w.out, 0, 0, h.out, w.out}};
-  // So few that the frequencies stay in a core's cache.
-  const int64_t tiles = std::clamp<int64_t>(2560 / (inputs.padded + inputs.panel), 12, 48);
-  const Batch batch = {inputs, outputs, tiles, image_tiles()};
-
-  const Scratch<real> filters(frequencies * outputs.padded * c);
+  const int64_t few = 2 * kernel.panel;
+  if (n == 1 && o > few) {
+    // A single image is cut by its filters, for each part of which it is transformed anew.
+    const Winograd part = {1, c, few, h, w};
+    reserve_scratch<real>(frequencies * part.filter_step(), divide_up(o, few));
+    reserve_scratch<real>(part.forward_batch().size, divide_up(o, few));
+    parallel_for(o, few, [&](int64_t begin, int64_t end) {
+      Winograd{1, c, end - begin, h, w}.convolve(x, weight + begin * c * 9, bias ? bias + begin : nullptr,
+                                                 beta, relu, y + begin * h.out * w.out);
+    });
+    return;
+  }
+  const Batch batch = forward_batch();
+  const Planes &inputs = batch.inputs, &outputs = batch.outputs;
+  const int64_t tiles = batch.tiles;
+  const Scratch<real> filters(frequencies * filter_step());
   parallel_for(outputs.panels, 1, [&](int64_t p, int64_t) {
-    kernel.winograd_filters(
-        {.filters = o, .channels = c, .panels = outputs.panels, .weight = weight, .to = filters.data()}, p);
+    kernel.winograd_filters({.filters = o,
+                             .channels = c,
+                             .frequency_step = filter_step(),
+                             .weight = weight,
+                             .to = filters.data()},
+                            p);
   });
   reserve_scratch<real>(batch.size, divide_up(n, batch.images));
 
@@ -200,7 +227,7 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
                .left = memory.in + f * batch.in_step + range.begin * inputs.padded,
                .left_row = inputs.padded,
                .left_step = 1,
-               .right = filters.data() + (f * outputs.panels + p) * c * kernel.panel},
+               .right = filters.data() + f * filter_step() + p * c * kernel.panel},
               {.c = memory.out + f * batch.out_step + range.begin * kernel.panel, .row_step = kernel.panel});
         }
         some.for_each([&](const Tiles::Place& at) {

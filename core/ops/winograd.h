@@ -34,6 +34,8 @@ struct Winograd {
   class Tiles;
   int64_t image_tiles() const;
   Frame padded_inputs() const;
+  Batch forward_batch() const;
+  int64_t filter_step() const;
   void transform_inputs(const Batch& batch, const Memory& memory, const real* x, const Tiles& tiles) const;
 };
 

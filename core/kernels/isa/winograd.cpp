@@ -91,25 +91,32 @@ inline void weight_line(const Vector (&u)[in], Vector (&g)[3]) {
 }  // namespace
 
 void winograd_filters(const WinogradFilters& f, int64_t p) {
-  const int64_t size = f.panels * f.channels * panel;  // of one frequency
+  constexpr int64_t together = 8;  // channels
+  constexpr int halves = panel / lanes;
+  real taps[together * 9 * panel];
   for (int64_t c = 0; c < f.channels; ++c) {
-    for (int64_t half = 0; half < panel; half += lanes) {
-      Vector g[3][3], columns[3][in];
-      for (int i = 0; i < 9; ++i) {
-        Vector taps = {};
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-          const int64_t o = p * panel + half + lane;
-          if (o < f.filters) taps[lane] = f.weight[(o * f.channels + c) * 9 + i];
-        }
-        g[i % 3][i / 3] = taps;
+    const int64_t in_block = c % together;
+    if (in_block == 0)
+      pack(least(panel, f.filters - p * panel), 9 * least(together, f.channels - c),
+           f.weight + (p * panel * f.channels + c) * 9, f.channels * 9, 1, taps);
+    Vector columns[halves][3][in];
+    for (int half = 0; half < halves; ++half) {
+      const real* from = taps + in_block * 9 * panel + half * lanes;
+      for (int column = 0; column < 3; ++column) {
+        const Vector g[3] = {load(from + column * panel), load(from + (3 + column) * panel),
+                             load(from + (6 + column) * panel)};
+        filter_line(g, columns[half][column]);
       }
-      for (int column = 0; column < 3; ++column) filter_line(g[column], columns[column]);
-      for (int row = 0; row < in; ++row) {
-        const Vector line[3] = {columns[0][row], columns[1][row], columns[2][row]};
+    }
+    real* to = f.to + (p * f.channels + c) * panel;
+    for (int row = 0; row < in; ++row) {
+      for (int half = 0; half < halves; ++half) {
+        const auto& of = columns[half];
+        const Vector line[3] = {of[0][row], of[1][row], of[2][row]};
         Vector u[in];
         filter_line(line, u);
         for (int column = 0; column < in; ++column)
-          store(f.to + (row * in + column) * size + (p * f.channels + c) * panel + half, u[column]);
+          store(to + (row * in + column) * f.frequency_step + half * lanes, u[column]);
       }
     }
   }
