@@ -1,3 +1,5 @@
+#include <array>
+
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/vector.h>
 
@@ -14,14 +16,23 @@ constexpr int most_rows = 6;
 #endif
 constexpr int64_t panel = 2 * lanes;
 
+// right(k) of the columns from one on: in panels,
 struct Panel {
   const real* at;
   const real* operator()(int64_t k) const { return at + k * panel; }
 };
 
+struct Panels {
+  const real* at;
+  int64_t depth;
+  Panel from_column(int64_t column) const { return {at + column * depth}; }
+};
+
+// or in rows that lie somewhere.
 struct ScatteredRows {
   const real* at;
   const int64_t* offsets;
+  ScatteredRows from_column(int64_t column) const { return {at + column, offsets}; }
   const real* operator()(int64_t k) const { return at + offsets[k]; }
 };
 
@@ -51,6 +62,7 @@ struct Tile {
   template <class Right>
   [[gnu::always_inline]] void add(int64_t depth, Strided left, Right right) {
     const real* a = left.at;
+#pragma GCC unroll 4
     for (int64_t k = 0; k < depth; ++k, a += left.step) {
       const real* b = right(k);
       Vector columns[V];
@@ -66,6 +78,7 @@ struct Tile {
   [[gnu::always_inline]] void add(int64_t depth, Scattered left, Right right) {
     const real* rows[R];
     for (int r = 0; r < R; ++r) rows[r] = left.at + left.offsets[r];
+#pragma GCC unroll 4
     for (int64_t k = 0; k < depth; ++k) {
       const real* b = right(k);
       Vector columns[V];
@@ -155,89 +168,87 @@ struct Tile {
 };
 
 template <int R, int V, class Left, class Right>
-void multiply_tile(int64_t depth, const Left& left, Right right, const Output& out, int64_t row,
-                   int64_t column, int64_t columns) {
-  Tile<R, V>::call_for(out, depth, row, column);
+[[gnu::always_inline]] inline Tile<R, V> product(int64_t depth, const Left& left, const Right& right) {
   Tile<R, V> sums;
   sums.clear();
-  sums.add(depth, left.from_row(row), right);
-  if (columns >= V * lanes && out.column_step == 1) {
-    sums.put(out, row, column);
-    return;
-  }
+  sums.add(depth, left, right);
+  return sums;
+}
+
+// Where the columns aren't all of the tile's, or not neighbours.
+template <int R, int V, class Left, class Right>
+[[gnu::noinline]] void multiply_odd_tile(int64_t depth, const Left& left, const Right& right,
+                                         const Output& out, int64_t row, int64_t column, int64_t columns) {
   if constexpr (R <= lanes) {
     if (out.row_step == 1 && (columns >= V * lanes || !out.column_bias))
-      return sums.put_transposed(out, row, column, columns);
+      return product<R, V>(depth, left, right).put_transposed(out, row, column, columns);
   }
-  const Tile<R, V> in_memory = sums;  // the only copy whose address is taken: the others stay in registers
-  in_memory.put_some(out, row, column, least(columns, V * lanes));
+  product<R, V>(depth, left, right).put_some(out, row, column, least(columns, V * lanes));
 }
 
+template <int R, int V, class Left, class Right>
+[[gnu::always_inline]] inline void multiply_tile(int64_t depth, const Left& left, const Right& right,
+                                                 const Output& out, int64_t row, int64_t column,
+                                                 int64_t columns) {
+  Tile<R, V>::call_for(out, depth, row, column);
+  if (columns < V * lanes || out.column_step != 1)
+    return multiply_odd_tile<R, V>(depth, left, right, out, row, column, columns);
+  product<R, V>(depth, left, right).put(out, row, column);
+}
+
+struct Range {
+  int64_t begin, end;
+};
+
+// Tiles of R rows each. That the tiles are in loops also makes the compiler keep them in registers.
 template <int R, class Left, class Right>
-void multiply_columns(int64_t depth, const Left& left, Right right, const Output& out, int64_t row,
-                      int64_t column, int64_t columns) {
-  if (columns > lanes) {
-    multiply_tile<R, 2>(depth, left, right, out, row, column, columns);
-  } else {
-    multiply_tile<R, 1>(depth, left, right, out, row, column, columns);
+void multiply_tiles(int64_t depth, const Left& left, const Right& right, const Output& out, Range rows,
+                    Range columns) {
+  for (int64_t row = rows.begin; row < rows.end; row += R) {
+    for (int64_t column = columns.begin; column < columns.end; column += panel) {
+      const auto left_rows = left.from_row(row);
+      const auto right_columns = right.from_column(column);
+      const int64_t count = columns.end - column;
+      if (count > lanes) {
+        multiply_tile<R, 2>(depth, left_rows, right_columns, out, row, column, count);
+      } else {
+        multiply_tile<R, 1>(depth, left_rows, right_columns, out, row, column, count);
+      }
+    }
   }
 }
 
+// In tiles of rows as equal as can be, at most `most_rows` each. The rows of a tile are read from left once
+// per panel; the panels of one call should fit the second cache.
 template <class Left, class Right>
-using Multiply = void (*)(int64_t, const Left&, Right, const Output&, int64_t, int64_t, int64_t);
-
-template <class Left, class Right, int... R>
-Multiply<Left, Right> multiply_for(int64_t rows, std::integer_sequence<int, R...>) {
-  static constexpr Multiply<Left, Right> table[] = {multiply_columns<R + 1, Left, Right>...};
-  return table[rows - 1];
-}
-
-template <class Left, class Right>
-Multiply<Left, Right> multiply_for(int64_t rows) {
-  return multiply_for<Left, Right>(rows, std::make_integer_sequence<int, most_rows>());
-}
-
-// Calls body(first, count) for tiles of rows as equal as can be, at most `most_rows` each.
-template <class Body>
-[[gnu::always_inline]] inline void for_row_tiles(int64_t rows, Body body) {
-  if (rows == 0) return;
-  const int64_t tiles = (rows + most_rows - 1) / most_rows, each = rows / tiles, longer = rows % tiles;
-  for (int64_t tile = 0, row = 0; tile < tiles; ++tile) {
-    const int64_t count = each + (tile < longer);
-    body(row, count);
-    row += count;
+void multiply(const Product& p, const Left& left, const Right& right, const Output& out, Range columns) {
+  if (p.rows == 0) return;
+  const auto table = []<int... R>(std::integer_sequence<int, R...>) {
+    using Multiply = void (*)(int64_t, const Left&, const Right&, const Output&, Range, Range);
+    return std::array<Multiply, sizeof...(R)>{multiply_tiles<R + 1, Left, Right>...};
   }
-}
-
-// The rows of a tile are read from left once per panel; the panels of one call should fit the second cache.
-template <class Left>
-void multiply_panels_of(const Product& p, const Left& left, const Output& out) {
-  for_row_tiles(p.rows, [&](int64_t row, int64_t count) {
-    const auto multiply = multiply_for<Left, Panel>(count);
-    for (int64_t column = 0; column < p.columns; column += panel)
-      multiply(p.depth, left, Panel{p.right + column * p.depth}, out, row, column, p.columns - column);
-  });
+  (std::make_integer_sequence<int, most_rows>());
+  const int64_t tiles = (p.rows + most_rows - 1) / most_rows, each = p.rows / tiles, longer = p.rows % tiles;
+  const int64_t middle = longer * (each + 1);
+  if (longer) table[each](p.depth, left, right, out, {0, middle}, columns);
+  table[each - 1](p.depth, left, right, out, {middle, p.rows}, columns);
 }
 
 }  // namespace
 
 void multiply_panels(const Product& p, const Output& out) {
-  multiply_panels_of(p, Strided{p.left, p.left_row, p.left_step}, out);
+  multiply(p, Strided{p.left, p.left_row, p.left_step}, Panels{p.right, p.depth}, out, {0, p.columns});
 }
 
 void multiply_scattered(const Product& p, const int64_t* offsets, const Output& out) {
-  multiply_panels_of(p, Scattered{p.left, offsets}, out);
+  multiply(p, Scattered{p.left, offsets}, Panels{p.right, p.depth}, out, {0, p.columns});
 }
 
 // A stretch of columns is read from all rows of right, and stays in the first cache for all rows of left.
 void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) {
-  const Strided left = {p.left, p.left_row, p.left_step};
-  for (int64_t column = 0; column < p.columns; column += panel) {
-    for_row_tiles(p.rows, [&](int64_t row, int64_t count) {
-      multiply_for<Strided, ScatteredRows>(count)(p.depth, left, ScatteredRows{p.right + column, offsets},
-                                                  out, row, column, p.columns - column);
-    });
-  }
+  for (int64_t column = 0; column < p.columns; column += panel)
+    multiply(p, Strided{p.left, p.left_row, p.left_step}, ScatteredRows{p.right, offsets}, out,
+             {column, least(column + panel, p.columns)});
 }
 
 namespace {
