@@ -43,7 +43,8 @@ double exp_sum(int64_t count, const real* x, real shift, real* y) {
   return sum;
 }
 
-void sgd(const SGDStep& s, int64_t count, real* value, const real* grad, real* buffer) {
+void sgd(const SGDStep& given, int64_t count, real* value, const real* grad, real* buffer) {
+  const SGDStep s = given;  // a copy, which no store to memory can change, stays in registers
   if (buffer == nullptr) {
 #pragma GCC ivdep  // stretches of memory of their own, here and below
     for (int64_t i = 0; i < count; ++i) value[i] -= s.rate * (grad[i] + s.l2 * value[i]);
@@ -57,7 +58,8 @@ void sgd(const SGDStep& s, int64_t count, real* value, const real* grad, real* b
   }
 }
 
-void adam(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v) {
+void adam(const AdamStep& given, int64_t count, real* value, const real* grad, real* m, real* v) {
+  const AdamStep s = given;
 #pragma GCC ivdep
   for (int64_t i = 0; i < count; ++i) {
     const real g = grad[i] + s.l2 * value[i];

@@ -5,13 +5,17 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 namespace {
 
-// A vector of double, and as many elements.
 using Doubles [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = double;
 constexpr int64_t double_lanes = BALLAST_VECTOR_BYTES / sizeof(double);
-using Few [[gnu::vector_size(double_lanes * sizeof(real))]] = real;
 
-inline Few load_few(const real* from) { return load_as<Few>(from); }
-inline Doubles widen(Few v) { return __builtin_convertvector(v, Doubles); }
+// So many elements in double: written in this way, one instruction loads and converts them.
+template <int... I>
+inline Doubles load_wide(const real* from, std::integer_sequence<int, I...>) {
+  return Doubles{from[I]...};
+}
+inline Doubles load_wide(const real* from) {
+  return load_wide(from, std::make_integer_sequence<int, int{double_lanes}>());
+}
 
 // Several running sums, since one alone waits for each addition.
 constexpr int64_t chains = 4;
@@ -140,8 +144,10 @@ template <class Element>
   if (run.stream) {
     for (; i < run.count && reinterpret_cast<uintptr_t>(y + i) % sizeof(Vector) != 0; ++i)
       store_as<One>(y + i, element(i, One{}));
+#pragma GCC unroll 4
     for (; i + lanes <= run.count; i += lanes) stream(y + i, element(i, Vector{}));
   }
+#pragma GCC unroll 4
   for (; i + lanes <= run.count; i += lanes) store(y + i, element(i, Vector{}));
   for (; i < run.count; ++i) store_as<One>(y + i, element(i, One{}));
 }
@@ -201,7 +207,7 @@ double sum(const real* x, int64_t count) {
   return sum_pairs(
              count,
              [=](int64_t i) {
-               return Terms<Doubles>{widen(load_few(x + i)), Doubles{}};
+               return Terms<Doubles>{load_wide(x + i), Doubles{}};
              },
              [=](int64_t i) {
                return Sums{x[i], 0};
@@ -213,7 +219,7 @@ double dot(const real* x, const real* y, int64_t count) {
   return sum_pairs(
              count,
              [=](int64_t i) {
-               return Terms<Doubles>{widen(load_few(x + i)) * widen(load_few(y + i)), Doubles{}};
+               return Terms<Doubles>{load_wide(x + i) * load_wide(y + i), Doubles{}};
              },
              [=](int64_t i) {
                return Sums{double{x[i]} * y[i], 0};
@@ -225,7 +231,7 @@ Sums deviations(const real* x, int64_t count, double shift) {
   return sum_pairs(
       count,
       [=](int64_t i) {
-        const Doubles d = widen(load_few(x + i)) - shift;
+        const Doubles d = load_wide(x + i) - shift;
         return Terms<Doubles>{d, d * d};
       },
       [=](int64_t i) {
@@ -240,7 +246,10 @@ void end_streams() {
 #endif
 }
 
-void normalize(const Run& run, const real* x, real* y) {
+// Below, a copy of `given` is what no store to memory can change, so that the loops keep it in registers.
+
+void normalize(const Run& given, const real* x, real* y) {
+  const Run run = given;
   for_kind(run, [&](auto affine, auto relu) {
     write_run(run, y, [&](int64_t i, auto kind) [[gnu::always_inline]] {
       return normalize_at<relu.value, decltype(kind)>(run, affine, x, i);
@@ -248,7 +257,8 @@ void normalize(const Run& run, const real* x, real* y) {
   });
 }
 
-Sums gradient_sums(const Run& run, const real* x, const real* dy, real* dweights, real* dbiases) {
+Sums gradient_sums(const Run& given, const real* x, const real* dy, real* dweights, real* dbiases) {
+  const Run run = given;
   if (run.weights) {
     const OwnAffine own = {run.weights, run.biases};
     return run.relu ? sums_of<true>(run, own, x, dy, dweights, dbiases)
@@ -258,7 +268,8 @@ Sums gradient_sums(const Run& run, const real* x, const real* dy, real* dweights
   return run.relu ? sums_of<true>(run, shared, x, dy) : sums_of<false>(run, shared, x, dy);
 }
 
-void gradient(const Run& run, const real* x, const real* dy, real a, real b, real* dx) {
+void gradient(const Run& given, const real* x, const real* dy, real a, real b, real* dx) {
+  const Run run = given;
   for_kind(run, [&](auto affine, auto relu) {
     write_run(run, dx, [&](int64_t i, auto kind) [[gnu::always_inline]] {
       return gradient_at<relu.value, decltype(kind)>(run, affine, x, dy, a, b, i);
