@@ -218,16 +218,20 @@ void multiply_tiles(int64_t depth, const Left& left, const Right& right, const O
   }
 }
 
+template <class Left, class Right>
+using Multiply = void (*)(int64_t, const Left&, const Right&, const Output&, Range, Range);
+
+template <class Left, class Right, int... R>
+constexpr std::array<Multiply<Left, Right>, sizeof...(R)> multiply_table(std::integer_sequence<int, R...>) {
+  return {multiply_tiles<R + 1, Left, Right>...};
+}
+
 // In tiles of rows as equal as can be, at most `most_rows` each. The rows of a tile are read from left once
 // per panel; the panels of one call should fit the second cache.
 template <class Left, class Right>
 void multiply(const Product& p, const Left& left, const Right& right, const Output& out, Range columns) {
   if (p.rows == 0) return;
-  const auto table = []<int... R>(std::integer_sequence<int, R...>) {
-    using Multiply = void (*)(int64_t, const Left&, const Right&, const Output&, Range, Range);
-    return std::array<Multiply, sizeof...(R)>{multiply_tiles<R + 1, Left, Right>...};
-  }
-  (std::make_integer_sequence<int, most_rows>());
+  static constexpr auto table = multiply_table<Left, Right>(std::make_integer_sequence<int, most_rows>());
   const int64_t tiles = (p.rows + most_rows - 1) / most_rows, each = p.rows / tiles, longer = p.rows % tiles;
   const int64_t middle = longer * (each + 1);
   if (longer) table[each](p.depth, left, right, out, {0, middle}, columns);
