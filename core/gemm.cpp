@@ -41,12 +41,30 @@ void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real*
   rows == stripe ? copy(std::integral_constant<int64_t, stripe>()) : copy(rows);
 }
 
-Output part_of(Output out, int64_t row, int64_t column) {
-  out.c += row * out.row_step + column * out.column_step;
-  if (out.row_bias) out.row_bias += row;
-  if (out.column_bias) out.column_bias += column;
-  return out;
-}
+// Where the product of left row i and right column j goes: to c[i ld + j], or if it is turned to c[j ld + i].
+// The bias has an element for each column of C.
+struct Result {
+  real* c;
+  int64_t ld;
+  real beta;
+  Epilogue epilogue;
+  bool turned;
+
+  Output from(int64_t row, int64_t column) const {
+    return {.c = c + row * ld + column,
+            .row_step = ld,
+            .beta = beta,
+            .column_bias = epilogue.bias ? epilogue.bias + column : nullptr,
+            .relu = epilogue.relu};
+  }
+  // A turned result's rows from `row` on are written as panels first, which are turned on their way to C.
+  Output as_panel(int64_t row, real* panel, int64_t width) const {
+    return {.c = panel, .row_step = width, .row_bias = epilogue.bias ? epilogue.bias + row : nullptr};
+  }
+  Output from_panels(int64_t row, int64_t column) const {
+    return {.c = c + column * ld + row, .row_step = ld, .beta = beta, .relu = epilogue.relu};
+  }
+};
 
 // The result is cut into tasks of some panels by some rows; each packs its panels for itself.
 struct Tasks {
@@ -55,7 +73,8 @@ struct Tasks {
 
   // Rows are cut first, in two at least: with two threads each has its half of them, of the weights or of
   // their gradients in most layers, in every product of a step, and finds it in its cache (see Optimizer).
-  // Gathered rows are cut in four: each task gathers its own.
+  // Gathered rows are cut in four: each task gathers its own. A few rows, of a gradient that goes back to a
+  // batch, aren't cut: the many columns would be packed twice.
   Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows,
         bool gathered) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
@@ -64,7 +83,9 @@ struct Tasks {
     const int64_t work = row_count * panel_count * panel_width * depth;
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
     const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
-    row_tasks = wanted == 1 ? 1 : std::max<int64_t>(gathered ? 4 : 2, divide_up(wanted, panel_count));
+    const bool few_rows = 2 * row_count <= panel_count * panel_width;
+    const int64_t fewest = few_rows ? 1 : gathered ? 4 : 2;
+    row_tasks = wanted == 1 ? 1 : std::max(fewest, divide_up(wanted, panel_count));
     row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
     rows = divide_up(row_count, row_tasks);
     row_tasks = divide_up(row_count, rows);
@@ -74,22 +95,65 @@ struct Tasks {
   }
 };
 
-// C = A b for a single column b, or a single row times B, whose lines are contiguous.
-void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const Output& out) {
+// The products of lines with a single one, all contiguous.
+void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const Result& out) {
   constexpr int64_t worthwhile = int64_t{1} << 17;  // elements to read, some 20 us
-  const int64_t step = out.row_step;
-  const real* bias = out.row_bias;
+  const int64_t step = out.turned ? 1 : out.ld, bias_step = out.turned ? 1 : 0;
+  const auto [bias, relu] = out.epilogue;
   parallel_for(lines.count, std::max<int64_t>(worthwhile / std::max<int64_t>(k, 1), 16),
                [&](int64_t begin, int64_t end) {
                  const Scratch<real> y(end - begin);
                  kernels().multiply_vector(end - begin, k, lines.data + begin * lines.line_step,
                                            lines.line_step, vector.data, y.data());
                  for (int64_t i = begin; i < end; ++i) {
-                   real value = y[i - begin] + (bias ? bias[i] : out.column_bias ? *out.column_bias : 0);
+                   real value = y[i - begin] + (bias ? bias[i * bias_step] : 0);
                    if (out.beta != 0) value += out.beta * out.c[i * step];
-                   out.c[i * step] = out.relu && value < 0 ? 0 : value;
+                   out.c[i * step] = relu && value < 0 ? 0 : value;
                  }
                });
+}
+
+// The products of all left lines with all right ones, which are packed.
+void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Result& out) {
+  const Kernels& kernel = kernels();
+  const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
+  const bool gathered = !out.turned && must_gather(left, panel_count);
+  const Tasks tasks(left.count, panel_count, panel, k, gathered ? 4 * stripe : right.least_rows(), gathered);
+  const int64_t columns = tasks.panels * panel, packed_size = columns * k;
+  const int64_t size = packed_size + (gathered ? stripe * k : out.turned ? columns * tasks.rows : 0);
+  reserve_scratch<real>(size, tasks.panel_tasks * tasks.row_tasks);
+  parallel_for(tasks.panel_tasks * tasks.row_tasks, 1, [&](int64_t task, int64_t) {
+    const int64_t begin = task / tasks.panel_tasks * tasks.rows,
+                  end = std::min(begin + tasks.rows, left.count);
+    const int64_t column = task % tasks.panel_tasks * columns,
+                  width = std::min(columns, right.count - column);
+    const Scratch<real> packed(size);
+    real* const rest = packed.data() + packed_size;
+    kernel.pack(width, k, right.data + column * right.line_step, right.line_step, right.k_step,
+                packed.data());
+    Product p = {.rows = end - begin,
+                 .columns = width,
+                 .depth = k,
+                 .left = left.data + begin * left.line_step,
+                 .left_row = left.line_step,
+                 .left_step = left.k_step,
+                 .right = packed.data()};
+    if (gathered) {
+      p.left = rest, p.left_step = stripe;
+      for (int64_t row = begin; row < end; row += stripe) {
+        p.rows = std::min(stripe, end - row);
+        gather(left.data + row, p.rows, k, left.k_step, rest);
+        kernel.multiply_panels(p, out.from(row, column));
+      }
+    } else if (out.turned) {
+      p.columns = panel;
+      for (int64_t first = 0; first < width; first += panel, p.right += panel * k)
+        kernel.multiply_panels(p, out.as_panel(begin, rest + first * p.rows, panel));
+      kernel.unpack(width, p.rows, rest, out.from_panels(begin, column));
+    } else {
+      kernel.multiply_panels(p, out.from(begin, column));
+    }
+  });
 }
 
 #ifndef BALLAST_PLAIN_GEMM
@@ -131,46 +195,12 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
 #endif
   Lines left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
   Lines right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
-  Output out = {.c = c, .row_step = ldc, .beta = beta, .column_bias = epilogue.bias, .relu = epilogue.relu};
-  const auto swap_operands = [&] {
-    std::swap(left, right);
-    std::swap(out.row_step, out.column_step);
-    std::swap(out.row_bias, out.column_bias);
-  };
-  if (left.count == 1) swap_operands();
+  // The operand that is cheaper to pack becomes the vectors, even if the result is turned then.
+  const bool turned = m == 1 || (n > 1 && left.packing_cost(k) + 2 * m * n < right.packing_cost(k));
+  if (turned) std::swap(left, right);
+  const Result out = {c, ldc, beta, epilogue, turned};
   if (right.count == 1 && left.k_step == 1 && right.k_step == 1) return multiply_vector(left, right, k, out);
-  // The operand that is cheaper to pack becomes the vectors, even if that means writing columns of C.
-  if (left.packing_cost(k) + 2 * m * n < right.packing_cost(k)) swap_operands();
-  const Kernels& kernel = kernels();
-  const int64_t panel_count = divide_up(right.count, kernel.panel);
-  const bool gathered = must_gather(left, panel_count);
-  const Tasks tasks(left.count, panel_count, kernel.panel, k, gathered ? 4 * stripe : right.least_rows(),
-                    gathered);
-  const int64_t columns = tasks.panels * kernel.panel, room = (columns + (gathered ? stripe : 0)) * k;
-  reserve_scratch<real>(room, tasks.panel_tasks * tasks.row_tasks);
-  parallel_for(tasks.panel_tasks * tasks.row_tasks, 1, [&](int64_t task, int64_t) {
-    const int64_t column = task % tasks.panel_tasks * columns;
-    const int64_t begin = task / tasks.panel_tasks * tasks.rows,
-                  end = std::min(begin + tasks.rows, left.count);
-    const Scratch<real> packed(room);
-    Product p = {.rows = end - begin,
-                 .columns = std::min(columns, right.count - column),
-                 .depth = k,
-                 .left = left.data + begin * left.line_step,
-                 .left_row = left.line_step,
-                 .left_step = left.k_step,
-                 .right = packed.data()};
-    kernel.pack(p.columns, k, right.data + column * right.line_step, right.line_step, right.k_step,
-                packed.data());
-    if (!gathered) return kernel.multiply_panels(p, part_of(out, begin, column));
-    real* const rows = packed.data() + columns * k;
-    p.left = rows, p.left_step = stripe;
-    for (int64_t row = begin; row < end; row += stripe) {
-      p.rows = std::min(stripe, end - row);
-      gather(left.data + row, p.rows, k, left.k_step, rows);
-      kernel.multiply_panels(p, part_of(out, row, column));
-    }
-  });
+  multiply_packed(left, right, k, out);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <ballast/core/gemm.h>
@@ -10,8 +11,9 @@ using namespace ballast;
 
 namespace {
 
-// beta C + op(A) op(B), in double, one product after the other.
-Tensor plain_product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, const Tensor& c) {
+// beta C + op(A) op(B) and what follows, in double, one product after the other.
+Tensor plain_product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, const Tensor& c,
+                     const Epilogue& epilogue) {
   const auto at = [](const Matrix& x, int64_t row, int64_t column) {
     return static_cast<double>(x.transposed ? x.data[column * x.ld + row] : x.data[row * x.ld + column]);
   };
@@ -19,8 +21,9 @@ Tensor plain_product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real b
   for (int64_t row = 0; row < m; ++row) {
     for (int64_t column = 0; column < n; ++column) {
       double sum = beta == 0 ? 0 : static_cast<double>(beta * c(row, column));
+      if (epilogue.bias) sum += static_cast<double>(epilogue.bias[column]);
       for (int64_t inner = 0; inner < k; ++inner) sum += at(a, row, inner) * at(b, inner, column);
-      result(row, column) = static_cast<real>(sum);
+      result(row, column) = static_cast<real>(epilogue.relu ? std::max(sum, 0.0) : sum);
     }
   }
   return result;
@@ -56,9 +59,11 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
           const Tensor a_data = randn({ta ? s.k : s.m, a_row}), b_data = randn({tb ? s.n : s.k, b_row});
           const Matrix a{a_data.data(), a_row, ta}, b{b_data.data(), b_row, tb};
           Tensor c = randn({s.m, s.n + 4});
-          const Tensor expected = plain_product(s.m, s.n, s.k, a, b, beta, c);
+          const Tensor bias = randn({s.n});
+          const Epilogue epilogue = beta == 1 ? Epilogue() : Epilogue{bias.data(), ta != tb};
+          const Tensor expected = plain_product(s.m, s.n, s.k, a, b, beta, c, epilogue);
           if (beta == 0 && s.m) c(0, 0) = NAN;  // may be uninitialized
-          gemm(s.m, s.n, s.k, a, b, beta, c.data(), s.n + 4);
+          gemm(s.m, s.n, s.k, a, b, beta, c.data(), s.n + 4, epilogue);
           double worst = 0;
           for (int64_t i = 0; i < c.count(); ++i) {
             worst = std::max(worst, std::abs(static_cast<double>(c.data()[i] - expected.data()[i])));

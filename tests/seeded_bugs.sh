@@ -130,6 +130,12 @@ ops/conv.cpp: the bias's gradient overwrites
 gemm.cpp: rows are gathered from the task's first ones
 - gather(left.data + row, p.rows
 + gather(left.data + begin, p.rows
+gemm.cpp: the panels of a turned result all get the first rows' bias
+- epilogue.bias ? epilogue.bias + row : nullptr};
++ epilogue.bias};
+gemm.cpp: only the first panel of a turned result is turned
+- rest + first * p.rows, panel
++ rest, panel
 ops/winograd.cpp: tiles of the last row begin too high
 - row = in_image / columns * side
 + row = in_image / columns * overlap

@@ -10,10 +10,10 @@ namespace ballast::inline BALLAST_PRECISION {
 // header, so that no inline function compiled for one processor is ever linked into the code of another.
 
 /// Where the products of a tile go, and what is done to them on the way: c = relu(beta c + product + bias).
-/// Element (row, column) is at c + row row_step + column column_step; one of the steps is 1.
+/// Element (row, column) is at c + row row_step + column.
 struct Output {
   real* c;
-  int64_t row_step, column_step = 1;
+  int64_t row_step;
   real beta = 0;                      // with 0, c may be uninitialized
   const real* row_bias = nullptr;     // a number per row, or
   const real* column_bias = nullptr;  // per column
@@ -21,7 +21,7 @@ struct Output {
 };
 
 /// sum over k of left(row, k) right(k, column), for `rows` x `columns` elements: one walk through memory for
-/// each operand. left(row, k) is at left + row left_row + k left_step.
+/// each operand. left(row, k) is at left + row left_row + k left_step; one of the steps is 1.
 struct Product {
   int64_t rows, columns, depth;
   const real* left;

@@ -16,10 +16,13 @@ constexpr int most_rows = 6;
 #endif
 constexpr int64_t panel = 2 * lanes;
 
-// right(k) of the columns from one on: in panels,
+// Where right(k) begins, for one k after the other, of the columns from one on: in panels,
 struct Panel {
   const real* at;
-  const real* operator()(int64_t k) const { return at + k * panel; }
+  const real* next() {
+    at += panel;
+    return at - panel;
+  }
 };
 
 struct Panels {
@@ -33,16 +36,24 @@ struct ScatteredRows {
   const real* at;
   const int64_t* offsets;
   ScatteredRows from_column(int64_t column) const { return {at + column, offsets}; }
-  const real* operator()(int64_t k) const { return at + offsets[k]; }
+  const real* next() { return at + *offsets++; }
 };
 
-// left(r, k) of the tile's rows
-struct Strided {
+// left(r, k) of the tile's rows. In memory these are rows at equal distances,
+struct LeftRows {
   const real* at;
-  int64_t row_step, step;
-  Strided from_row(int64_t row) const { return {at + row * row_step, row_step, step}; }
+  int64_t row_step;
+  LeftRows from_row(int64_t row) const { return {at + row * row_step, row_step}; }
 };
 
+// or neighbouring columns,
+struct LeftColumns {
+  const real* at;
+  int64_t step;
+  LeftColumns from_row(int64_t row) const { return {at + row, step}; }
+};
+
+// or rows that lie somewhere.
 struct Scattered {
   const real* at;
   const int64_t* offsets;
@@ -59,19 +70,36 @@ struct Tile {
     }
   }
 
-  template <class Right>
-  [[gnu::always_inline]] void add(int64_t depth, Strided left, Right right) {
-    const real* a = left.at;
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < depth; ++k, a += left.step) {
-      const real* b = right(k);
-      Vector columns[V];
-      for (int v = 0; v < V; ++v) columns[v] = load(b + v * lanes);
-      for (int r = 0; r < R; ++r) {
-        const Vector row = broadcast(a[r * left.row_step]);
-        for (int v = 0; v < V; ++v) at[r][v] += row * columns[v];
-      }
+  // One term of each sum: left(r) times the vectors at `right`.
+  template <class Left>
+  [[gnu::always_inline]] void add_term(Left left, const real* right) {
+    Vector columns[V];
+    for (int v = 0; v < V; ++v) columns[v] = load(right + v * lanes);
+    for (int r = 0; r < R; ++r) {
+      const Vector row = broadcast(left(r));
+      for (int v = 0; v < V; ++v) at[r][v] += row * columns[v];
     }
+  }
+
+  // Addressing takes few registers and few instructions where three rows share a pointer: an instruction adds
+  // the step once or twice to it by itself.
+  template <class Right>
+  [[gnu::always_inline]] void add(int64_t depth, LeftRows left, Right right) {
+    constexpr int pointers = (R + 2) / 3;
+    const real* rows[pointers];
+    for (int i = 0; i < pointers; ++i) rows[i] = left.at + 3 * i * left.row_step;
+#pragma GCC unroll 8
+    for (; depth > 0; --depth) {
+      add_term([&](int r) { return rows[r / 3][r % 3 * left.row_step]; }, right.next());
+      for (int i = 0; i < pointers; ++i) ++rows[i];
+    }
+  }
+
+  template <class Right>
+  [[gnu::always_inline]] void add(int64_t depth, LeftColumns left, Right right) {
+#pragma GCC unroll 8
+    for (; depth > 0; --depth, left.at += left.step)
+      add_term([&](int r) { return left.at[r]; }, right.next());
   }
 
   template <class Right>
@@ -79,22 +107,14 @@ struct Tile {
     const real* rows[R];
     for (int r = 0; r < R; ++r) rows[r] = left.at + left.offsets[r];
 #pragma GCC unroll 4
-    for (int64_t k = 0; k < depth; ++k) {
-      const real* b = right(k);
-      Vector columns[V];
-      for (int v = 0; v < V; ++v) columns[v] = load(b + v * lanes);
-      for (int r = 0; r < R; ++r) {
-        const Vector row = broadcast(rows[r][k]);
-        for (int v = 0; v < V; ++v) at[r][v] += row * columns[v];
-      }
-    }
+    for (int64_t k = 0; k < depth; ++k) add_term([&](int r) { return rows[r][k]; }, right.next());
   }
 
   // Where much work lies ahead, the lines that the sums go to are called for in front of it: of a large
   // result they seldom are in the first caches.
   [[gnu::always_inline]] static void call_for(const Output& out, int64_t depth, int64_t row, int64_t column) {
     constexpr int64_t much = 128;
-    if (depth < much || out.column_step != 1) return;
+    if (depth < much) return;
     for (int64_t r = 0; r < R; ++r) {
       for (int64_t c = 0; c < V * lanes; c += line_size)
         prefetch_to_write(out.c + (row + r) * out.row_step + column + c);
@@ -111,7 +131,7 @@ struct Tile {
     }
   }
 
-  // All columns of the tile exist, side by side.
+  // All columns of the tile exist.
   [[gnu::always_inline]] void put(const Output& out, int64_t row, int64_t column) {
     real* to = out.c + row * out.row_step + column;
     finish(out, row, column);
@@ -131,32 +151,11 @@ struct Tile {
     }
   }
 
-  // The same for the first `columns` columns, each of R neighbours.
-  [[gnu::always_inline]] void put_transposed(const Output& out, int64_t row, int64_t column,
-                                             int64_t columns) {
-    finish(out, row, column);
-    for (int v = 0; v < V; ++v) {
-      Vector square[lanes];
-      for (int r = 0; r < lanes; ++r) square[r] = r < R ? at[r][v] : Vector{};
-      transpose(square);
-      real* to = out.c + row + (column + v * lanes) * out.column_step;
-      for (int64_t c = 0; c < least(lanes, columns - v * lanes); ++c, to += out.column_step) {
-        if (out.beta != 0) {
-          Vector old = {};
-          __builtin_memcpy(&old, to, R * sizeof(real));
-          square[c] += broadcast(out.beta) * old;
-        }
-        if (out.relu) square[c] = square[c] < 0 ? Vector{} : square[c];
-        __builtin_memcpy(to, &square[c], R * sizeof(real));
-      }
-    }
-  }
-
-  // The first `columns` columns of the tile, in any order in memory.
+  // The first `columns` columns of the tile.
   [[gnu::noinline]] void put_some(const Output& out, int64_t row, int64_t column, int64_t columns) const {
     const real* y = reinterpret_cast<const real*>(at);
     for (int64_t c = 0; c < columns; ++c) {
-      real* to = out.c + row * out.row_step + (column + c) * out.column_step;
+      real* to = out.c + row * out.row_step + column + c;
       const real bias = out.column_bias ? out.column_bias[column + c] : 0;
       for (int r = 0; r < R; ++r) {
         real value = y[r * V * lanes + c] + (out.row_bias ? out.row_bias[row + r] : bias);
@@ -175,15 +174,11 @@ template <int R, int V, class Left, class Right>
   return sums;
 }
 
-// Where the columns aren't all of the tile's, or not neighbours.
 template <int R, int V, class Left, class Right>
-[[gnu::noinline]] void multiply_odd_tile(int64_t depth, const Left& left, const Right& right,
-                                         const Output& out, int64_t row, int64_t column, int64_t columns) {
-  if constexpr (R <= lanes) {
-    if (out.row_step == 1 && (columns >= V * lanes || !out.column_bias))
-      return product<R, V>(depth, left, right).put_transposed(out, row, column, columns);
-  }
-  product<R, V>(depth, left, right).put_some(out, row, column, least(columns, V * lanes));
+[[gnu::noinline]] void multiply_part_of_tile(int64_t depth, const Left& left, const Right& right,
+                                             const Output& out, int64_t row, int64_t column,
+                                             int64_t columns) {
+  product<R, V>(depth, left, right).put_some(out, row, column, columns);
 }
 
 template <int R, int V, class Left, class Right>
@@ -191,8 +186,7 @@ template <int R, int V, class Left, class Right>
                                                  const Output& out, int64_t row, int64_t column,
                                                  int64_t columns) {
   Tile<R, V>::call_for(out, depth, row, column);
-  if (columns < V * lanes || out.column_step != 1)
-    return multiply_odd_tile<R, V>(depth, left, right, out, row, column, columns);
+  if (columns < V * lanes) return multiply_part_of_tile<R, V>(depth, left, right, out, row, column, columns);
   product<R, V>(depth, left, right).put(out, row, column);
 }
 
@@ -241,7 +235,9 @@ void multiply(const Product& p, const Left& left, const Right& right, const Outp
 }  // namespace
 
 void multiply_panels(const Product& p, const Output& out) {
-  multiply(p, Strided{p.left, p.left_row, p.left_step}, Panels{p.right, p.depth}, out, {0, p.columns});
+  const Panels right = {p.right, p.depth};
+  if (p.left_step == 1) return multiply(p, LeftRows{p.left, p.left_row}, right, out, {0, p.columns});
+  multiply(p, LeftColumns{p.left, p.left_step}, right, out, {0, p.columns});
 }
 
 void multiply_scattered(const Product& p, const int64_t* offsets, const Output& out) {
@@ -251,7 +247,7 @@ void multiply_scattered(const Product& p, const int64_t* offsets, const Output& 
 // A stretch of columns is read from all rows of right, and stays in the first cache for all rows of left.
 void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) {
   for (int64_t column = 0; column < p.columns; column += panel)
-    multiply(p, Strided{p.left, p.left_row, p.left_step}, ScatteredRows{p.right, offsets}, out,
+    multiply(p, LeftRows{p.left, p.left_row}, ScatteredRows{p.right, offsets}, out,
              {column, least(column + panel, p.columns)});
 }
 
@@ -330,6 +326,7 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
       pack_lines(count, depth, corner, column_step, to);
     } else if (count == panel && column_step == 1) {
       for (int64_t k = 0; k < depth; ++k) {
+        prefetch(corner + panel + k * k_step);
         store(to + k * panel, load(corner + k * k_step));
         store(to + k * panel + lanes, load(corner + k * k_step + lanes));
       }
