@@ -5,6 +5,16 @@
 namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 
+/// 1 / n! for the terms of a Taylor series.
+template <int Terms>
+struct InverseFactorials {
+  real at[Terms + 1];
+  constexpr InverseFactorials() : at{} {
+    double factorial = 1;
+    for (int n = 0; n <= Terms; factorial *= ++n) at[n] = static_cast<real>(1 / factorial);
+  }
+};
+
 /// e^x, to 2 units in the last place; 0 below -86.6 in float and -707.7 in double, shortly before it would be
 /// denormal; infinity where it overflows, NaN of NaN.
 /// x = n ln 2 + r with |r| <= ln 2 / 2: 2^n goes into the exponent, e^r is its Taylor series.
@@ -20,8 +30,9 @@ inline Vector exp(Vector x) {
   const Vector bounded = x < least ? broadcast(least) : x > most ? broadcast(most) : x;
   const Vector shifted = bounded * real(1.4426950408889634) + round, n = shifted - round;
   const Vector r = (bounded - n * ln2_high) - n * ln2_low;
-  Vector series = broadcast(1);
-  for (int i = terms; i > 0; --i) series = 1 + series * r * (real(1) / static_cast<real>(i));
+  constexpr InverseFactorials<terms> inverse;
+  Vector series = broadcast(inverse.at[terms]);
+  for (int i = terms - 1; i >= 0; --i) series = series * r + inverse.at[i];
   Vector bits = shifted;
   Whole exponent;
   __builtin_memcpy(&exponent, &bits, sizeof(exponent));
