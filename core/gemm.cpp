@@ -66,33 +66,38 @@ struct Result {
   }
 };
 
+struct Range {
+  int64_t begin, end;
+  int64_t count() const { return end - begin; }
+};
+
+// Part number i of `parts` parts of 0, ..., count-1, as equal as can be.
+Range part_of(int64_t count, int64_t parts, int64_t i) {
+  return {i * count / parts, (i + 1) * count / parts};
+}
+
 // The result is cut into tasks of some panels by some rows; each packs its panels for itself.
 struct Tasks {
-  int64_t panels, rows;  // of a task
-  int64_t panel_tasks, row_tasks;
+  int64_t row_parts, panel_parts;
 
   // Rows are cut first, in two at least: with two threads each has its half of them, of the weights or of
   // their gradients in most layers, in every product of a step, and finds it in its cache (see Optimizer).
   // Gathered rows are cut in four: each task gathers its own. A few rows, of a gradient that goes back to a
   // batch, aren't cut: the many columns would be packed twice.
-  Tasks(int64_t row_count, int64_t panel_count, int64_t panel_width, int64_t depth, int64_t least_rows,
-        bool gathered) {
+  Tasks(int64_t rows, int64_t panels, int64_t panel_width, int64_t depth, int64_t least_rows, bool gathered) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
     constexpr int64_t most = 16;
     constexpr int64_t cache = int64_t{3} << 16;  // bytes of panels that a second cache holds
-    const int64_t work = row_count * panel_count * panel_width * depth;
+    const int64_t work = rows * panels * panel_width * depth;
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
-    const int64_t panel_bytes = std::max<int64_t>(1, panel_width * depth * int64_t{sizeof(real)});
-    const bool few_rows = 2 * row_count <= panel_count * panel_width;
+    const bool few_rows = 2 * rows <= panels * panel_width;
     const int64_t fewest = few_rows ? 1 : gathered ? 4 : 2;
-    row_tasks = wanted == 1 ? 1 : std::max(fewest, divide_up(wanted, panel_count));
-    row_tasks = std::clamp<int64_t>(row_count / least_rows, 1, row_tasks);
-    rows = divide_up(row_count, row_tasks);
-    row_tasks = divide_up(row_count, rows);
-    panels =
-        std::clamp<int64_t>(cache / panel_bytes, 1, divide_up(panel_count, divide_up(wanted, row_tasks)));
-    panel_tasks = divide_up(panel_count, panels);
+    row_parts = wanted == 1 ? 1 : std::max(fewest, divide_up(wanted, panels));
+    row_parts = std::clamp<int64_t>(rows / least_rows, 1, row_parts);
+    const int64_t bytes = panels * panel_width * depth * int64_t{sizeof(real)};
+    panel_parts = std::min(std::max(divide_up(wanted, row_parts), divide_up(bytes, cache)), panels);
   }
+  int64_t count() const { return row_parts * panel_parts; }
 };
 
 // The products of lines with a single one, all contiguous.
@@ -119,39 +124,40 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
   const bool gathered = !out.turned && must_gather(left, panel_count);
   const Tasks tasks(left.count, panel_count, panel, k, gathered ? 4 * stripe : right.least_rows(), gathered);
-  const int64_t columns = tasks.panels * panel, packed_size = columns * k;
-  const int64_t size = packed_size + (gathered ? stripe * k : out.turned ? columns * tasks.rows : 0);
-  reserve_scratch<real>(size, tasks.panel_tasks * tasks.row_tasks);
-  parallel_for(tasks.panel_tasks * tasks.row_tasks, 1, [&](int64_t task, int64_t) {
-    const int64_t begin = task / tasks.panel_tasks * tasks.rows,
-                  end = std::min(begin + tasks.rows, left.count);
-    const int64_t column = task % tasks.panel_tasks * columns,
-                  width = std::min(columns, right.count - column);
+  const int64_t most_rows = divide_up(left.count, tasks.row_parts),
+                most_columns = divide_up(panel_count, tasks.panel_parts) * panel;
+  const int64_t packed_size = most_columns * k;
+  const int64_t size = packed_size + (gathered ? stripe * k : out.turned ? most_columns * most_rows : 0);
+  reserve_scratch<real>(size, tasks.count());
+  parallel_for(tasks.count(), 1, [&](int64_t task, int64_t) {
+    const Range rows = part_of(left.count, tasks.row_parts, task / tasks.panel_parts);
+    const Range panels = part_of(panel_count, tasks.panel_parts, task % tasks.panel_parts);
+    const int64_t column = panels.begin * panel, width = std::min(panels.end * panel, right.count) - column;
     const Scratch<real> packed(size);
     real* const rest = packed.data() + packed_size;
     kernel.pack(width, k, right.data + column * right.line_step, right.line_step, right.k_step,
                 packed.data());
-    Product p = {.rows = end - begin,
+    Product p = {.rows = rows.count(),
                  .columns = width,
                  .depth = k,
-                 .left = left.data + begin * left.line_step,
+                 .left = left.data + rows.begin * left.line_step,
                  .left_row = left.line_step,
                  .left_step = left.k_step,
                  .right = packed.data()};
     if (gathered) {
       p.left = rest, p.left_step = stripe;
-      for (int64_t row = begin; row < end; row += stripe) {
-        p.rows = std::min(stripe, end - row);
+      for (int64_t row = rows.begin; row < rows.end; row += stripe) {
+        p.rows = std::min(stripe, rows.end - row);
         gather(left.data + row, p.rows, k, left.k_step, rest);
         kernel.multiply_panels(p, out.from(row, column));
       }
     } else if (out.turned) {
       p.columns = panel;
       for (int64_t first = 0; first < width; first += panel, p.right += panel * k)
-        kernel.multiply_panels(p, out.as_panel(begin, rest + first * p.rows, panel));
-      kernel.unpack(width, p.rows, rest, out.from_panels(begin, column));
+        kernel.multiply_panels(p, out.as_panel(rows.begin, rest + first * p.rows, panel));
+      kernel.unpack(width, p.rows, rest, out.from_panels(rows.begin, column));
     } else {
-      kernel.multiply_panels(p, out.from(begin, column));
+      kernel.multiply_panels(p, out.from(rows.begin, column));
     }
   });
 }
