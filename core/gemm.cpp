@@ -57,11 +57,11 @@ struct Result {
             .column_bias = epilogue.bias ? epilogue.bias + column : nullptr,
             .relu = epilogue.relu};
   }
-  // A turned result's rows from `row` on are written as panels first, which are turned on their way to C.
+  // A turned result's rows from `row` on are written as a panel first, which is turned on its way to C.
   Output as_panel(int64_t row, real* panel, int64_t width) const {
     return {.c = panel, .row_step = width, .row_bias = epilogue.bias ? epilogue.bias + row : nullptr};
   }
-  Output from_panels(int64_t row, int64_t column) const {
+  Output from_panel(int64_t row, int64_t column) const {
     return {.c = c + column * ld + row, .row_step = ld, .beta = beta, .relu = epilogue.relu};
   }
 };
@@ -124,10 +124,9 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
   const bool gathered = !out.turned && must_gather(left, panel_count);
   const Tasks tasks(left.count, panel_count, panel, k, gathered ? 4 * stripe : right.least_rows(), gathered);
-  const int64_t most_rows = divide_up(left.count, tasks.row_parts),
-                most_columns = divide_up(panel_count, tasks.panel_parts) * panel;
-  const int64_t packed_size = most_columns * k;
-  const int64_t size = packed_size + (gathered ? stripe * k : out.turned ? most_columns * most_rows : 0);
+  const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * k;
+  const int64_t turned_size = out.turned ? divide_up(left.count, tasks.row_parts) * panel : 0;
+  const int64_t size = packed_size + (gathered ? stripe * k : turned_size);
   reserve_scratch<real>(size, tasks.count());
   parallel_for(tasks.count(), 1, [&](int64_t task, int64_t) {
     const Range rows = part_of(left.count, tasks.row_parts, task / tasks.panel_parts);
@@ -153,9 +152,11 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
       }
     } else if (out.turned) {
       p.columns = panel;
-      for (int64_t first = 0; first < width; first += panel, p.right += panel * k)
-        kernel.multiply_panels(p, out.as_panel(rows.begin, rest + first * p.rows, panel));
-      kernel.unpack(width, p.rows, rest, out.from_panels(rows.begin, column));
+      for (int64_t first = 0; first < width; first += panel, p.right += panel * k) {
+        kernel.multiply_panels(p, out.as_panel(rows.begin, rest, panel));
+        kernel.unpack(std::min(panel, width - first), p.rows, rest,
+                      out.from_panel(rows.begin, column + first));
+      }
     } else {
       kernel.multiply_panels(p, out.from(rows.begin, column));
     }

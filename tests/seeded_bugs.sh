@@ -133,9 +133,9 @@ gemm.cpp: rows are gathered from the task's first ones
 gemm.cpp: the panels of a turned result all get the first rows' bias
 - epilogue.bias ? epilogue.bias + row : nullptr};
 + epilogue.bias};
-gemm.cpp: only the first panel of a turned result is turned
-- rest + first * p.rows, panel
-+ rest, panel
+gemm.cpp: all panels of a turned result go to the first columns
+- column + first)
++ column)
 ops/winograd.cpp: tiles of the last row begin too high
 - row = in_image / columns * side
 + row = in_image / columns * overlap
