@@ -129,7 +129,7 @@ ops/conv.cpp: the bias's gradient overwrites
 + static_cast<real>(sum)
 gemm.cpp: rows are gathered from the task's first ones
 - gather(left.data + row, p.rows
-+ gather(left.data + begin, p.rows
++ gather(left.data + rows.begin, p.rows
 gemm.cpp: the panels of a turned result all get the first rows' bias
 - epilogue.bias ? epilogue.bias + row : nullptr};
 + epilogue.bias};
