@@ -104,7 +104,7 @@ struct Tasks {
 void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const Result& out) {
   constexpr int64_t worthwhile = int64_t{1} << 17;  // elements to read, some 20 us
   const int64_t step = out.turned ? 1 : out.ld, bias_step = out.turned ? 1 : 0;
-  const auto [bias, relu] = out.epilogue;
+  const real* bias = out.epilogue.bias;
   parallel_for(lines.count, std::max<int64_t>(worthwhile / std::max<int64_t>(k, 1), 16),
                [&](int64_t begin, int64_t end) {
                  const Scratch<real> y(end - begin);
@@ -113,7 +113,7 @@ void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const R
                  for (int64_t i = begin; i < end; ++i) {
                    real value = y[i - begin] + (bias ? bias[i * bias_step] : 0);
                    if (out.beta != 0) value += out.beta * out.c[i * step];
-                   out.c[i * step] = relu && value < 0 ? 0 : value;
+                   out.c[i * step] = out.epilogue.relu && value < 0 ? 0 : value;
                  }
                });
 }
