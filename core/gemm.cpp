@@ -82,8 +82,8 @@ struct Tasks {
 
   // Rows are cut first, in two at least: with two threads each has its half of them, of the weights or of
   // their gradients in most layers, in every product of a step, and finds it in its cache (see Optimizer).
-  // Gathered rows are cut in four: each task gathers its own. A few rows, of a gradient that goes back to a
-  // batch, aren't cut: the many columns would be packed twice.
+  // Gathered rows are cut in four: each task gathers its own. Other rows that are few, of a gradient that
+  // goes back to a batch, aren't cut: the many columns would be packed twice.
   Tasks(int64_t rows, int64_t panels, int64_t panel_width, int64_t depth, int64_t least_rows, bool gathered) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
     constexpr int64_t most = 16;
@@ -91,7 +91,7 @@ struct Tasks {
     const int64_t work = rows * panels * panel_width * depth;
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
     const bool few_rows = 2 * rows <= panels * panel_width;
-    const int64_t fewest = few_rows ? 1 : gathered ? 4 : 2;
+    const int64_t fewest = gathered ? 4 : few_rows ? 1 : 2;
     row_parts = wanted == 1 ? 1 : std::max(fewest, divide_up(wanted, panels));
     row_parts = std::clamp<int64_t>(rows / least_rows, 1, row_parts);
     const int64_t bytes = panels * panel_width * depth * int64_t{sizeof(real)};
