@@ -43,7 +43,8 @@ struct Run {
   real weight = 1, bias = 0;                         // of all of them; or
   const real *weights = nullptr, *biases = nullptr;  // of each, both
   bool relu = false;                                 // y = max(0, ...)
-  bool stream = false;                               // what is written goes past the caches
+  bool stream = false;                               // what is written goes past the caches, and meanwhile
+  int64_t x_ahead = 0, dy_ahead = 0;                 // elements so far on are called for
 };
 
 /// Rows of `columns` neighbours, each column normalized by itself: the same with a number per column.

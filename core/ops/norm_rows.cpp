@@ -22,9 +22,13 @@ MeanVar mean_var(double first, double count, SumsAbout sums_about) {
   return {shift + d.a / count, variance(d, count)};
 }
 
+// While a row is written, elements of the next one are called for: so many fit into a second cache.
+constexpr int64_t far_ahead = int64_t{1} << 15;
+
 // A run of a row, the first element of which has affine parameter `parameter`.
 Run run_of(const Rows& rows, const Moments& m, const Affine& affine, int64_t row, int64_t parameter) {
   Run run = {.count = rows.run, .high = m.high()[row], .low = m.low()[row], .rstd = m.rstd()[row]};
+  run.x_ahead = run.dy_ahead = std::min(rows.length(), far_ahead);
   if (rows.own) {
     run.weights = affine.weight + parameter, run.biases = affine.bias + parameter;
   } else {

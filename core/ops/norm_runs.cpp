@@ -49,6 +49,7 @@ Sums sums_of_run(const Backward& b, const Run& run, int64_t start, real* plane, 
 Run for_gradient(Run run, const Backward& b) {
   run.relu = b.follow.then.relu && !b.follow.then.max_pool;
   run.stream = b.stream;
+  if (b.follow.then.max_pool) run.dy_ahead = 0;  // the gradient is in a plane that is used again and again
   return run;
 }
 

@@ -137,14 +137,23 @@ template <bool Relu, class V, class Affine>
   return (affine.template weights<V>(i) * g - a - xh * b) * run.rstd;
 }
 
-// y[i] = element(i, V{}), a vector V of elements from i on.
-template <class Element>
-[[gnu::always_inline]] inline void write_run(const Run& run, real* y, Element element) {
+void call_for(const real* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += line_size) prefetch(from + i);
+}
+
+// y[i] = element(i, V{}), a vector V of elements from i on. Past the caches it goes at the pace of memory,
+// so that call_ahead(i, count) may call for `count` elements that are read later.
+template <class Element, class Ahead>
+[[gnu::always_inline]] inline void write_run(const Run& run, real* y, Element element, Ahead call_ahead) {
   int64_t i = 0;
   if (run.stream) {
+    constexpr int64_t step = 4 * lanes;
     for (; i < run.count && reinterpret_cast<uintptr_t>(y + i) % sizeof(Vector) != 0; ++i)
       store_as<One>(y + i, element(i, One{}));
-#pragma GCC unroll 4
+    for (; i + step <= run.count; i += step) {
+      call_ahead(i, step);
+      for (int64_t j = i; j < i + step; j += lanes) stream(y + j, element(j, Vector{}));
+    }
     for (; i + lanes <= run.count; i += lanes) stream(y + i, element(i, Vector{}));
   }
 #pragma GCC unroll 4
@@ -228,9 +237,11 @@ double dot(const real* x, const real* y, int64_t count) {
 }
 
 Sums deviations(const real* x, int64_t count, double shift) {
+  constexpr int64_t ahead = 1024;  // further than the processor's own prefetching looks
   return sum_pairs(
       count,
       [=](int64_t i) {
+        if (i % line_size == 0) prefetch(x + i + ahead);
         const Doubles d = load_wide(x + i) - shift;
         return Terms<Doubles>{d, d * d};
       },
@@ -251,9 +262,11 @@ void end_streams() {
 void normalize(const Run& given, const real* x, real* y) {
   const Run run = given;
   for_kind(run, [&](auto affine, auto relu) {
-    write_run(run, y, [&](int64_t i, auto kind) [[gnu::always_inline]] {
-      return normalize_at<relu.value, decltype(kind)>(run, affine, x, i);
-    });
+    write_run(
+        run, y,
+        [&](int64_t i, auto kind)
+            [[gnu::always_inline]] { return normalize_at<relu.value, decltype(kind)>(run, affine, x, i); },
+        [&](int64_t i, int64_t count) { call_for(x + run.x_ahead + i, count); });
   });
 }
 
@@ -271,9 +284,15 @@ Sums gradient_sums(const Run& given, const real* x, const real* dy, real* dweigh
 void gradient(const Run& given, const real* x, const real* dy, real a, real b, real* dx) {
   const Run run = given;
   for_kind(run, [&](auto affine, auto relu) {
-    write_run(run, dx, [&](int64_t i, auto kind) [[gnu::always_inline]] {
-      return gradient_at<relu.value, decltype(kind)>(run, affine, x, dy, a, b, i);
-    });
+    write_run(
+        run, dx,
+        [&](int64_t i, auto kind) [[gnu::always_inline]] {
+          return gradient_at<relu.value, decltype(kind)>(run, affine, x, dy, a, b, i);
+        },
+        [&](int64_t i, int64_t count) {
+          call_for(x + run.x_ahead + i, count);
+          call_for(dy + run.dy_ahead + i, count);
+        });
   });
 }
 
@@ -282,10 +301,7 @@ void gradient(const Run& given, const real* x, const real* dy, real a, real b, r
 
 namespace {
 
-void call_for(const Columns& c, const real* row) {
-  constexpr int64_t ahead = 8;
-  for (int64_t i = 0; i < c.columns; i += line_size) prefetch(row + ahead * c.stride + i);
-}
+constexpr int64_t rows_ahead = 8;
 
 struct ColumnRow {
   const real* __restrict high, * __restrict low, * __restrict rstd, * __restrict weight, * __restrict bias;
@@ -318,8 +334,8 @@ void column_gradient_sums_as(const Columns& c, const real* __restrict x, const r
                              double* __restrict a, double* __restrict b) {
   const ColumnRow r(c);
   for (int64_t row = 0; row < c.rows; ++row, x += c.stride, dy += c.stride) {
-    call_for(c, x);
-    call_for(c, dy);
+    call_for(x + rows_ahead * c.stride, c.columns);
+    call_for(dy + rows_ahead * c.stride, c.columns);
     for (int64_t i = 0; i < c.columns; ++i) {
       const real xh = r.xhat(x[i], i), g = r.passing<Relu>(xh, dy[i], i);
       a[i] += double{g};
@@ -346,7 +362,7 @@ void column_gradient_as(const Columns& c, const real* x, const real* dy, const r
 void column_deviations(const Columns& c, const real* __restrict x, const double* __restrict shift,
                        double* __restrict a, double* __restrict b) {
   for (int64_t row = 0; row < c.rows; ++row, x += c.stride) {
-    call_for(c, x);
+    call_for(x + rows_ahead * c.stride, c.columns);
     for (int64_t i = 0; i < c.columns; ++i) {
       const double d = double{x[i]} - shift[i];
       a[i] += d;
