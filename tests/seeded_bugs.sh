@@ -185,8 +185,8 @@ kernels/isa/norm.cpp: no mean term
 - * g - a - xh * b) * run.rstd
 + * g - xh * b) * run.rstd
 kernels/isa/norm.cpp: vectors' channels without the variance term
-- (r.weight[i] * g - a[i] - xh * b[i]) * r.rstd[i]
-+ (r.weight[i] * g - a[i]) * r.rstd[i]
+- mean_b[j] = load_as<V>(b + first + j * lanes_of<V>);
++ mean_b[j] = V{};
 kernels/isa/norm.cpp: the gradient passes where the ReLU was off
 - if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
 + 

@@ -147,7 +147,10 @@ struct Kernels {
   /// dx = (weight g - a - xhat b) rstd; dx may be x.
   void (*gradient)(const Run& run, const real* x, const real* dy, real a, real b, real* dx);
 
-  /// The same by columns; sums are added to a and b, those of the gradient without the weight.
+  /// Sums of the columns of `rows` rows that lie `stride` apart.
+  void (*column_sums)(int64_t rows, int64_t columns, int64_t stride, const real* x, double* sums);
+
+  /// The norm's functions by columns; sums are added to a and b, those of the gradient without the weight.
   void (*column_deviations)(const Columns& c, const real* x, const double* shift, double* a, double* b);
   void (*normalize_columns)(const Columns& c, const real* x, real* y);
   void (*column_gradient_sums)(const Columns& c, const real* x, const real* dy, double* a, double* b);

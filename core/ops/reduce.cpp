@@ -54,18 +54,6 @@ Tensor reduce_axes(const char* op, Tensor x, std::initializer_list<int> axes, bo
   return keep_axes ? y : reshape(std::move(y), kept);
 }
 
-// to[i] = sum of x[n][i] over n rows that lie `stride` apart, for `width` columns.
-void add_up_rows(const real* x, int64_t n, int64_t stride, int64_t width, double* to) {
-  if (stride == 1) {
-    *to = kernels().sum(x, n);
-    return;
-  }
-  std::fill_n(to, width, 0);
-  for (int64_t row = 0; row < n; ++row, x += stride) {
-    for (int64_t i = 0; i < width; ++i) to[i] += x[i];
-  }
-}
-
 // Sum over the middle axis over `divisor`. The work is cut into blocks of rows and columns, whose sums are
 // then added in order.
 Tensor add_up_middle(const Tensor& x, const Extent& e, const Shape& shape, double divisor) {
@@ -77,8 +65,14 @@ Tensor add_up_middle(const Tensor& x, const Extent& e, const Shape& shape, doubl
     for (int64_t block = begin; block < end; ++block) {
       const int64_t column = block % across * width, row = block / across % down * height;
       const int64_t outer = block / across / down;
-      add_up_rows(x.data() + (outer * e.n + row) * e.inner + column, std::min(height, e.n - row), e.inner,
-                  std::min(width, e.inner - column), &parts[(block / across) * e.inner + column]);
+      const int64_t rows = std::min(height, e.n - row), columns = std::min(width, e.inner - column);
+      const real* from = x.data() + (outer * e.n + row) * e.inner + column;
+      double* to = &parts[(block / across) * e.inner + column];
+      if (e.inner == 1) {
+        *to = kernels().sum(from, rows);
+      } else {
+        kernels().column_sums(rows, columns, e.inner, from, to);
+      }
     }
   });
   Tensor y(shape);

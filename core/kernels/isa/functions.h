@@ -25,6 +25,7 @@ void end_streams();
 void normalize(const Run& run, const real* x, real* y);
 Sums gradient_sums(const Run& run, const real* x, const real* dy, real* dweights, real* dbiases);
 void gradient(const Run& run, const real* x, const real* dy, real a, real b, real* dx);
+void column_sums(int64_t rows, int64_t columns, int64_t stride, const real* x, double* sums);
 void column_deviations(const Columns& c, const real* x, const double* shift, double* a, double* b);
 void normalize_columns(const Columns& c, const real* x, real* y);
 void column_gradient_sums(const Columns& c, const real* x, const real* dy, double* a, double* b);

@@ -30,6 +30,7 @@ const Kernels table = {
     .normalize = normalize,
     .gradient_sums = gradient_sums,
     .gradient = gradient,
+    .column_sums = column_sums,
     .column_deviations = column_deviations,
     .normalize_columns = normalize_columns,
     .column_gradient_sums = column_gradient_sums,
