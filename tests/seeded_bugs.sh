@@ -181,15 +181,18 @@ ops/norm.cpp: evaluation takes the gradient through the batch's statistics
 ops/norm.cpp: what is made again leaves out the ReLU
 - affine(), follow, y.data(), nullptr
 + affine(), Follow{}, y.data(), nullptr
-kernels/isa/norm.cpp: no mean term
-- * g - a - xh * b) * run.rstd
-+ * g - xh * b) * run.rstd
-kernels/isa/norm.cpp: vectors' channels without the variance term
+ops/norm_rows.cpp: no mean term
+- rows.centred ? static_cast<real>(total.a / count) : 0
++ 0
+kernels/isa/norm_columns.cpp: vectors' channels without the variance term
 - mean_b[j] = load_as<V>(b + first + j * lanes_of<V>);
 + mean_b[j] = V{};
 kernels/isa/norm.cpp: the gradient passes where the ReLU was off
-- if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
-+ 
+- gradient_at<relu.value, decltype(kind)>
++ gradient_at<false, decltype(kind)>
+kernels/isa/norm_columns.cpp: sums of vectors' gradients count what the ReLU cut off
+- passing<V, Relu>(
++ passing<V, false>(
 ops/norm_rows.cpp: rows forget the weight in the means
 - const double w = rows.own ? 1 : double{run.weight};
 + const double w = 1;

@@ -1,0 +1,180 @@
+#include <ballast/core/kernels/isa/functions.h>
+#include <ballast/core/kernels/isa/norm.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace BALLAST_ISA {
+
+// By columns: a strip of some vectors of columns goes down all rows, with its numbers in registers or close
+// to them. What a strip reads of a row ends before the processor has noticed that it is read in order, so
+// passes that meet the data first call for rows ahead.
+
+namespace {
+
+constexpr int64_t rows_ahead = 8;
+
+// Calls body(first, V{}, size) for strips of `size` vectors V, from column `first` on: of 64 columns in
+// vectors of `width`, and of one vector, the widest there is, for what is left.
+template <int64_t width, class Body>
+[[gnu::always_inline]] inline void for_narrow_strips(int64_t first, int64_t columns, Body body) {
+  using V = typename VectorOf<real, width>::Type;
+  for (; first + width <= columns; first += width) body(first, V{}, std::integral_constant<int, 1>());
+  if constexpr (width > 1) for_narrow_strips<width / 2>(first, columns, body);
+}
+template <int64_t width, class Body>
+[[gnu::always_inline]] inline void for_strips(int64_t columns, Body body) {
+  using V = typename VectorOf<real, width>::Type;
+  constexpr int size = 64 / width;
+  int64_t first = 0;
+  for (; first + size * width <= columns; first += size * width)
+    body(first, V{}, std::integral_constant<int, size>());
+  for_narrow_strips<width>(first, columns, body);
+}
+
+template <class V>
+struct ColumnNumbers {
+  V high, low, rstd, weight, bias;
+  template <class>
+  V weights(int64_t) const {
+    return weight;
+  }
+  template <class>
+  V biases(int64_t) const {
+    return bias;
+  }
+};
+
+template <class V, int size>
+struct Strip {
+  ColumnNumbers<V> numbers[size];
+  Strip(const Columns& c, int64_t first) {
+    for (int j = 0; j < size; ++j) {
+      const int64_t i = first + j * lanes_of<V>;
+      numbers[j] = {load_as<V>(c.high + i), load_as<V>(c.low + i), load_as<V>(c.rstd + i),
+                    load_as<V>(c.weight + i), load_as<V>(c.bias + i)};
+    }
+  }
+};
+
+// to[i] += v[i]
+template <class V>
+inline void add_to(double* to, V v) {
+  for (int64_t lane = 0; lane < lanes_of<V>; ++lane) to[lane] += v[lane];
+}
+
+template <bool Relu>
+void normalize_columns_as(const Columns& c, const real* x, real* y) {
+  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+    using V = decltype(kind);
+    const Strip<V, size> strip(c, first);
+    for (int64_t row = 0; row < c.rows; ++row) {
+      for (int j = 0; j < size; ++j) {
+        const int64_t i = row * c.stride + first + j * lanes_of<V>;
+        store_as<V>(y + i, normalize_at<Relu, V>(strip.numbers[j], strip.numbers[j], x, i));
+      }
+    }
+  });
+}
+
+template <bool Relu>
+void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, double* a, double* b) {
+  constexpr int64_t block = 16;  // rows whose sums lose little in the precision of elements
+  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+    using V = decltype(kind);
+    const Strip<V, size> strip(c, first);
+    for (int64_t begin = 0; begin < c.rows; begin += block) {
+      V sum_a[size] = {}, sum_b[size] = {};
+      for (int64_t row = begin; row < least(begin + block, c.rows); ++row) {
+        const int64_t ahead = (row + rows_ahead) * c.stride + first;
+        call_for(x + ahead, size * lanes_of<V>);
+        call_for(dy + ahead, size * lanes_of<V>);
+        for (int j = 0; j < size; ++j) {
+          const int64_t i = row * c.stride + first + j * lanes_of<V>;
+          const V xh = xhat<V>(strip.numbers[j], x + i),
+                  g = passing<V, Relu>(strip.numbers[j], xh, load_as<V>(dy + i), 0);
+          sum_a[j] += g;
+          sum_b[j] += g * xh;
+        }
+      }
+      for (int j = 0; j < size; ++j) {
+        add_to(a + first + j * lanes_of<V>, sum_a[j]);
+        add_to(b + first + j * lanes_of<V>, sum_b[j]);
+      }
+    }
+  });
+}
+
+template <bool Relu>
+void column_gradient_as(const Columns& c, const real* x, const real* dy, const real* a, const real* b,
+                        real* dx) {
+  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+    using V = decltype(kind);
+    const Strip<V, size> strip(c, first);
+    V mean_a[size], mean_b[size];
+    for (int j = 0; j < size; ++j) {
+      mean_a[j] = load_as<V>(a + first + j * lanes_of<V>);
+      mean_b[j] = load_as<V>(b + first + j * lanes_of<V>);
+    }
+    for (int64_t row = 0; row < c.rows; ++row) {
+      for (int j = 0; j < size; ++j) {
+        const int64_t i = row * c.stride + first + j * lanes_of<V>;
+        store_as<V>(dx + i,
+                    gradient_at<Relu, V>(strip.numbers[j], strip.numbers[j], x, dy, mean_a[j], mean_b[j], i));
+      }
+    }
+  });
+}
+
+}  // namespace
+
+void column_deviations(const Columns& c, const real* x, const double* shift, double* a, double* b) {
+  for_strips<double_lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+    using V = decltype(kind);
+    using Wide = Widened<V>;
+    Wide about[size], sum_a[size] = {}, sum_b[size] = {};
+    for (int j = 0; j < size; ++j) about[j] = load_as<Wide>(shift + first + j * lanes_of<V>);
+    for (int64_t row = 0; row < c.rows; ++row) {
+      call_for(x + (row + rows_ahead) * c.stride + first, size * lanes_of<V>);
+      for (int j = 0; j < size; ++j) {
+        const int64_t i = row * c.stride + first + j * lanes_of<V>;
+        const Wide d = load_wide_as<Wide>(x + i) - about[j];
+        sum_a[j] += d;
+        sum_b[j] += d * d;
+      }
+    }
+    for (int j = 0; j < size; ++j) {
+      const int64_t i = first + j * lanes_of<V>;
+      store_as<Wide>(a + i, load_as<Wide>(a + i) + sum_a[j]);
+      store_as<Wide>(b + i, load_as<Wide>(b + i) + sum_b[j]);
+    }
+  });
+}
+
+void column_sums(int64_t rows, int64_t columns, int64_t stride, const real* x, double* sums) {
+  for_strips<double_lanes>(columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+    using V = decltype(kind);
+    using Wide = Widened<V>;
+    Wide sum[size] = {};
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int j = 0; j < size; ++j) sum[j] += load_wide_as<Wide>(x + row * stride + first + j * lanes_of<V>);
+    }
+    for (int j = 0; j < size; ++j) store_as<Wide>(sums + first + j * lanes_of<V>, sum[j]);
+  });
+}
+
+void normalize_columns(const Columns& c, const real* x, real* y) {
+  return c.relu ? normalize_columns_as<true>(c, x, y) : normalize_columns_as<false>(c, x, y);
+}
+
+void column_gradient_sums(const Columns& c, const real* x, const real* dy, double* a, double* b) {
+  return c.relu ? column_gradient_sums_as<true>(c, x, dy, a, b)
+                : column_gradient_sums_as<false>(c, x, dy, a, b);
+}
+
+void column_gradient(const Columns& c, const real* x, const real* dy, const real* a, const real* b,
+                     real* dx) {
+  return c.relu ? column_gradient_as<true>(c, x, dy, a, b, dx)
+                : column_gradient_as<false>(c, x, dy, a, b, dx);
+}
+
+}  // namespace BALLAST_ISA
+}  // namespace ballast::inline BALLAST_PRECISION
