@@ -19,8 +19,11 @@ struct Lines {
   const real* data;
   int64_t count, line_step, k_step;
 
-  // Where the lines' elements k are neighbours, they are copied as vectors; else vectors are transposed.
+  // In elements copied: where the lines' elements k are neighbours, as vectors; else vectors are transposed.
   int64_t packing_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 1 : 4); }
+  // As rows, multiplied with one column: a copy takes as long as three multiply-adds. Where rows are columns
+  // in memory, a few neighbours are all that a tile needs of a line.
+  int64_t reading_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 11 : 10) / 30; }
   // Rows of the other operand for which packing counts for little.
   int64_t least_rows() const { return line_step == 1 ? 24 : 48; }
 };
@@ -202,8 +205,12 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
 #endif
   Lines left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
   Lines right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
-  // The operand that is cheaper to pack becomes the vectors, even if the result is turned then.
-  const bool turned = m == 1 || (n > 1 && left.packing_cost(k) + 2 * m * n < right.packing_cost(k));
+  // The operand that is cheaper to pack becomes the vectors, even if the result is turned then, unless too
+  // much of the last panel stays empty.
+  const auto cost = [&](const Lines& rows, const Lines& vectors) {
+    return vectors.packing_cost(k) + rows.reading_cost(k) * round_up(vectors.count, kernels().panel);
+  };
+  const bool turned = m == 1 || (n > 1 && cost(right, left) + 2 * m * n < cost(left, right));
   if (turned) std::swap(left, right);
   const Result out = {c, ldc, beta, epilogue, turned};
   if (right.count == 1 && left.k_step == 1 && right.k_step == 1) return multiply_vector(left, right, k, out);
