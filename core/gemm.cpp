@@ -1,6 +1,7 @@
 #include <ballast/core/gemm.h>
 
 #include <algorithm>
+#include <cstring>
 #include <type_traits>
 
 #include <ballast/core/kernels/kernels.h>
@@ -39,7 +40,7 @@ bool must_gather(const Lines& rows, int64_t panel_count) {
 
 void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real* to) {
   const auto copy = [&](auto count) {
-    for (int64_t k = 0; k < depth; ++k) std::copy_n(from + k * k_step, count, to + k * stripe);
+    for (int64_t k = 0; k < depth; ++k) std::memcpy(to + k * stripe, from + k * k_step, count * sizeof(real));
   };
   rows == stripe ? copy(std::integral_constant<int64_t, stripe>()) : copy(rows);
 }
