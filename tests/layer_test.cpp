@@ -1,6 +1,8 @@
 // The contract of every layer in layer_list.h.
 #include <doctest/doctest.h>
 
+#include <functional>
+
 #include <ballast/ballast.h>
 
 #include "gradcheck.h"
@@ -15,9 +17,25 @@ bool same_bits(const Tensor& a, const Tensor& b) {
   return a.shape() == b.shape() && std::equal(a.values().begin(), a.values().end(), b.values().begin());
 }
 
+// A layer of any type, so that each check is compiled once and not for every type.
+struct Subject {
+  Module& layer;
+  Module& copy;  // as the layer was in the beginning
+  std::function<Tensor(const Tensor&)> run, run_copy;
+  Shape shape, wrong;  // see for_each_layer
+};
+
+void for_each_subject(const std::function<void(const Subject&)>& check) {
+  for_each_layer([&](auto layer, const Shape& shape, const Shape& wrong) {
+    auto copy = layer;
+    CAPTURE(layer.describe());
+    check({layer, copy, [&](const Tensor& x) { return layer(x); }, [&](const Tensor& x) { return copy(x); },
+           shape, wrong});
+  });
+}
+
 // Moves a layer away from its initial state, where many parameters are 0 or 1 and hide mistakes.
-template <class Layer>
-void disturb(Layer& layer) {
+void disturb(Module& layer) {
   for_each_parameter(
       layer, [](const std::string&, Parameter& p) { p.assign(rand(p.shape(), real(0.5), real(1.5))); });
   for_each_buffer(layer,
@@ -28,15 +46,14 @@ void disturb(Layer& layer) {
 
 TEST_CASE("visit lists every parameter, and all of them learn") {
   manual_seed(1);
-  for_each_layer([](auto layer, const Shape& shape, const Shape&) {
-    CAPTURE(layer.describe());
-    disturb(layer);
-    if (parameter_count(layer) == 0) return;
-    SGD optimizer(layer, {.lr = 0.1});
+  for_each_subject([](const Subject& s) {
+    disturb(s.layer);
+    if (parameter_count(s.layer) == 0) return;
+    SGD optimizer(s.layer, {.lr = 0.1});
     Tape tape;
-    const Tensor y = layer(randn(shape));
+    const Tensor y = s.run(randn(s.shape));
     tape.backward(sum(y * randn(y.shape())));
-    for_each_parameter(layer, [](const std::string& path, Parameter& p) {
+    for_each_parameter(s.layer, [](const std::string& path, Parameter& p) {
       CAPTURE(path);
       REQUIRE_FALSE(p.grad().empty());
       CHECK(p.grad().shape() == p.shape());
@@ -48,56 +65,50 @@ TEST_CASE("visit lists every parameter, and all of them learn") {
 TEST_CASE("a layer loads what it saved") {
   manual_seed(2);
   const TempFolder folder;
-  for_each_layer([&](auto layer, const Shape& shape, const Shape&) {
-    CAPTURE(layer.describe());
-    disturb(layer);
-    const Tensor x = randn(shape), y = layer(x);
-    auto other = layer;
-    disturb(other);
-    save(folder / "layer.safetensors", layer);
-    load(folder / "layer.safetensors", other);
-    CHECK(same_bits(other(x), y));
+  for_each_subject([&](const Subject& s) {
+    disturb(s.layer);
+    disturb(s.copy);
+    const Tensor x = randn(s.shape), y = s.run(x);
+    save(folder / "layer.safetensors", s.layer);
+    load(folder / "layer.safetensors", s.copy);
+    CHECK(same_bits(s.run_copy(x), y));
   });
 }
 
 TEST_CASE("evaluation repeats itself and writes nothing") {
   manual_seed(3);
-  for_each_layer([](auto layer, const Shape& shape, const Shape&) {
-    CAPTURE(layer.describe());
-    disturb(layer);
-    const auto before = layer;
-    const Tensor x = randn(shape), kept = x.clone();
-    CHECK(same_bits(layer(x), layer(x)));
-    CHECK(same_bits(x, kept));
-    auto untouched = before;
+  for_each_subject([](const Subject& s) {
+    disturb(s.layer);
     std::vector<Tensor> values, originals;
-    const auto collect = [](Module& m, std::vector<Tensor>& to) {
-      for_each_parameter(m, [&](const std::string&, Parameter& p) { to.push_back(p); });
-      for_each_buffer(m, [&](const std::string&, Buffer& b) { to.push_back(b); });
+    const auto for_each_value = [&](auto f) {
+      for_each_parameter(s.layer, [&](const std::string&, Parameter& p) { f(p); });
+      for_each_buffer(s.layer, [&](const std::string&, Buffer& b) { f(b); });
     };
-    collect(layer, values);
-    collect(untouched, originals);
+    for_each_value([&](const Tensor& value) { originals.push_back(value.clone()); });
+    const Tensor x = randn(s.shape), kept = x.clone();
+    CHECK(same_bits(s.run(x), s.run(x)));
+    CHECK(same_bits(x, kept));
+    for_each_value([&](const Tensor& value) { values.push_back(value); });
     CHECK(std::equal(values.begin(), values.end(), originals.begin(), originals.end(), same_bits));
   });
 }
 
 TEST_CASE("a wrong shape is refused, naming the layer, the shape and the remedy") {
-  for_each_layer([](auto layer, const Shape&, const Shape& wrong) {
-    if (wrong.rank() == 0) return;
-    CAPTURE(layer.describe());
+  for_each_subject([](const Subject& s) {
+    if (s.wrong.rank() == 0) return;
     std::string message;
     try {
-      layer(zeros(wrong));
+      s.run(zeros(s.wrong));
     } catch (const ShapeError& error) {
       message = error.what();
     }
     CAPTURE(message);
     CHECK(message.starts_with("ShapeError in "));
-    if (parameter_count(layer) && layer.describe().find("Sequential") == message.npos &&
-        layer.describe() != "Residual") {
-      CHECK(message.find(layer.describe()) != message.npos);
+    const std::string name = s.layer.describe();
+    if (parameter_count(s.layer) && name.find("Sequential") == message.npos && name != "Residual") {
+      CHECK(message.find(name) != message.npos);
     }
-    CHECK(message.find(wrong.str()) != message.npos);
+    CHECK(message.find(s.wrong.str()) != message.npos);
     const bool says_what_to_do = message.find("must") != message.npos || message.find("take") != message.npos;
     CHECK(says_what_to_do);
   });
@@ -106,14 +117,13 @@ TEST_CASE("a wrong shape is refused, naming the layer, the shape and the remedy"
 #ifdef BALLAST_DOUBLE
 TEST_CASE("a layer's gradients are right") {
   manual_seed(4);
-  for_each_layer([](auto layer, const Shape& shape, const Shape&) {
-    CAPTURE(layer.describe());
-    disturb(layer);
+  for_each_subject([](const Subject& s) {
+    disturb(s.layer);
     std::vector<Parameter*> parameters;
-    for_each_parameter(layer, [&](const std::string&, Parameter& p) { parameters.push_back(&p); });
-    layer.frozen.statistics = true;
+    for_each_parameter(s.layer, [&](const std::string&, Parameter& p) { parameters.push_back(&p); });
+    s.layer.frozen.statistics = true;
     for (Mode mode : {Mode::train, Mode::eval}) {
-      GradientCheck gradients([&](std::vector<Tensor> x) { return layer(x[0]); }, {randn(shape)}, mode,
+      GradientCheck gradients([&](std::vector<Tensor> x) { return s.run(x[0]); }, {randn(s.shape)}, mode,
                               parameters);
       CHECK(gradients.full() == "");
     }
