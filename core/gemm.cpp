@@ -22,8 +22,8 @@ struct Lines {
 
   // In elements copied: where the lines' elements k are neighbours, as vectors; else vectors are transposed.
   int64_t packing_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 1 : 4); }
-  // As rows, multiplied with one column: a copy takes as long as three multiply-adds. Where rows are columns
-  // in memory, a few neighbours are all that a tile needs of a line.
+  // As rows, multiplied with one column: a third of a copy for each multiply-add, and a tenth more where rows
+  // are columns in memory, since of each line a tile needs a few neighbours.
   int64_t reading_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 11 : 10) / 30; }
   // Rows of the other operand for which packing counts for little.
   int64_t least_rows() const { return line_step == 1 ? 24 : 48; }

@@ -7,7 +7,7 @@
 # Options: --build DIR, a build made by Ninja (default build/release); --jobs N (default: the processors there are).
 # What goes wrong at once (doesn't compile, or compiles to the same machine code) is no bug: the next flip takes its
 # place. Flips leave alone comments, strings, templates' brackets, and lines that only set how a loop is cut into chunks
-# for the threads: by construction these change no result. The source tree isn't touched.
+# for the threads or what is called for ahead: by construction these change no result. The source tree isn't touched.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build/release flips=0 seed=1 jobs=$(nproc)
@@ -187,9 +187,12 @@ ops/norm_rows.cpp: no mean term
 kernels/isa/norm_columns.cpp: vectors' channels without the variance term
 - mean_b[j] = load_as<V>(b + first + j * lanes_of<V>);
 + mean_b[j] = V{};
-kernels/isa/norm.cpp: the gradient passes where the ReLU was off
-- gradient_at<relu.value, decltype(kind)>
-+ gradient_at<false, decltype(kind)>
+kernels/isa/norm.h: no mean term
+- * g - a - xh * b) * n.rstd
++ * g - xh * b) * n.rstd
+kernels/isa/norm.h: the gradient passes where the ReLU was off
+- if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
++ 
 kernels/isa/norm_columns.cpp: sums of vectors' gradients count what the ReLU cut off
 - passing<V, Relu>(
 + passing<V, false>(
@@ -266,7 +269,7 @@ locate_flips() {
       while (match(code, /"([^"\\]|\\.)*"/))
         code = substr(code, 1, RSTART - 1) sprintf("%*s", RLENGTH, "") substr(code, RSTART + RLENGTH)
       sub(/\/\/.*/, "", code)
-      if (code ~ /^#|^template|grain|parallel_for\(/) next
+      if (code ~ /^#|^template|grain|parallel_for\(|prefetch|call_for|ahead/) next
       code = code " "
       find(code, " ([-+*/<>]|[<>=!]=|[-+*/]=|&&|\\|\\|) ", 1, 1)  # as clang-format sets them
       find(code, "[+][+]|--", 0, 0)
@@ -281,14 +284,18 @@ locate_flips() {
         t = sites[i]; sites[i] = sites[j]; sites[j] = t
       }
       for (i = 1; i <= count; ++i) print sites[i]
-    }' ops/*.cpp kernels/isa/*.cpp)
+    }' ops/*.cpp kernels/isa/*.cpp kernels/isa/norm.h)
 }
 
 # The build's own commands, for a single file at -O1 and for the test program with that file put in front of the libraries.
-object_command() {  # object_command FILE SOURCE OBJECT
-  awk -v source="/core/$1 *$" -v from="$2" -v to="$3" '
+# INCLUDE has a changed FILE as it would be included; of a header the source file beside it is compiled.
+object_command() {  # object_command FILE INCLUDE OBJECT
+  local source=${1%.h} from=$2/ballast/core/$1
+  source=${source%.cpp}.cpp
+  [ "$source" = "$1" ] || from=$root/core/$source
+  awk -v source="/core/$source *$" -v include="$2" -v from="$from" -v to="$3" '
     $0 ~ source && / -DBALLAST_DOUBLE/ && (!/ -DBALLAST_ISA=/ || / -DBALLAST_ISA=baseline/) {
-      sub(/ -MD .* -o .*/, ""); sub(/ -MD .*/, ""); sub(/ -o .*/, "")
+      sub(/ -MD .* -o .*/, ""); sub(/ -MD .*/, ""); sub(/ -o .*/, ""); sub(/ -I/, " -I" include " -I")
       print $0, "-O1 -w -o", to, "-c", from
       exit
     }' "$work/commands"
@@ -313,12 +320,12 @@ try_bug() {  # try_bug NUMBER
   local name file line column length replacement here=$work/$1 log status=0
   [ -d "$work" ] || exit 255  # the script was stopped: xargs gives up
   IFS=$'\x1f' read -r name file line column length replacement < <(sed -n "$1p" "$work/list" | tr '\t' '\037')
-  mkdir "$here"
+  mkdir -p "$here/ballast/core/$(dirname "$file")"
   replacement=$replacement awk -v line="$line" -v column="$column" -v count="$length" '
     NR == line { $0 = substr($0, 1, column - 1) ENVIRON["replacement"] substr($0, column + count) } 1' \
-    "$root/core/$file" > "$here/$(basename "$file")"
+    "$root/core/$file" > "$here/ballast/core/$file"
   cd "$build"
-  if ! sh -c "$(object_command "$file" "$here/$(basename "$file")" "$here/bug.o")" > "$here/log" 2>&1; then
+  if ! sh -c "$(object_command "$file" "$here" "$here/bug.o")" > "$here/log" 2>&1; then
     printf 'none\t%s\n' "$name"
   elif cmp -s "$here/bug.o" "$work/unchanged/$file.o"; then
     printf 'none\t%s\n' "$name"
@@ -338,10 +345,10 @@ try_bug() {  # try_bug NUMBER
 
 # The unchanged file as it compiles, to tell changes that change nothing.
 compile_unchanged() {  # compile_unchanged FILE
-  mkdir -p "$work/unchanged/$(dirname "$1")"
-  cp "$root/core/$1" "$work/unchanged/$1"
+  mkdir -p "$work/unchanged/$(dirname "$1")" "$work/unchanged/ballast/core/$(dirname "$1")"
+  cp "$root/core/$1" "$work/unchanged/ballast/core/$1"
   cd "$build"
-  sh -c "$(object_command "$1" "$work/unchanged/$1" "$work/unchanged/$1.o")"
+  sh -c "$(object_command "$1" "$work/unchanged" "$work/unchanged/$1.o")"
 }
 
 work=$(mktemp -d)

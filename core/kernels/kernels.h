@@ -105,7 +105,7 @@ struct Kernels {
 
   /// right: panels of `panel` columns, one behind the other, each (depth, panel).
   void (*multiply_panels)(const Product& p, const Output& out);
-  /// Row k of right begins at right + offsets[k]; `columns` neighbours.
+  /// Row k of right begins at right + offsets[k]; `columns` neighbours. left_step must be 1.
   void (*multiply_rows)(const Product& p, const int64_t* offsets, const Output& out);
   /// left: row r begins at left + offsets[r], its elements k are neighbours. right as in multiply_panels.
   void (*multiply_scattered)(const Product& p, const int64_t* offsets, const Output& out);
@@ -147,7 +147,7 @@ struct Kernels {
   /// dx = (weight g - a - xhat b) rstd; dx may be x.
   void (*gradient)(const Run& run, const real* x, const real* dy, real a, real b, real* dx);
 
-  /// Sums of the columns of `rows` rows that lie `stride` apart.
+  /// sums = those of the columns of `rows` rows that lie `stride` apart.
   void (*column_sums)(int64_t rows, int64_t columns, int64_t stride, const real* x, double* sums);
 
   /// The norm's functions by columns; sums are added to a and b, those of the gradient without the weight.

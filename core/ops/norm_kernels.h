@@ -75,7 +75,7 @@ struct Follow {
   int64_t outputs() const { return (h / 2) * (w / 2); }
 };
 
-/// Gradients of the affine parameters, summed in double.
+/// Gradients of the affine parameters, in double.
 struct AffineGradients {
   double* weight;
   double* bias;

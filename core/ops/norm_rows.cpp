@@ -22,8 +22,9 @@ MeanVar mean_var(double first, double count, SumsAbout sums_about) {
   return {shift + d.a / count, variance(d, count)};
 }
 
-// While a row is written, elements of the next one are called for: so many fit into a second cache.
-constexpr int64_t far_ahead = int64_t{1} << 15;
+// While a row is written, the next one is called for, or of a long row what lies so far ahead: x and dy, read
+// and called for, shall fit into a second cache.
+constexpr int64_t far_ahead = (int64_t{1} << 16) / sizeof(real);
 
 // A run of a row, the first element of which has affine parameter `parameter`.
 Run run_of(const Rows& rows, const Moments& m, const Affine& affine, int64_t row, int64_t parameter) {

@@ -5,6 +5,8 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 namespace {
 
+inline Doubles load_wide(const real* from) { return load_wide_as<Doubles>(from); }
+
 // Several running sums, since one alone waits for each addition.
 constexpr int64_t chains = 4;
 

@@ -8,7 +8,7 @@ namespace BALLAST_ISA {
 using Doubles [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = double;
 constexpr int64_t double_lanes = BALLAST_VECTOR_BYTES / sizeof(double);
 
-/// So many elements in double: written in this way, one instruction loads and converts them.
+/// As many elements as Wide has lanes: written in this way, one instruction loads and converts them.
 template <class Wide, int... I>
 inline Wide load_wide_as(const real* from, std::integer_sequence<int, I...>) {
   return Wide{from[I]...};
@@ -17,7 +17,6 @@ template <class Wide>
 inline Wide load_wide_as(const real* from) {
   return load_wide_as<Wide>(from, std::make_integer_sequence<int, int{sizeof(Wide) / sizeof(double)}>());
 }
-inline Doubles load_wide(const real* from) { return load_wide_as<Doubles>(from); }
 
 /// Vectors of any number of lanes, of elements and of as many doubles. (An alias template would lose the
 /// attribute where it is an argument of another template.)

@@ -1,3 +1,5 @@
+#include <type_traits>
+
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/norm.h>
 
@@ -6,28 +8,24 @@ namespace BALLAST_ISA {
 
 // By columns: a strip of some vectors of columns goes down all rows, with its numbers in registers or close
 // to them. What a strip reads of a row ends before the processor has noticed that it is read in order, so
-// passes that meet the data first call for rows ahead.
+// the norm's sums, which meet the data first, call for rows ahead.
 
 namespace {
 
 constexpr int64_t rows_ahead = 8;
 
-// Calls body(first, V{}, size) for strips of `size` vectors V, from column `first` on: of 64 columns in
-// vectors of `width`, and of one vector, the widest there is, for what is left.
-template <int64_t width, class Body>
-[[gnu::always_inline]] inline void for_narrow_strips(int64_t first, int64_t columns, Body body) {
+// Calls body(first, V{}, size) for strips of `size` vectors V of `width` elements, from column `first` on;
+// what is left goes to strips of half as many vectors, and in the end to vectors half as wide.
+template <int64_t width, int64_t size = 64 / width, class Body>
+[[gnu::always_inline]] inline void for_strips(int64_t columns, Body body, int64_t first = 0) {
   using V = typename VectorOf<real, width>::Type;
-  for (; first + width <= columns; first += width) body(first, V{}, std::integral_constant<int, 1>());
-  if constexpr (width > 1) for_narrow_strips<width / 2>(first, columns, body);
-}
-template <int64_t width, class Body>
-[[gnu::always_inline]] inline void for_strips(int64_t columns, Body body) {
-  using V = typename VectorOf<real, width>::Type;
-  constexpr int size = 64 / width;
-  int64_t first = 0;
-  for (; first + size * width <= columns; first += size * width)
-    body(first, V{}, std::integral_constant<int, size>());
-  for_narrow_strips<width>(first, columns, body);
+  constexpr int64_t strip = size * width;
+  for (; first + strip <= columns; first += strip) body(first, V{}, std::integral_constant<int64_t, size>());
+  if constexpr (size > 1) {
+    for_strips<width, size / 2>(columns, body, first);
+  } else if constexpr (width > 1) {
+    for_strips<width / 2, 1>(columns, body, first);
+  }
 }
 
 template <class V>
@@ -43,11 +41,11 @@ struct ColumnNumbers {
   }
 };
 
-template <class V, int size>
+template <class V, int64_t size>
 struct Strip {
   ColumnNumbers<V> numbers[size];
   Strip(const Columns& c, int64_t first) {
-    for (int j = 0; j < size; ++j) {
+    for (int64_t j = 0; j < size; ++j) {
       const int64_t i = first + j * lanes_of<V>;
       numbers[j] = {load_as<V>(c.high + i), load_as<V>(c.low + i), load_as<V>(c.rstd + i),
                     load_as<V>(c.weight + i), load_as<V>(c.bias + i)};
@@ -67,7 +65,7 @@ void normalize_columns_as(const Columns& c, const real* x, real* y) {
     using V = decltype(kind);
     const Strip<V, size> strip(c, first);
     for (int64_t row = 0; row < c.rows; ++row) {
-      for (int j = 0; j < size; ++j) {
+      for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
         store_as<V>(y + i, normalize_at<Relu, V>(strip.numbers[j], strip.numbers[j], x, i));
       }
@@ -87,7 +85,7 @@ void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, do
         const int64_t ahead = (row + rows_ahead) * c.stride + first;
         call_for(x + ahead, size * lanes_of<V>);
         call_for(dy + ahead, size * lanes_of<V>);
-        for (int j = 0; j < size; ++j) {
+        for (int64_t j = 0; j < size; ++j) {
           const int64_t i = row * c.stride + first + j * lanes_of<V>;
           const V xh = xhat<V>(strip.numbers[j], x + i),
                   g = passing<V, Relu>(strip.numbers[j], xh, load_as<V>(dy + i), 0);
@@ -95,7 +93,7 @@ void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, do
           sum_b[j] += g * xh;
         }
       }
-      for (int j = 0; j < size; ++j) {
+      for (int64_t j = 0; j < size; ++j) {
         add_to(a + first + j * lanes_of<V>, sum_a[j]);
         add_to(b + first + j * lanes_of<V>, sum_b[j]);
       }
@@ -110,12 +108,12 @@ void column_gradient_as(const Columns& c, const real* x, const real* dy, const r
     using V = decltype(kind);
     const Strip<V, size> strip(c, first);
     V mean_a[size], mean_b[size];
-    for (int j = 0; j < size; ++j) {
+    for (int64_t j = 0; j < size; ++j) {
       mean_a[j] = load_as<V>(a + first + j * lanes_of<V>);
       mean_b[j] = load_as<V>(b + first + j * lanes_of<V>);
     }
     for (int64_t row = 0; row < c.rows; ++row) {
-      for (int j = 0; j < size; ++j) {
+      for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
         store_as<V>(dx + i,
                     gradient_at<Relu, V>(strip.numbers[j], strip.numbers[j], x, dy, mean_a[j], mean_b[j], i));
@@ -131,17 +129,17 @@ void column_deviations(const Columns& c, const real* x, const double* shift, dou
     using V = decltype(kind);
     using Wide = Widened<V>;
     Wide about[size], sum_a[size] = {}, sum_b[size] = {};
-    for (int j = 0; j < size; ++j) about[j] = load_as<Wide>(shift + first + j * lanes_of<V>);
+    for (int64_t j = 0; j < size; ++j) about[j] = load_as<Wide>(shift + first + j * lanes_of<V>);
     for (int64_t row = 0; row < c.rows; ++row) {
       call_for(x + (row + rows_ahead) * c.stride + first, size * lanes_of<V>);
-      for (int j = 0; j < size; ++j) {
+      for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
         const Wide d = load_wide_as<Wide>(x + i) - about[j];
         sum_a[j] += d;
         sum_b[j] += d * d;
       }
     }
-    for (int j = 0; j < size; ++j) {
+    for (int64_t j = 0; j < size; ++j) {
       const int64_t i = first + j * lanes_of<V>;
       store_as<Wide>(a + i, load_as<Wide>(a + i) + sum_a[j]);
       store_as<Wide>(b + i, load_as<Wide>(b + i) + sum_b[j]);
@@ -155,9 +153,10 @@ void column_sums(int64_t rows, int64_t columns, int64_t stride, const real* x, d
     using Wide = Widened<V>;
     Wide sum[size] = {};
     for (int64_t row = 0; row < rows; ++row) {
-      for (int j = 0; j < size; ++j) sum[j] += load_wide_as<Wide>(x + row * stride + first + j * lanes_of<V>);
+      for (int64_t j = 0; j < size; ++j)
+        sum[j] += load_wide_as<Wide>(x + row * stride + first + j * lanes_of<V>);
     }
-    for (int j = 0; j < size; ++j) store_as<Wide>(sums + first + j * lanes_of<V>, sum[j]);
+    for (int64_t j = 0; j < size; ++j) store_as<Wide>(sums + first + j * lanes_of<V>, sum[j]);
   });
 }
 

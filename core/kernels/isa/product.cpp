@@ -325,6 +325,7 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
     if (k_step == 1) {
       pack_lines(count, depth, corner, column_step, to);
     } else if (count == panel && column_step == 1) {
+      // The next panel is called for: of lines that lie so far apart the processor sees no order.
       for (int64_t k = 0; k < depth; ++k) {
         prefetch(corner + panel + k * k_step);
         store(to + k * panel, load(corner + k * k_step));

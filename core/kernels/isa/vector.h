@@ -56,8 +56,8 @@ inline void stream(real* to, Vector v) {
 /// Elements of a line of memory.
 constexpr int64_t line_size = 64 / sizeof(real);
 
-/// Calls for the line of any address, or the lines of `count` elements, to be read from the second cache; or
-/// for a line to be written.
+/// Calls for the line of any address, or for every line's length of `count` elements, to be read from the
+/// second cache; or for a line to be written.
 inline void prefetch(const real* at) { __builtin_prefetch(at, 0, 2); }
 inline void call_for(const real* from, int64_t count) {
   for (int64_t i = 0; i < count; i += line_size) prefetch(from + i);
