@@ -69,3 +69,57 @@ TEST_CASE("a norm writes the same past the caches, wherever its memory begins") 
     }
   }
 }
+
+TEST_CASE("columns are normalized by the definition, whatever strips they fall into") {
+  manual_seed(5);
+  for (const int64_t columns : {1, 3, 23, 64, 150}) {
+    for (const int64_t rows : {1, 17, 40}) {
+      CAPTURE(columns);
+      CAPTURE(rows);
+      const int64_t stride = columns + 5;
+      const Tensor x = randn({rows, stride}), dy = randn({rows, stride});
+      const Tensor high = randn({columns}), low = randn({columns}), rstd = rand({columns}, 1, 2);
+      const Tensor weight = randn({columns}), bias = randn({columns}), a = randn({columns}),
+                   b = randn({columns});
+      const Columns c = {rows,        columns,       stride,      high.data(), low.data(),
+                         rstd.data(), weight.data(), bias.data(), true};
+      const auto n = static_cast<size_t>(columns);
+      std::vector<double> shift(n), sum(n, 7), deviation(n, 1), square(n, 1), of_g(n, 1), of_gx(n, 1);
+      for (size_t i = 0; i < n; ++i) shift[i] = 0.01 * static_cast<double>(i);
+      Tensor y = full({rows, stride}, 7), dx = full({rows, stride}, 7);
+      const Kernels& kernel = kernels();
+      kernel.column_sums(rows, columns, stride, x.data(), sum.data());
+      kernel.column_deviations(c, x.data(), shift.data(), deviation.data(), square.data());
+      kernel.normalize_columns(c, x.data(), y.data());
+      kernel.column_gradient_sums(c, x.data(), dy.data(), of_g.data(), of_gx.data());
+      kernel.column_gradient(c, x.data(), dy.data(), a.data(), b.data(), dx.data());
+      const auto near = [](double value, double right) {
+        return std::abs(value - right) <= 500 * epsilon * (1 + std::abs(right));
+      };
+      for (int64_t i = 0; i < stride; ++i) {
+        double of_x = 0, of_d = 1, of_d2 = 1, of_passing = 1, of_product = 1;
+        for (int64_t row = 0; row < rows; ++row) {
+          if (i >= columns) {
+            REQUIRE(y(row, i) == 7);
+            REQUIRE(dx(row, i) == 7);
+            continue;
+          }
+          const double value = x(row, i), d = value - 0.01 * static_cast<double>(i);
+          of_x += value, of_d += d, of_d2 += d * d;
+          const double xhat = (value - high(i) - low(i)) * rstd(i);
+          REQUIRE(near(y(row, i), std::max(0.0, xhat * weight(i) + bias(i))));
+          const double g = y(row, i) > 0 ? double{dy(row, i)} : 0;
+          of_passing += g, of_product += g * xhat;
+          REQUIRE(near(dx(row, i), (weight(i) * g - a(i) - xhat * b(i)) * rstd(i)));
+        }
+        if (i >= columns) continue;
+        const auto at = static_cast<size_t>(i);
+        REQUIRE(near(sum[at], of_x));
+        REQUIRE(near(deviation[at], of_d));
+        REQUIRE(near(square[at], of_d2));
+        REQUIRE(near(of_g[at], of_passing));
+        REQUIRE(near(of_gx[at], of_product));
+      }
+    }
+  }
+}
