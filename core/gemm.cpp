@@ -38,6 +38,7 @@ bool must_gather(const Lines& rows, int64_t panel_count) {
   return rows.line_step == 1 && rows.k_step * int64_t{sizeof(real)} % colliding == 0 && panel_count >= 16;
 }
 
+// By memcpy: std::copy_n is a call of memmove, which takes longer than to copy so little.
 void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real* to) {
   const auto copy = [&](auto count) {
     for (int64_t k = 0; k < depth; ++k) std::memcpy(to + k * stripe, from + k * k_step, count * sizeof(real));

@@ -34,6 +34,10 @@ struct Sums {
   double a = 0, b = 0;
 };
 
+/// So many elements on, in the order of memory, the norm's functions call for what is read later: further
+/// than the processor's own prefetching looks.
+inline constexpr int64_t called_ahead = 1024;
+
 /// `count` neighbours that are normalized alike: y = weight xhat + bias, where xhat = ((x - high) - low)
 /// rstd. The mean comes in two parts, high + low: x - high is exact near the mean, so that a large mean costs
 /// no digits.
@@ -44,7 +48,7 @@ struct Run {
   const real *weights = nullptr, *biases = nullptr;  // of each, both
   bool relu = false;                                 // y = max(0, ...)
   bool stream = false;                               // what is written goes past the caches, and meanwhile
-  int64_t x_ahead = 0, dy_ahead = 0;                 // elements so far on are called for
+  int64_t x_ahead = called_ahead, dy_ahead = called_ahead;  // elements so far on are called for
 };
 
 /// Rows of `columns` neighbours, each column normalized by itself: the same with a number per column.

@@ -104,18 +104,13 @@ void column_gradient(const Channels& shape, int64_t c0, int64_t c1, const Backwa
 // Channels of planes, each pass in the order of memory
 // ---------------------------------------------------------------------------------------------------------
 
-// Elements that are called for while a plane is written: further on than the processor looks for itself.
-constexpr int64_t ahead = 1024;
-
 Run run_of(const Channels& shape, int64_t c, const Moments& m, const Affine& affine) {
   return {.count = shape.p,
           .high = m.high()[c],
           .low = m.low()[c],
           .rstd = m.rstd()[c],
           .weight = affine.weight ? affine.weight[c] : 1,
-          .bias = affine.bias ? affine.bias[c] : 0,
-          .x_ahead = ahead,
-          .dy_ahead = ahead};
+          .bias = affine.bias ? affine.bias[c] : 0};
 }
 
 // Calls body(begin, end) for chunks of planes.

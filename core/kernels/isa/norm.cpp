@@ -192,11 +192,10 @@ double dot(const real* x, const real* y, int64_t count) {
 }
 
 Sums deviations(const real* x, int64_t count, double shift) {
-  constexpr int64_t ahead = 1024;  // further than the processor's own prefetching looks
   return sum_pairs(
       count,
       [=](int64_t i) {
-        if (i % line_size == 0) prefetch(x + i + ahead);
+        if (i % line_size == 0) prefetch(x + i + called_ahead);
         const Doubles d = load_wide(x + i) - shift;
         return Terms<Doubles>{d, d * d};
       },
