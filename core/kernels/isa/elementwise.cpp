@@ -12,14 +12,7 @@ template <class Body>
   int64_t i = 0;
   for (; i + lanes <= count; i += lanes) body(load(x + i), i, lanes);
   if (i == count) return;
-  real rest[lanes];
-  for (int64_t lane = 0; lane < lanes; ++lane) rest[lane] = i + lane < count ? x[i + lane] : filler;
-  body(load(rest), i, count - i);
-}
-
-[[gnu::always_inline]] inline void store_first(real* to, Vector v, int64_t count) {
-  if (count == lanes) return store(to, v);
-  for (int64_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
+  body(load_first(x + i, count - i, filler), i, count - i);
 }
 
 // What the vectorizer needs to see: a square root without errno.
@@ -38,7 +31,7 @@ double exp_sum(int64_t count, const real* x, real shift, real* y) {
   for_vectors(count, x, -__builtin_inff(), [&](Vector v, int64_t i, int64_t valid) {
     const Vector e = exp(v - shift);
     store_first(y + i, e, valid);
-    for (int64_t lane = 0; lane < lanes; ++lane) sum += e[lane];
+    sum += wide_sum_of_lanes(e);
   });
   return sum;
 }

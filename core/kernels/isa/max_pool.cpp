@@ -216,11 +216,7 @@ struct WinnerSums {
     b += g * (((x - run.high) - run.low) * run.rstd);
   }
 
-  Sums total() const {
-    Sums sums;
-    for (int64_t lane = 0; lane < L; ++lane) sums.a += a[lane], sums.b += b[lane];
-    return sums;
-  }
+  Sums total() const { return {wide_sum_of_lanes(a), wide_sum_of_lanes(b)}; }
 };
 
 template <int64_t L>

@@ -20,17 +20,9 @@ struct RunningSums {
   void add(int64_t chain, Doubles to_a, Doubles to_b) { a[chain] += to_a, b[chain] += to_b; }
   Sums total() const {
     const Doubles sum_a = (a[0] + a[1]) + (a[2] + a[3]), sum_b = (b[0] + b[1]) + (b[2] + b[3]);
-    Sums sums;
-    for (int64_t lane = 0; lane < double_lanes; ++lane) sums.a += sum_a[lane], sums.b += sum_b[lane];
-    return sums;
+    return {sum_of_lanes(sum_a), sum_of_lanes(sum_b)};
   }
 };
-
-double sum_of(Vector v) {
-  double sum = 0;
-  for (int64_t lane = 0; lane < lanes; ++lane) sum += v[lane];
-  return sum;
-}
 
 // Sums over elements of vector(i), a pair of vectors of terms, and one(i), a pair of terms.
 template <class Vectors, class Scalars>
@@ -132,8 +124,8 @@ template <class Terms>
         a[chain] += to_a, b[chain] += to_b;
       }
     }
-    total.a += sum_of((a[0] + a[1]) + (a[2] + a[3]));
-    total.b += sum_of((b[0] + b[1]) + (b[2] + b[3]));
+    total.a += wide_sum_of_lanes((a[0] + a[1]) + (a[2] + a[3]));
+    total.b += wide_sum_of_lanes((b[0] + b[1]) + (b[2] + b[3]));
   }
   for (; i < count; ++i) {
     const auto [to_a, to_b] = terms(i, One{});

@@ -18,18 +18,6 @@ inline Wide load_wide_as(const real* from) {
   return load_wide_as<Wide>(from, std::make_integer_sequence<int, int{sizeof(Wide) / sizeof(double)}>());
 }
 
-/// Vectors of any number of lanes, of elements and of as many doubles. (An alias template would lose the
-/// attribute where it is an argument of another template.)
-template <class T, int64_t count>
-struct VectorOf {
-  using Type [[gnu::vector_size(count * sizeof(T))]] = T;
-};
-
-template <class V>
-constexpr int64_t lanes_of = sizeof(V) / sizeof(real);
-template <class V>
-using Widened = typename VectorOf<double, lanes_of<V>>::Type;
-
 // The norm's formulas (see Run in kernels.h) for a vector V of elements. The numbers of a run are scalars,
 // those of columns vectors.
 

@@ -251,59 +251,52 @@ void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) 
              {column, least(column + panel, p.columns)});
 }
 
-namespace {
-
-template <int R>
-void multiply_vector_rows(int64_t depth, const real* a, int64_t row_step, const real* x, real* y) {
-  constexpr int chains = 2;
-  Vector sums[R][chains];
-  for (int r = 0; r < R; ++r) {
-    for (int chain = 0; chain < chains; ++chain) sums[r][chain] = Vector{};
-  }
-  int64_t k = 0;
-  for (; k + chains * lanes <= depth; k += chains * lanes) {
-    for (int chain = 0; chain < chains; ++chain) {
-      const Vector at = load(x + k + chain * lanes);
-      for (int r = 0; r < R; ++r) sums[r][chain] += at * load(a + r * row_step + k + chain * lanes);
-    }
-  }
-  for (int r = 0; r < R; ++r) {
-    const Vector total = sums[r][0] + sums[r][1];
-    real sum = 0;
-    for (int64_t lane = 0; lane < lanes; ++lane) sum += total[lane];
-    for (int64_t rest = k; rest < depth; ++rest) sum += a[r * row_step + rest] * x[rest];
-    y[r] = sum;
-  }
-}
-
-}  // namespace
-
 void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x, real* y) {
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4) multiply_vector_rows<4>(depth, a + r * row_step, row_step, x, y + r);
-  for (; r < rows; ++r) multiply_vector_rows<1>(depth, a + r * row_step, row_step, x, y + r);
+  constexpr int chains = 8;  // running sums, since one alone waits for each addition
+  for (int64_t row = 0; row < rows; ++row, a += row_step) {
+    Vector sums[chains] = {};
+    int64_t k = 0;
+    for (; k + chains * lanes <= depth; k += chains * lanes) {
+      for (int i = 0; i < chains; ++i) sums[i] += load(x + k + i * lanes) * load(a + k + i * lanes);
+    }
+    for (; k + lanes <= depth; k += lanes) sums[0] += load(x + k) * load(a + k);
+    Vector total = {};
+    for (const Vector& sum : sums) total += sum;
+    real rest = 0;
+    for (; k < depth; ++k) rest += a[k] * x[k];
+    y[row] = sum_of_lanes(total) + rest;
+  }
 }
 
 namespace {
 
-// to[k][c] = from[c][k], for `count` lines c whose elements k are neighbours; 0 for the rest of the panel.
+// to[k][c] = from[c][k], for the first `depth` elements k of the `count` lines from c on, at most a square of
+// vectors of both; 0 for the rest of the square's columns.
+template <class Depth>
+[[gnu::always_inline]] inline void pack_square(int64_t count, Depth depth, const real* from,
+                                               int64_t line_step, real* to) {
+  Vector square[lanes];
+  for (int64_t c = 0; c < lanes; ++c)
+    square[c] = c < count ? load_first(from + c * line_step, depth) : Vector{};
+  transpose(square);
+  for (int64_t k = 0; k < lanes; ++k) {
+    if (k < depth) store(to + k * panel, square[k]);
+  }
+}
+
+// The same for any number of elements k, which are neighbours, and a panel's columns.
 [[gnu::always_inline]] inline void pack_count(int64_t count, int64_t depth, const real* from,
                                               int64_t line_step, real* to) {
   if (depth < lanes) {
-    for (int64_t k = 0; k < depth; ++k) {
-      for (int64_t c = 0; c < panel; ++c) to[k * panel + c] = c < count ? from[c * line_step + k] : 0;
-    }
+    for (int64_t c = 0; c < panel; c += lanes)
+      pack_square(count - c, depth, from + c * line_step, line_step, to + c);
     return;
   }
   for (int64_t next = 0; next < depth; next += lanes) {
     const int64_t k = least(next, depth - lanes);  // the last ones may be packed twice
-    for (int64_t half = 0; half < panel; half += lanes) {
-      Vector square[lanes];
-      for (int64_t c = 0; c < lanes; ++c)
-        square[c] = half + c < count ? load(from + (half + c) * line_step + k) : Vector{};
-      transpose(square);
-      for (int64_t i = 0; i < lanes; ++i) store(to + (k + i) * panel + half, square[i]);
-    }
+    for (int64_t c = 0; c < panel; c += lanes)
+      pack_square(count - c, std::integral_constant<int64_t, lanes>(), from + c * line_step + k, line_step,
+                  to + k * panel + c);
   }
 }
 
@@ -366,27 +359,21 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
   for (int64_t first = 0; first < columns; first += lanes) {
     const real* half = from + first / panel * panel * depth + first % panel;
     const int64_t count = least(lanes, columns - first);
-    int64_t k = 0;
-    for (; k + lanes <= depth; k += lanes) {
+    const auto unpack_square = [&](int64_t k, auto valid) [[gnu::always_inline]] {
       Vector square[lanes];
-      for (int64_t i = 0; i < lanes; ++i) square[i] = load(half + (k + i) * panel);
+      for (int64_t i = 0; i < lanes; ++i) square[i] = i < valid ? load(half + (k + i) * panel) : Vector{};
       transpose(square);
       for (int64_t c = 0; c < count; ++c) {
         real* to = out.c + (first + c) * out.row_step + k;
         Vector y = square[c];
         if (out.row_bias) y += broadcast(out.row_bias[first + c]);
-        if (out.beta != 0) y += broadcast(out.beta) * load(to);
-        store(to, out.relu ? (y < 0 ? Vector{} : y) : y);
+        if (out.beta != 0) y += broadcast(out.beta) * load_first(to, valid);
+        store_first(to, out.relu ? (y < 0 ? Vector{} : y) : y, valid);
       }
-    }
-    for (; k < depth; ++k) {
-      for (int64_t c = 0; c < count; ++c) {
-        real& to = out.c[(first + c) * out.row_step + k];
-        real y = half[k * panel + c] + (out.row_bias ? out.row_bias[first + c] : 0);
-        if (out.beta != 0) y += out.beta * to;
-        to = out.relu && y < 0 ? 0 : y;
-      }
-    }
+    };
+    int64_t k = 0;
+    for (; k + lanes <= depth; k += lanes) unpack_square(k, std::integral_constant<int64_t, lanes>());
+    if (k < depth) unpack_square(k, depth - k);
   }
 }
 

@@ -23,6 +23,18 @@ namespace BALLAST_ISA {
 using Vector [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = real;
 constexpr int64_t lanes = BALLAST_VECTOR_BYTES / sizeof(real);
 
+/// Vectors of any number of lanes, of elements and of as many doubles. (An alias template would lose the
+/// attribute where it is an argument of another template.)
+template <class T, int64_t count>
+struct VectorOf {
+  using Type [[gnu::vector_size(count * sizeof(T))]] = T;
+};
+
+template <class V>
+constexpr int64_t lanes_of = sizeof(V) / sizeof(real);
+template <class V>
+using Widened = typename VectorOf<double, lanes_of<V>>::Type;
+
 /// Vectors of any type V, from and to memory of any alignment.
 template <class V>
 inline V load_as(const void* from) {
@@ -36,6 +48,39 @@ inline void store_as(void* to, V v) {
 }
 inline Vector load(const real* from) { return load_as<Vector>(from); }
 inline void store(real* to, Vector v) { store_as<Vector>(to, v); }
+
+/// `count` lanes, at most all, from memory, no other of which is read; `filler` in the rest.
+inline Vector load_first(const real* from, int64_t count, real filler = 0) {
+  if (count == lanes) return load(from);
+#ifdef __AVX512F__
+  const auto first = static_cast<uint16_t>((1u << count) - 1);
+  if constexpr (sizeof(real) == sizeof(float)) {
+    return reinterpret_cast<Vector>(_mm512_mask_loadu_ps(_mm512_set1_ps(filler), first, from));
+  } else {
+    return reinterpret_cast<Vector>(
+        _mm512_mask_loadu_pd(_mm512_set1_pd(filler), static_cast<uint8_t>(first), from));
+  }
+#else
+  real v[lanes];
+  for (int64_t lane = 0; lane < lanes; ++lane) v[lane] = lane < count ? from[lane] : filler;
+  return load(v);
+#endif
+}
+
+/// The first `count` lanes to memory.
+inline void store_first(real* to, Vector v, int64_t count) {
+  if (count == lanes) return store(to, v);
+#ifdef __AVX512F__
+  const auto first = static_cast<uint16_t>((1u << count) - 1);
+  if constexpr (sizeof(real) == sizeof(float)) {
+    _mm512_mask_storeu_ps(to, first, reinterpret_cast<__m512>(v));
+  } else {
+    _mm512_mask_storeu_pd(to, static_cast<uint8_t>(first), reinterpret_cast<__m512d>(v));
+  }
+#else
+  for (int64_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
+#endif
+}
 
 /// Past the caches: `to` must be aligned to a vector. Other threads see it in order only behind end_streams.
 inline void stream(real* to, Vector v) {
@@ -65,6 +110,29 @@ inline void call_for(const real* from, int64_t count) {
 inline void prefetch_to_write(const real* at) { __builtin_prefetch(at, 1, 3); }
 
 inline Vector broadcast(real v) { return v - Vector{}; }
+
+template <class V, int... I>
+inline auto sum_of_lanes(V v, std::integer_sequence<int, I...>) {
+  constexpr int half = sizeof...(I);
+  if constexpr (half == 1) {
+    return v[0] + v[1];
+  } else {
+    return sum_of_lanes(__builtin_shufflevector(v, v, I...) + __builtin_shufflevector(v, v, (I + half)...),
+                        std::make_integer_sequence<int, half / 2>());
+  }
+}
+
+/// The sum of a vector's lanes, one half of them added to the other again and again.
+template <class V>
+inline auto sum_of_lanes(V v) {
+  return sum_of_lanes(v, std::make_integer_sequence<int, int{sizeof(V) / sizeof(v[0])} / 2>());
+}
+
+/// The same, added in double.
+template <class V>
+inline double wide_sum_of_lanes(V v) {
+  return sum_of_lanes(__builtin_convertvector(v, Widened<V>));
+}
 
 template <int Size, int... I>
 inline void swap_blocks(Vector (&square)[lanes], std::integer_sequence<int, I...> indices) {
