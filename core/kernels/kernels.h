@@ -116,8 +116,8 @@ struct Kernels {
   /// y[r] = the product of row r of a matrix, `depth` neighbours at a + r row_step, with x.
   void (*multiply_vector)(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x,
                           real* y);
-  /// Element (column, k) of a matrix at from + column column_step + k k_step -> panels for `right`, the last
-  /// one filled up with zeros.
+  /// Element (column, k) of a matrix at from + column column_step + k k_step, where one of the steps is 1 ->
+  /// panels for `right`, the last one filled up with zeros.
   void (*pack)(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step,
                real* to);
 

@@ -16,6 +16,8 @@ constexpr int most_rows = 6;
 #endif
 constexpr int64_t panel = 2 * lanes;
 
+using Whole = std::integral_constant<int64_t, lanes>;  // a vector's elements that exist: all
+
 // Where right(k) begins, for one k after the other, of the columns from one on: in panels,
 struct Panel {
   const real* at;
@@ -121,24 +123,22 @@ struct Tile {
     }
   }
 
-  // What `out` asks for beside the old values of c. There are that many numbers of column_bias.
-  [[gnu::always_inline]] void finish(const Output& out, int64_t row, int64_t column) {
+  // Of the last vectors' columns, the first `last` exist: a constant where these are all.
+  template <class Last>
+  [[gnu::always_inline]] void put(const Output& out, int64_t row, int64_t column, Last last) {
+    real* to = out.c + row * out.row_step + column;
+    const auto count = [=](int v) { return v < V - 1 ? lanes : last; };
     for (int r = 0; out.row_bias && r < R; ++r) {
       for (int v = 0; v < V; ++v) at[r][v] += broadcast(out.row_bias[row + r]);
     }
     for (int v = 0; out.column_bias && v < V; ++v) {
-      for (int r = 0; r < R; ++r) at[r][v] += load(out.column_bias + column + v * lanes);
+      for (int r = 0; r < R; ++r) at[r][v] += load_first(out.column_bias + column + v * lanes, count(v));
     }
-  }
-
-  // All columns of the tile exist.
-  [[gnu::always_inline]] void put(const Output& out, int64_t row, int64_t column) {
-    real* to = out.c + row * out.row_step + column;
-    finish(out, row, column);
     if (out.beta != 0) {
       const Vector beta = broadcast(out.beta);
       for (int r = 0; r < R; ++r) {
-        for (int v = 0; v < V; ++v) at[r][v] += beta * load(to + r * out.row_step + v * lanes);
+        for (int v = 0; v < V; ++v)
+          at[r][v] += beta * load_first(to + r * out.row_step + v * lanes, count(v));
       }
     }
     if (out.relu) {
@@ -147,21 +147,7 @@ struct Tile {
       }
     }
     for (int r = 0; r < R; ++r) {
-      for (int v = 0; v < V; ++v) store(to + r * out.row_step + v * lanes, at[r][v]);
-    }
-  }
-
-  // The first `columns` columns of the tile.
-  [[gnu::noinline]] void put_some(const Output& out, int64_t row, int64_t column, int64_t columns) const {
-    const real* y = reinterpret_cast<const real*>(at);
-    for (int64_t c = 0; c < columns; ++c) {
-      real* to = out.c + row * out.row_step + column + c;
-      const real bias = out.column_bias ? out.column_bias[column + c] : 0;
-      for (int r = 0; r < R; ++r) {
-        real value = y[r * V * lanes + c] + (out.row_bias ? out.row_bias[row + r] : bias);
-        if (out.beta != 0) value += out.beta * to[r * out.row_step];
-        to[r * out.row_step] = out.relu && value < 0 ? 0 : value;
-      }
+      for (int v = 0; v < V; ++v) store_first(to + r * out.row_step + v * lanes, at[r][v], count(v));
     }
   }
 };
@@ -178,7 +164,7 @@ template <int R, int V, class Left, class Right>
 [[gnu::noinline]] void multiply_part_of_tile(int64_t depth, const Left& left, const Right& right,
                                              const Output& out, int64_t row, int64_t column,
                                              int64_t columns) {
-  product<R, V>(depth, left, right).put_some(out, row, column, columns);
+  product<R, V>(depth, left, right).put(out, row, column, columns - (V - 1) * lanes);
 }
 
 template <int R, int V, class Left, class Right>
@@ -187,7 +173,7 @@ template <int R, int V, class Left, class Right>
                                                  int64_t columns) {
   Tile<R, V>::call_for(out, depth, row, column);
   if (columns < V * lanes) return multiply_part_of_tile<R, V>(depth, left, right, out, row, column, columns);
-  product<R, V>(depth, left, right).put(out, row, column);
+  product<R, V>(depth, left, right).put(out, row, column, Whole());
 }
 
 struct Range {
@@ -295,14 +281,25 @@ template <class Depth>
   for (int64_t next = 0; next < depth; next += lanes) {
     const int64_t k = least(next, depth - lanes);  // the last ones may be packed twice
     for (int64_t c = 0; c < panel; c += lanes)
-      pack_square(count - c, std::integral_constant<int64_t, lanes>(), from + c * line_step + k, line_step,
-                  to + k * panel + c);
+      pack_square(count - c, Whole(), from + c * line_step + k, line_step, to + k * panel + c);
   }
 }
 
 void pack_lines(int64_t count, int64_t depth, const real* from, int64_t line_step, real* to) {
   if (count == panel) return pack_count(panel, depth, from, line_step, to);
   pack_count(count, depth, from, line_step, to);
+}
+
+// to[k][c] = from[k][c], of whose elements c `count` and `more` exist for each of a panel's vectors. The next
+// panel is called for: of rows that lie so far apart the processor sees no order.
+template <class Count>
+[[gnu::always_inline]] inline void pack_rows(Count count, Count more, int64_t depth, const real* from,
+                                             int64_t k_step, real* to) {
+  for (int64_t k = 0; k < depth; ++k, from += k_step, to += panel) {
+    prefetch(from + panel);
+    store(to, load_first(from, count));
+    store(to + lanes, load_first(from + lanes, more));
+  }
 }
 
 void fill_with_zeros(real* begin, const real* end) {
@@ -317,18 +314,10 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
     const real* corner = from + first * column_step;
     if (k_step == 1) {
       pack_lines(count, depth, corner, column_step, to);
-    } else if (count == panel && column_step == 1) {
-      // The next panel is called for: of lines that lie so far apart the processor sees no order.
-      for (int64_t k = 0; k < depth; ++k) {
-        prefetch(corner + panel + k * k_step);
-        store(to + k * panel, load(corner + k * k_step));
-        store(to + k * panel + lanes, load(corner + k * k_step + lanes));
-      }
+    } else if (count == panel) {
+      pack_rows(Whole(), Whole(), depth, corner, k_step, to);
     } else {
-      for (int64_t k = 0; k < depth; ++k) {
-        for (int64_t c = 0; c < panel; ++c)
-          to[k * panel + c] = c < count ? corner[c * column_step + k * k_step] : 0;
-      }
+      pack_rows(least(count, lanes), count > lanes ? count - lanes : 0, depth, corner, k_step, to);
     }
   }
 }
@@ -372,7 +361,7 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
       }
     };
     int64_t k = 0;
-    for (; k + lanes <= depth; k += lanes) unpack_square(k, std::integral_constant<int64_t, lanes>());
+    for (; k + lanes <= depth; k += lanes) unpack_square(k, Whole());
     if (k < depth) unpack_square(k, depth - k);
   }
 }
