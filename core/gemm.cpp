@@ -7,6 +7,8 @@
 #include <type_traits>
 
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/accumulate.h>
+#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
 
@@ -53,9 +55,9 @@ void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real*
 struct Result {
   real* c;
   int64_t ld;
-  real beta;
-  Epilogue epilogue;
-  bool turned;
+  real beta = 0;
+  Epilogue epilogue = {};
+  bool turned = false;
 
   Output from(int64_t row, int64_t column) const {
     return {.c = c + row * ld + column,
@@ -128,28 +130,44 @@ void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const R
   });
 }
 
+// A gradient that goes back to a batch sums up all rows of the weights, which with two threads lie in both
+// caches. As two sums, over half of the depth each, it leaves every row where it is. In return the second sum
+// is added to the first, which pays where the result is small beside the weights.
+bool pays_two_sums(const Lines& left, const Lines& right, int64_t k, const Result& out) {
+  constexpr int64_t much = int64_t{1} << 22;  // multiply-adds
+  const bool to_batch = !out.turned && left.k_step == 1 && right.line_step == 1;
+  return to_batch && !out.epilogue.relu && k >= 4 * left.count && left.count * right.count * k >= much;
+}
+
 // The products of all left lines with all right ones, which are packed.
 void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Result& out) {
   const Kernels& kernel = kernels();
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
+  const int64_t sums = pays_two_sums(left, right, k, out) ? 2 : 1, depth = divide_up(k, sums);
   const bool gathered = !out.turned && must_gather(left, panel_count);
-  const Tasks tasks(left.count, panel_count, panel, k, gathered ? 4 * stripe : right.least_rows(), gathered);
-  const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * k;
+  const Tasks tasks(left.count, panel_count, panel, depth, gathered ? 4 * stripe : right.least_rows(),
+                    gathered);
+  const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * depth;
   const int64_t turned_size = out.turned ? divide_up(left.count, tasks.row_parts) * panel : 0;
-  const int64_t size = packed_size + (gathered ? stripe * k : turned_size);
-  reserve_scratch<real>(size, tasks.count());
-  parallel_for(tasks.count(), 1, [&](int64_t task, int64_t) {
+  const int64_t size = packed_size + (gathered ? stripe * depth : turned_size);
+  const Scratch<real> second(sums == 2 ? left.count * right.count : 0);
+  reserve_scratch<real>(size, sums * tasks.count());
+  parallel_for(sums * tasks.count(), 1, [&](int64_t i, int64_t) {
+    const int64_t sum = i / tasks.count(), task = i % tasks.count();
+    const Range terms = part_of(k, sums, sum);
     const Range rows = part_of(left.count, tasks.row_parts, task / tasks.panel_parts);
     const Range panels = part_of(panel_count, tasks.panel_parts, task % tasks.panel_parts);
     const int64_t column = panels.begin * panel, width = std::min(panels.end * panel, right.count) - column;
+    const Result to = sum == 0 ? out : Result{.c = second.data(), .ld = right.count};
+    const real* from = left.data + terms.begin * left.k_step;
     const Scratch<real> packed(size);
     real* const rest = packed.data() + packed_size;
-    kernel.pack(width, k, right.data + column * right.line_step, right.line_step, right.k_step,
-                packed.data());
+    kernel.pack(width, terms.count(), right.data + column * right.line_step + terms.begin * right.k_step,
+                right.line_step, right.k_step, packed.data());
     Product p = {.rows = rows.count(),
                  .columns = width,
-                 .depth = k,
-                 .left = left.data + rows.begin * left.line_step,
+                 .depth = terms.count(),
+                 .left = from + rows.begin * left.line_step,
                  .left_row = left.line_step,
                  .left_step = left.k_step,
                  .right = packed.data()};
@@ -157,19 +175,24 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
       p.left = rest, p.left_step = stripe;
       for (int64_t row = rows.begin; row < rows.end; row += stripe) {
         p.rows = std::min(stripe, rows.end - row);
-        gather(left.data + row, p.rows, k, left.k_step, rest);
-        kernel.multiply_panels(p, out.from(row, column));
+        gather(from + row, p.rows, p.depth, left.k_step, rest);
+        kernel.multiply_panels(p, to.from(row, column));
       }
     } else if (out.turned) {
       p.columns = panel;
-      for (int64_t first = 0; first < width; first += panel, p.right += panel * k) {
-        kernel.multiply_panels(p, out.as_panel(rows.begin, rest, panel));
+      for (int64_t first = 0; first < width; first += panel, p.right += panel * p.depth) {
+        kernel.multiply_panels(p, to.as_panel(rows.begin, rest, panel));
         kernel.unpack(std::min(panel, width - first), p.rows, rest,
-                      out.from_panel(rows.begin, column + first));
+                      to.from_panel(rows.begin, column + first));
       }
     } else {
-      kernel.multiply_panels(p, out.from(rows.begin, column));
+      kernel.multiply_panels(p, to.from(rows.begin, column));
     }
+  });
+  if (sums == 1) return;
+  parallel_for(left.count, row_grain(right.count), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      accumulate(out.c + i * out.ld, second.data() + i * right.count, right.count, 1);
   });
 }
 

@@ -128,8 +128,11 @@ ops/conv.cpp: the bias's gradient overwrites
 - static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o])
 + static_cast<real>(sum)
 gemm.cpp: rows are gathered from the task's first ones
-- gather(left.data + row, p.rows
-+ gather(left.data + rows.begin, p.rows
+- gather(from + row, p.rows
++ gather(from + rows.begin, p.rows
+gemm.cpp: both sums are over the first half of the depth
+- = left.data + terms.begin * left.k_step
++ = left.data
 gemm.cpp: the panels of a turned result all get the first rows' bias
 - epilogue.bias ? epilogue.bias + row : nullptr};
 + epilogue.bias};
