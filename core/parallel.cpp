@@ -27,34 +27,41 @@ void relax() {
 #endif
 }
 
-// One loop at a time. `gate_` is the number of helpers inside the loop, plus `open` while more may enter: a
-// helper that wakes too late finds it closed, so that the caller never waits for one that still sleeps.
+// One loop at a time. `gate` counts the helpers that entered it, `left` for each that left it again, and
+// holds `open` while more may enter: a helper that wakes too late finds it closed, so that the caller never
+// waits for one that still sleeps. Its upper half is the loop's number: no helper enters another loop than it
+// meant to.
 class Pool {
  public:
   static constexpr int max_threads = 256;
 
   void run(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
     const int64_t chunks = divide_up(count, grain);
-    call_ = call, body_ = body, grain_ = grain;
     const int wanted = static_cast<int>(std::min<int64_t>(threads_.load(), chunks));
     for (int i = 0; i < wanted; ++i) {
       shares_[i].next.store(chunks * i / wanted * grain, std::memory_order_relaxed);
       shares_[i].end = std::min(chunks * (i + 1) / wanted * grain, count);
     }
     error_ = nullptr;
-    wanted_.store(wanted, std::memory_order_relaxed);
-    gate_.store(open, std::memory_order_release);
-    loops_.fetch_add(1, std::memory_order_release);
-    loops_.notify_all();
+    loop_.gate.store(0, std::memory_order_relaxed);
+    loop_.threads.store(wanted, std::memory_order_release);
+    loop_.grain = grain, loop_.call = call, loop_.body = body;
+    const uint64_t number = loop_.number.load(std::memory_order_relaxed) + 1;
+    loop_.gate.store(number << 32 | open, std::memory_order_release);
+    loop_.number.fetch_add(1, std::memory_order_release);
+    loop_.number.notify_all();
     work(0);
-    gate_.fetch_sub(open, std::memory_order_acq_rel);
+    uint64_t gate = loop_.gate.load(std::memory_order_acquire);
+    const bool all_entered = gate % left == static_cast<uint64_t>(wanted - 1);
+    if (!all_entered) gate = loop_.gate.fetch_sub(open, std::memory_order_acq_rel);
     // A helper that lost its processor in mid-chunk may need ours.
-    for (int spins = 0; gate_.load(std::memory_order_acquire) != 0; ++spins) {
+    for (int spins = 0; gate % left != gate % open / left; ++spins) {
       if (spins < 1000) {
         relax();
       } else {
         std::this_thread::yield();
       }
+      gate = loop_.gate.load(std::memory_order_acquire);
     }
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
@@ -65,41 +72,56 @@ class Pool {
     // A new helper starts from the loops seen here, so that it joins the next one even if it gets to run only
     // after that began.
     for (; started_ < count - 1; ++started_)
-      std::thread([this, id = started_ + 1, seen = loops_.load()] { help(id, seen); }).detach();
+      std::thread([this, id = started_ + 1, seen = loop_.number.load()] { help(id, seen); }).detach();
   }
 
   int threads() const { return threads_.load(std::memory_order_relaxed); }
 
   int used_since_last_call() {
     int used = 0;
-    for (auto& flag : used_) used += flag.exchange(false, std::memory_order_relaxed);
+    for (Share& share : shares_) used += share.used.exchange(false, std::memory_order_relaxed);
     return std::max(used, 1);
   }
 
   std::mutex mutex;  // held by the thread whose loop runs
 
  private:
-  static constexpr int open = 1 << 20;
+  static constexpr uint64_t left = 1 << 10, open = 1 << 20;
 
-  // The chunks that a thread begins with, before it helps the others: the same ones in loop after loop, which
-  // it may still have in its caches.
+  // A line of memory takes 300 ns from a core to another that shares no cache with it. So what the helpers
+  // need to know of a loop is one line,
+  struct alignas(64) Loop {
+    std::atomic<uint32_t> number = 0;  // written last
+    std::atomic<int> threads = 1;      // in the loop, each with a share
+    std::atomic<uint64_t> gate = 0;
+    int64_t grain = 1;
+    void (*call)(void*, int64_t, int64_t) = nullptr;
+    void* body = nullptr;
+  };
+
+  // and a thread's share is another: the chunks that it begins with, before it helps the others. They are the
+  // same ones in loop after loop, which it may still have in its caches.
   struct alignas(64) Share {
     std::atomic<int64_t> next = 0;
     int64_t end = 0;
+    std::atomic<bool> used = false;  // by its thread
   };
 
   void work(int id) {
     inside_loop = true;
     const FlushToZero flush;
-    used_[static_cast<size_t>(id)].store(true, std::memory_order_relaxed);
-    const int wanted = wanted_.load(std::memory_order_relaxed);
+    shares_[id].used.store(true, std::memory_order_relaxed);
+    const int wanted = loop_.threads.load(std::memory_order_relaxed);
+    const int64_t grain = loop_.grain;
+    const auto call = loop_.call;
+    void* const body = loop_.body;
     try {
       for (int i = 0; i < wanted; ++i) {
         Share& share = shares_[(id + i) % wanted];
         while (share.next.load(std::memory_order_relaxed) < share.end) {
-          const int64_t begin = share.next.fetch_add(grain_, std::memory_order_relaxed);
+          const int64_t begin = share.next.fetch_add(grain, std::memory_order_relaxed);
           if (begin >= share.end) break;
-          call_(body_, begin, std::min(begin + grain_, share.end));
+          call(body, begin, std::min(begin + grain, share.end));
         }
       }
     } catch (...) {
@@ -114,14 +136,21 @@ class Pool {
   [[noreturn]] void help(int id, uint32_t seen) {
     for (;;) {
       seen = wait_for_loop(seen);
-      if (id >= wanted_.load(std::memory_order_relaxed)) continue;
-      int gate = gate_.load(std::memory_order_acquire);
-      while (gate >= open && !gate_.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) {
+      __builtin_prefetch(&shares_[id]);  // on its way together with the others
+      if (id >= loop_.threads.load(std::memory_order_acquire)) continue;
+      if (enter(seen)) {
+        work(id);
+        loop_.gate.fetch_add(left, std::memory_order_acq_rel);
       }
-      if (gate < open) continue;
-      work(id);
-      gate_.fetch_sub(1, std::memory_order_acq_rel);
     }
+  }
+
+  bool enter(uint32_t number) {
+    uint64_t gate = loop_.gate.load(std::memory_order_acquire);
+    while (gate >> 32 == number && (gate & open) != 0) {
+      if (loop_.gate.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) return true;
+    }
+    return false;
   }
 
   // Spins for 200 us, since in training the next loop usually comes soon, and to wake costs 15 us; then
@@ -130,27 +159,21 @@ class Pool {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(200);
     do {
       for (int i = 0; i < 64; ++i) {
-        const uint32_t now = loops_.load(std::memory_order_acquire);
+        const uint32_t now = loop_.number.load(std::memory_order_acquire);
         if (now != seen) return now;
         relax();
       }
     } while (std::chrono::steady_clock::now() < deadline);
-    loops_.wait(seen, std::memory_order_acquire);
-    return loops_.load(std::memory_order_acquire);
+    loop_.number.wait(seen, std::memory_order_acquire);
+    return loop_.number.load(std::memory_order_acquire);
   }
 
-  void (*call_)(void*, int64_t, int64_t) = nullptr;
-  void* body_ = nullptr;
-  int64_t grain_ = 1;
-  std::exception_ptr error_;
-  std::mutex error_mutex_;
+  Loop loop_;
   Share shares_[max_threads];
-  alignas(64) std::atomic<int> gate_ = 0;
-  alignas(64) std::atomic<uint32_t> loops_ = 0;
-  std::atomic<int> wanted_ = 1;  // threads in the loop, each with a share
   std::atomic<int> threads_ = 1;
   int started_ = 0;
-  std::atomic<bool> used_[max_threads] = {};
+  std::exception_ptr error_;
+  std::mutex error_mutex_;
 };
 
 int threads_at_start() {
