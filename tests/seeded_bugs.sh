@@ -160,9 +160,12 @@ kernels/isa/winograd.cpp: a wrong number in the input's transform
 kernels/isa/winograd.cpp: a wrong factor in the input's transform for two outputs
 - t[1] = -3 * (d[1] + d[2]);
 + t[1] = 3 * (d[1] + d[2]);
-kernels/isa/product.cpp: what is left of a tile's columns overwrites
-- if (out.beta != 0) value += out.beta * to[r * out.row_step];
-+ 
+kernels/isa/product.cpp: a tile's old values aren't scaled
+- at[r][v] += beta * load_first(
++ at[r][v] += load_first(
+kernels/isa/product.cpp: all vectors of a tile get the first one's bias
+- load_first(out.column_bias + column + v * lanes, count(v))
++ load_first(out.column_bias + column, count(v))
 ops/pooling.cpp: overlapping windows of the maximum overwrite
 - dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] += *dy++;
 + dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] = *dy++;

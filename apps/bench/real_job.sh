@@ -7,6 +7,7 @@ set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 threads=${THREADS:-2}
+unset OPENBLAS_CORETYPE  # forced kernels would be unfair to both
 "$here/../../cmake/setup.sh" release ballast
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
