@@ -109,7 +109,8 @@ struct Tasks {
   int64_t count() const { return row_parts * panel_parts; }
 };
 
-// The products of lines with a single one, all contiguous.
+// The products of lines with a single one, all contiguous. Parts are a power of two, so that two threads or
+// four have as many each.
 void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const Result& out) {
   constexpr uint64_t worthwhile = uint64_t{1} << 16;  // elements to read, some 5 us
   const auto wanted = std::min<uint64_t>(static_cast<uint64_t>(lines.count * k) / worthwhile, 16);
