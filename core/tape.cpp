@@ -260,10 +260,12 @@ Saved::Saved(const Tensor& x) {
   }
 }
 
-Tensor Saved::get(Grads& grads) const {
-  if (!maker_) return x_;
+Tensor Saved::get(const Grads& grads) const {
+  if (is_held()) return x_;
   const Tape::Node& node = grads.tape_.tape_->nodes[static_cast<size_t>(maker_.index)];
-  return node.remake(node.closure);
+  return node.remake(node.closure, grads);
 }
+
+Tensor Saved::take(const Grads& grads) { return is_held() && !grads.keep_ ? std::move(x_) : get(grads); }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -69,7 +69,8 @@ class Tape : public Scope {
     void* closure = nullptr;  // in the arena
     void (*run)(void* closure, Tensor dy, Grads& grads) = nullptr;
     void (*destroy)(void* closure) = nullptr;
-    Tensor (*remake)(void* closure) = nullptr;  // the result again; null where it should be kept
+    // The result again; null where it should be kept.
+    Tensor (*remake)(const void* closure, const Grads& grads) = nullptr;
     Tensor grad{};
     StorageRef parameter{};  // leaves only
     bool watched = false;
@@ -138,9 +139,11 @@ void Tape::push(const char* op, Tensor& y, Backward&& backward) {
   node.closure = closure;
   node.run = [](void* c, Tensor dy, Grads& grads) { (*static_cast<Closure*>(c))(std::move(dy), grads); };
   node.destroy = [](void* c) { static_cast<Closure*>(c)->~Closure(); };
-  if constexpr (requires(Closure & c) { c.remake(); }) {
+  if constexpr (requires(Closure & c) { c.remakes(); }) {
     if (static_cast<Closure*>(closure)->remakes())
-      node.remake = [](void* c) { return static_cast<Closure*>(c)->remake(); };
+      node.remake = [](const void* c, const Grads& grads) {
+        return static_cast<const Closure*>(c)->remake(grads);
+      };
   }
   y.tape_ = serial_;
   y.node_ = last_node();
@@ -152,7 +155,10 @@ class Saved {
  public:
   explicit Saved(const Tensor& x);
   /// To be called in the backward function.
-  Tensor get(Grads& grads) const;
+  Tensor get(const Grads& grads) const;
+  /// The same, given up where the function will not run again.
+  Tensor take(const Grads& grads);
+  bool is_held() const { return !maker_; }
 
  private:
   Tensor x_;
@@ -161,8 +167,8 @@ class Saved {
 
 /// Ends an operation: `y` was computed from tensors at `inputs`, and `backward(dy, grads)` adds to their
 /// gradients. Recorded if a tape records and any input takes a gradient. There is no recording without a
-/// backward function. One that has members `bool remakes()` and `Tensor remake()` besides offers to compute
-/// `y` again from what it keeps (see Saved).
+/// backward function. One that has members `bool remakes()` and `Tensor remake(const Grads&)` besides offers
+/// to compute `y` again from what it keeps (see Saved).
 template <class Backward>
 Tensor record(const char* op, Tensor y, std::span<const NodeId> inputs, Backward&& backward) {
   for (NodeId input : inputs) {

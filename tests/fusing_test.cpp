@@ -261,3 +261,65 @@ TEST_CASE("what a norm made for a convolution is made again for its backward, bi
     check(InstanceNorm2d(32, {.affine = true}), then, Mode::train);
   }
 }
+
+TEST_CASE("what a convolution of few taps made for a norm is made again for its backward, bit by bit") {
+  manual_seed(11);
+  const Tensor x = randn({8, 3, 36, 36});
+  const auto check = [&](Module&& norm, const Then& then) {
+    CAPTURE(norm.describe());
+    CAPTURE(then.relu);
+    randomize(norm);
+    Conv2d first(3, 32, 3), second(32, 4, 3);
+    Tape tape;
+    Tensor y = first(x);
+    const StorageRef memory = y.storage();
+    const Tensor made = y.clone();
+    const Tensor z = second(norm(std::move(y), then)), dz = randn(z.shape());
+    CHECK(memory->references == 1);
+    const auto gradients = [&] {
+      std::vector<Tensor> all;
+      for (Module* module : {static_cast<Module*>(&first), static_cast<Module*>(&second), &norm}) {
+        for_each_parameter(*module,
+                           [&](const std::string&, Parameter& p) { all.push_back(p.grad().clone()); });
+        zero_grad(*module);
+      }
+      return all;
+    };
+    tape.backward(z, dz, Keep{});
+    const std::vector<Tensor> made_again = gradients();
+    tape.backward(z, dz);
+    const std::vector<Tensor> once_more = gradients();
+    Tensor held = made;
+    Tape behind;
+    behind.watch(held);
+    behind.backward(second(norm(held, then)), dz);
+    Tape before;
+    before.backward(first(x), behind.grad(held));
+    const std::vector<Tensor> expected = gradients();
+    for (size_t i = 0; i < expected.size(); ++i) {
+      CAPTURE(i);
+      REQUIRE(std::ranges::equal(made_again[i].values(), expected[i].values()));
+      REQUIRE(std::ranges::equal(once_more[i].values(), expected[i].values()));
+    }
+  };
+  for (const Then& then : {Then{}, then::relu}) {
+    check(BatchNorm2d(32), then);
+    check(GroupNorm(4, 32), then);
+  }
+}
+
+TEST_CASE("nothing is made again from what must be made again itself, and nothing that is pooled") {
+  const Tensor x = randn({64, 3, 44, 44});
+  Conv2d first(3, 3, 3), second(3, 3, 3);
+  BatchNorm2d norm(3);
+  Tape tape;
+  const auto kept = [&](Conv2d& conv, Tensor in, const Then& then, bool keeps) {
+    Tensor y = conv(std::move(in));
+    const StorageRef memory = y.storage();
+    Tensor z = norm(std::move(y), then);
+    CHECK(memory->references == (keeps ? 2 : 1));
+    return z;
+  };
+  kept(first, x, then::relu_max_pool, true);
+  kept(second, kept(first, x, {}, false), {}, true);
+}

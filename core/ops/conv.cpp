@@ -289,6 +289,35 @@ Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   return s;
 }
 
+// What the backward pass needs.
+struct RecordedConvolution {
+  Sizes s;
+  NodeId in_x, in_weight, in_bias;
+  Saved x;
+  Tensor weight, bias;
+  Tensor y;  // where a ReLU followed
+
+  void operator()(Tensor dy, Grads& grads) {
+    if (!y.empty()) dy = relu_gradient(std::move(dy), y);
+    grads.write(in_weight, s.weight(),
+                [&](real* dw, real beta) { weight_gradient(s, x.get(grads).data(), dy.data(), beta, dw); });
+    grads.write(in_x, s.x(), [&](real* dx, real beta) {
+      input_gradient(s, std::as_const(weight).data(), dy.data(), beta, dx);
+    });
+    grads.write(in_bias, Shape{s.o}, [&](real* db, real beta) { bias_gradient(s, dy.data(), beta, db); });
+  }
+
+  // So little is multiplied for each output that to read and write takes longer. Not from what must be made
+  // again itself: a chain of such would begin anew for each of its links.
+  bool remakes() const { return in_weight && x.is_held() && y.empty() && s.groups == 1 && s.depth <= 32; }
+  Tensor remake(const Grads& grads) const {
+    Tensor again(s.y());
+    convolve(s, x.get(grads).data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, false,
+             again.data());
+    return again;
+  }
+};
+
 }  // namespace
 
 Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, const Then& then) {
@@ -298,19 +327,9 @@ Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, 
   Tensor y(s.y());
   convolve(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, then.relu, y.data());
   if (!in_weight) x = {};
-  if (!in_x) weight = {};
-  return record(
-      "conv2d", y, {in_x, in_weight, in_bias},
-      [=, x = Saved(x), weight = weight.detach(), relu = then.relu, y = then.relu ? y.detach() : Tensor()](
-          Tensor dy, Grads& grads) {
-        if (relu) dy = relu_gradient(std::move(dy), y);
-        grads.write(in_weight, s.weight(), [&](real* dw, real beta) {
-          weight_gradient(s, x.get(grads).data(), dy.data(), beta, dw);
-        });
-        grads.write(in_x, s.x(),
-                    [&](real* dx, real beta) { input_gradient(s, weight.data(), dy.data(), beta, dx); });
-        grads.write(in_bias, Shape{s.o}, [&](real* db, real beta) { bias_gradient(s, dy.data(), beta, db); });
-      });
+  return record("conv2d", y, {in_x, in_weight, in_bias},
+                RecordedConvolution{s, in_x, in_weight, in_bias, Saved(x), weight.detach(), bias.detach(),
+                                    then.relu ? y.detach() : Tensor()});
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

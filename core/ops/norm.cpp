@@ -86,7 +86,8 @@ struct Result {
 template <class Way>
 struct RecordedNorm {
   NodeId in, in_weight, in_bias;
-  Tensor x, weight, bias;
+  Saved saved;  // x
+  Tensor weight, bias;
   Follow follow;
   Scratch<uint8_t> winners;
   Way way;
@@ -96,6 +97,7 @@ struct RecordedNorm {
   void operator()(Tensor dy, Grads& grads) {
     const Shape parameters = weight.empty() ? bias.shape() : weight.shape();
     const Scratch<double> dw(way.parameters()), db(way.parameters());
+    Tensor x = saved.take(grads);
     const real* values = x.data();
     Tensor dx = grads.wants(in) ? grads.in_place_of(x) : Tensor();
     way.backward({values,
@@ -113,7 +115,8 @@ struct RecordedNorm {
 
   // One pass over x; what is pooled would take four times the result's size.
   bool remakes() const { return !follow.then.max_pool; }
-  Tensor remake() const {
+  Tensor remake(const Grads& grads) const {
+    const Tensor x = saved.get(grads);
     Tensor y(x.shape());
     way.forward({x.data(), affine(), follow, y.data(), nullptr, leaves_caches(y)});
     return y;
@@ -130,9 +133,12 @@ Tensor record_norm(const char* op, const Tensor& x, const Tensor& weight, const 
   Result result(x.shape(), follow, recorded);
   forward(Forward{x.data(), affine_of(weight, bias), follow, result.y.data(),
                   recorded ? result.winners.data() : nullptr, leaves_caches(result.y)});
+  // In front of pooling, x is the largest tensor far and wide: a network holds the most when x is first made,
+  // whether it is kept or not.
+  Saved saved(then.max_pool ? x.detach() : x);
   return record(op, std::move(result.y), {in, in_weight, in_bias},
-                RecordedNorm<Way>{in, in_weight, in_bias, x.detach(), weight.detach(), bias.detach(), follow,
-                                  result.winners, std::move(way)});
+                RecordedNorm<Way>{in, in_weight, in_bias, std::move(saved), weight.detach(), bias.detach(),
+                                  follow, result.winners, std::move(way)});
 }
 
 struct ByChannels {
