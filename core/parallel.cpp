@@ -20,6 +20,7 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
 thread_local bool inside_loop = false;
+thread_local int number_here = 0;
 
 void relax() {
 #ifdef __SSE__
@@ -41,6 +42,7 @@ class Pool {
     for (int i = 0; i < wanted; ++i) {
       shares_[i].next.store(chunks * i / wanted * grain, std::memory_order_relaxed);
       shares_[i].end = std::min(chunks * (i + 1) / wanted * grain, count);
+      shares_[i].at_work.store(false, std::memory_order_relaxed);
     }
     error_ = nullptr;
     loop_.gate.store(0, std::memory_order_relaxed);
@@ -104,12 +106,14 @@ class Pool {
   struct alignas(64) Share {
     std::atomic<int64_t> next = 0;
     int64_t end = 0;
-    std::atomic<bool> used = false;  // by its thread
+    std::atomic<bool> at_work = false;  // its thread, in this loop
+    std::atomic<bool> used = false;     // by its thread in some loop
   };
 
   void work(int id) {
     inside_loop = true;
     const FlushToZero flush;
+    shares_[id].at_work.store(true, std::memory_order_release);
     shares_[id].used.store(true, std::memory_order_relaxed);
     const int wanted = loop_.threads.load(std::memory_order_relaxed);
     const int64_t grain = loop_.grain;
@@ -118,7 +122,10 @@ class Pool {
     try {
       for (int i = 0; i < wanted; ++i) {
         Share& share = shares_[(id + i) % wanted];
-        while (share.next.load(std::memory_order_relaxed) < share.end) {
+        // The last chunk is left to a thread that will soon come to it: the others would take it away for
+        // good, as far as caches go.
+        const auto kept = [&] { return i > 0 && share.at_work.load(std::memory_order_acquire) ? grain : 0; };
+        while (share.next.load(std::memory_order_relaxed) < share.end - kept()) {
           const int64_t begin = share.next.fetch_add(grain, std::memory_order_relaxed);
           if (begin >= share.end) break;
           call(body, begin, std::min(begin + grain, share.end));
@@ -134,6 +141,7 @@ class Pool {
   }
 
   [[noreturn]] void help(int id, uint32_t seen) {
+    number_here = id;
     for (;;) {
       seen = wait_for_loop(seen);
       __builtin_prefetch(&shares_[id]);  // on its way together with the others
@@ -201,6 +209,8 @@ void set_num_threads(int count) {
                     count, Pool::max_threads);
   pool().set_threads(count);
 }
+
+int thread_number() { return number_here; }
 
 int threads_used_since_last_call() { return pool().used_since_last_call(); }
 

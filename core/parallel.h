@@ -13,6 +13,10 @@ namespace ballast::inline BALLAST_PRECISION {
 int num_threads();
 void set_num_threads(int count);
 
+/// This thread's number among those that share loops: 1 or more for a helper, which keeps it, 0 for the
+/// others.
+int thread_number();
+
 /// How many threads have worked on parallel loops since the last call, at least the caller: lets a test see
 /// that its loops really were shared.
 int threads_used_since_last_call();

@@ -10,6 +10,7 @@
 #include <new>
 #include <vector>
 
+#include <ballast/core/parallel.h>
 #include <ballast/core/parameter.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -164,9 +165,18 @@ class LargeBlocks {
   std::vector<Region> regions_;
 };
 
+constexpr size_t classes = class_of(largest_of_classes) + 1;
+
+// The small blocks that were made for a thread: they come back here, whoever frees them. A block that went to
+// another thread would take its lines of memory along, from one core's cache to the other's.
+struct alignas(64) Home {
+  std::array<FreeList, classes> free;
+  alignas(64) std::array<std::atomic<bool>, classes> has{};  // any, in use or not
+};
+
 // Never destroyed: static objects may still free tensors when the program ends.
 struct Pool {
-  std::array<FreeList, class_of(largest_of_classes) + 1> small;
+  std::array<Home, 64> homes;
   LargeBlocks large;
 };
 
@@ -181,15 +191,20 @@ Storage* new_block(size_t bytes) {
   return storage;
 }
 
-// The smallest come four at a time: threads that need one at once for the first time find it there, however
-// late in a run that is.
+Storage* new_small_block(unsigned size_class, size_t home) {
+  pool().homes[home].has[size_class].store(true, std::memory_order_relaxed);
+  Storage* block = new_block(class_bytes(size_class));
+  block->home = static_cast<uint8_t>(home);
+  return block;
+}
+
+size_t home_of(int64_t thread) { return static_cast<size_t>(thread) % pool().homes.size(); }
+
 Storage* small_block(size_t bytes) {
   const unsigned size_class = class_of(bytes);
-  FreeList& free = pool().small[size_class];
-  if (Storage* block = free.pop()) return block;
-  bytes = class_bytes(size_class);
-  for (int spare = bytes <= size_t{1} << 16 ? 3 : 0; spare > 0; --spare) free.push(new_block(bytes));
-  return new_block(bytes);
+  const size_t home = home_of(thread_number());
+  if (Storage* block = pool().homes[home].free[size_class].pop()) return block;
+  return new_small_block(size_class, home);
 }
 
 Storage* large_block(size_t bytes) {
@@ -213,6 +228,24 @@ StorageRef Storage::allocate(size_t bytes) {
   return StorageRef(storage);
 }
 
+void Storage::reserve(size_t bytes, int64_t threads) {
+  if (!caching) return;
+  StorageRef held = allocate(bytes);
+  for (int64_t i = 1; i < threads; ++i) {
+    if (is_large(bytes)) {
+      StorageRef next = allocate(bytes);
+      next->owner = std::move(held);
+      held = std::move(next);
+      continue;
+    }
+    const unsigned size_class = class_of(bytes);
+    const size_t home = home_of(i);
+    if (pool().homes[home].has[size_class].load(std::memory_order_relaxed)) continue;
+    for (int spare = 0; spare < 2; ++spare)  // should a loop need two whose sizes are alike
+      pool().homes[home].free[size_class].push(new_small_block(size_class, home));
+  }
+}
+
 StorageRef Storage::view(StorageRef owner, void* data) {
   StorageRef storage = allocate(0);
   storage->owner = std::move(owner);
@@ -228,13 +261,16 @@ void destroy(Storage* storage) {
   } else if (is_large(storage->bytes)) {
     pool().large.give({reinterpret_cast<char*>(storage), header + storage->bytes});
   } else {
-    pool().small[class_of(storage->bytes)].push(storage);
+    pool().homes[storage->home].free[class_of(storage->bytes)].push(storage);
   }
 }
 
 void release_cached_memory() {
-  for (FreeList& list : pool().small) {
-    while (Storage* block = list.pop()) std::free(block);
+  for (Home& home : pool().homes) {
+    for (FreeList& list : home.free) {
+      while (Storage* block = list.pop()) std::free(block);
+    }
+    for (std::atomic<bool>& has : home.has) has = false;
   }
   pool().large.release();
 }

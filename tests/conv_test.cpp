@@ -260,7 +260,7 @@ TEST_CASE("conv2d: the same bits on any number of threads") {
       set_num_threads(threads);
       threads_used_since_last_call();
       int used = 0;  // a helper may wake too late on a busy machine
-      for (int attempt = 0; attempt < 200 && used < 2; ++attempt) {
+      for (int attempt = 0; attempt < 10000 && used < 2; ++attempt) {
         const auto found = run();
         for (size_t i = 0; i < found.size(); ++i) {
           REQUIRE(std::memcmp(found[i].data(), expected[i].data(),

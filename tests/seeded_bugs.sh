@@ -220,6 +220,9 @@ ops/norm_rows.cpp: means without 1/N
 storage.cpp: a gap isn't joined with the one behind it
 - block.bytes += next->bytes;
 + 
+storage.cpp: a small block stays with whoever gave it back
+- pool().homes[storage->home]
++ pool().homes[home_of(thread_number())]
 ops/weight_norm.cpp: flipped sign of what lies along the weight
 - gradient[i] - from[i] * per_length * along
 + gradient[i] + from[i] * per_length * along

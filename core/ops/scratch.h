@@ -28,13 +28,7 @@ class Scratch {
 template <class T>
 void reserve_scratch(int64_t size, int64_t chunks) {
   const int64_t threads = std::min<int64_t>(num_threads(), chunks);
-  if (threads <= 1) return;
-  StorageRef held;
-  for (int64_t i = 0; i < threads; ++i) {
-    StorageRef next = Storage::allocate(static_cast<size_t>(size) * sizeof(T));
-    next->owner = std::move(held);
-    held = std::move(next);
-  }
+  if (threads > 1) Storage::reserve(static_cast<size_t>(size) * sizeof(T), threads);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION
