@@ -92,16 +92,21 @@ struct Tasks {
   // Rows are cut first, in two at least: with two threads each has its half of them, of the weights or of
   // their gradients in most layers, in every product of a step, and finds it in its cache (see Optimizer).
   // Gathered rows are cut in four: each task gathers its own. Other rows that are few, of a gradient that
-  // goes back to a batch, aren't cut: the many columns would be packed twice.
-  Tasks(int64_t rows, int64_t panels, int64_t panel_width, int64_t depth, int64_t least_rows, bool gathered) {
+  // goes back to a batch, aren't cut: the many columns would be packed twice. Nor are the rows of small
+  // weights (the result is turned), but the batch: every thread can read all of these, and writes whole
+  // results.
+  Tasks(int64_t rows, int64_t panels, int64_t panel_width, int64_t depth, int64_t least_rows, bool gathered,
+        bool turned) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
     constexpr int64_t most = 16;
     constexpr int64_t cache = int64_t{3} << 16;  // bytes of panels that a second cache holds
     const int64_t work = rows * panels * panel_width * depth;
     const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
+    constexpr int64_t small = int64_t{1} << 14;  // elements
     const bool few_rows = 2 * rows <= panels * panel_width;
+    const bool whole = wanted == 1 || (turned && panels > 1 && rows * depth <= small);
     const int64_t fewest = gathered ? 4 : few_rows ? 1 : 2;
-    row_parts = wanted == 1 ? 1 : std::max(fewest, divide_up(wanted, panels));
+    row_parts = whole ? 1 : std::max(fewest, divide_up(wanted, panels));
     row_parts = std::clamp<int64_t>(rows / least_rows, 1, row_parts);
     const int64_t bytes = panels * panel_width * depth * int64_t{sizeof(real)};
     panel_parts = std::min(std::max(divide_up(wanted, row_parts), divide_up(bytes, cache)), panels);
@@ -147,7 +152,7 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
   const int64_t sums = pays_two_sums(left, right, k, out) ? 2 : 1, depth = divide_up(k, sums);
   const bool gathered = !out.turned && must_gather(left, panel_count);
   const Tasks tasks(left.count, panel_count, panel, depth, gathered ? 4 * stripe : right.least_rows(),
-                    gathered);
+                    gathered, out.turned);
   const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * depth;
   const int64_t turned_size = out.turned ? divide_up(left.count, tasks.row_parts) * panel : 0;
   const int64_t size = packed_size + (gathered ? stripe * depth : turned_size);

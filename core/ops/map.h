@@ -13,6 +13,10 @@ inline int64_t row_grain(int64_t row_length) {
   return row_length < elementwise_grain ? elementwise_grain / (row_length < 1 ? 1 : row_length) : 1;
 }
 
+/// How many channels of a single image make a chunk: convolutions and norms cut it alike, so that a thread
+/// has in its cache what it goes on with.
+inline constexpr int64_t image_channels = 32;
+
 /// Memory for a result of x's shape: x's own, moved from it, when that may be overwritten, else new.
 inline Tensor reuse(Tensor& x) { return solely_held(x) ? std::move(x) : Tensor(x.shape()); }
 

@@ -116,8 +116,11 @@ Run run_of(const Channels& shape, int64_t c, const Moments& m, const Affine& aff
 // Calls body(begin, end) for chunks of planes.
 template <class Body>
 void for_planes(const Channels& shape, Body body) {
+  constexpr int64_t worthwhile = 4096;  // elements of a single image
   const int64_t planes = shape.n * shape.c;
-  parallel_for(planes, grain_for(planes, row_grain(shape.p), 64), body);
+  int64_t least = row_grain(shape.p);
+  if (shape.n == 1) least = std::min(least, round_up(worthwhile / (shape.p + 1) + 1, image_channels));
+  parallel_for(planes, grain_for(planes, least, 64), body);
 }
 
 // a[c] and b[c] are the sums over the planes of channel c, of which sums_of(c, start) gives those of one.

@@ -185,7 +185,7 @@ int64_t Winograd::filter_step() const {
 void Winograd::convolve(const real* x, const real* weight, const real* bias, real beta, bool relu,
                         real* y) const {
   const Kernels& kernel = kernels();
-  const int64_t few = 2 * kernel.panel;
+  const int64_t few = round_up(image_channels, kernel.panel);
   if (n == 1 && o > few) {
     // A single image is cut by its filters, for each part of which it is transformed anew.
     const Winograd part = {1, c, few, h, w};
