@@ -4,11 +4,11 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
-#include <thread>
 
 #include <ballast/core/ops/scratch.h>
 
 #include "models.h"
+#include "threads.h"
 
 using namespace ballast;
 
@@ -111,18 +111,13 @@ TEST_CASE("to predict one image allocates nothing") {
 }
 
 TEST_CASE("memory reserved for a loop is there for a thread that takes part in it later") {
-  const int before = num_threads();
-  set_num_threads(2);
+  const Threads scope(2);
   constexpr int64_t size = 100'000;
   reserve_scratch<real>(size, 2);
   const int64_t earlier = calls;
-  std::atomic<int> waiting = 0;
-  parallel_for(2, 1, [&](int64_t, int64_t) {  // a chunk for each thread
-    ++waiting;
-    while (waiting < 2) std::this_thread::yield();
+  on_each_of(2, [] {
     const Scratch<real> scratch(size);
     scratch[0] = 1;
   });
   CHECK(calls == earlier);
-  set_num_threads(before);
 }

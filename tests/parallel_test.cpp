@@ -10,17 +10,9 @@
 #include <ballast/core/check.h>
 #include <ballast/core/parallel.h>
 
+#include "threads.h"
+
 using namespace ballast;
-
-namespace {
-
-struct Threads {
-  explicit Threads(int count) : before(num_threads()) { set_num_threads(count); }
-  ~Threads() { set_num_threads(before); }
-  int before;
-};
-
-}  // namespace
 
 TEST_CASE("every index is visited once, in chunks that don't depend on the number of threads") {
   for (int threads : {1, 2, 3, 4}) {
@@ -41,12 +33,7 @@ TEST_CASE("every index is visited once, in chunks that don't depend on the numbe
 TEST_CASE("several threads share a loop that is worth it") {
   const Threads scope(4);
   threads_used_since_last_call();
-  std::atomic<int> waiting = 0;
-  // Each chunk waits until all four threads have one.
-  parallel_for(4, 1, [&](int64_t, int64_t) {
-    ++waiting;
-    while (waiting < 4) std::this_thread::yield();
-  });
+  on_each_of(4, [] {});
   CHECK(threads_used_since_last_call() == 4);
   CHECK(threads_used_since_last_call() == 1);
 }

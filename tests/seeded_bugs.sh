@@ -185,8 +185,8 @@ ops/norm.cpp: evaluation takes the gradient through the batch's statistics
 - ByChannels{shape, moments, true}
 + ByChannels{shape, moments, false}
 ops/conv.cpp: a convolution is made again without its bias
-- bias.empty() ? nullptr : bias.data(), 0, false
-+ nullptr, 0, false
+- convolved(s, x.get(grads), weight, bias, false)
++ convolved(s, x.get(grads), weight, {}, false)
 ops/norm.cpp: what is made again leaves out the ReLU
 - affine(), follow, y.data(), nullptr
 + affine(), Follow{}, y.data(), nullptr

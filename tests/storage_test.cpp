@@ -3,11 +3,11 @@
 
 #include <ballast/ballast.h>
 
-#include <atomic>
 #include <fstream>
 #include <map>
 #include <random>
-#include <thread>
+
+#include "threads.h"
 
 using namespace ballast;
 
@@ -41,18 +41,10 @@ TEST_CASE("neighbours that are given back make room for a large block, and a lar
 }
 
 TEST_CASE("a thread gets the small blocks again that it had, whoever gave them back") {
-  const int before = num_threads();
-  set_num_threads(2);
+  const Threads scope(2);
   constexpr size_t bytes = 700 << 10;
   StorageRef blocks[2];
-  const auto allocate = [&] {
-    std::atomic<int> waiting = 0;
-    parallel_for(2, 1, [&](int64_t, int64_t) {  // a chunk for each thread
-      ++waiting;
-      while (waiting < 2) std::this_thread::yield();
-      blocks[thread_number()] = Storage::allocate(bytes);
-    });
-  };
+  const auto allocate = [&] { on_each_of(2, [&] { blocks[thread_number()] = Storage::allocate(bytes); }); };
   allocate();
   char* const had[2] = {data(blocks[0]), data(blocks[1])};
   blocks[0] = {};
@@ -61,7 +53,6 @@ TEST_CASE("a thread gets the small blocks again that it had, whoever gave them b
   allocate();
   CHECK(data(blocks[0]) == had[0]);
   CHECK(data(blocks[1]) == had[1]);
-  set_num_threads(before);
 }
 
 #endif

@@ -289,6 +289,12 @@ Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   return s;
 }
 
+Tensor convolved(const Sizes& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu) {
+  Tensor y(s.y());
+  convolve(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, relu, y.data());
+  return y;
+}
+
 // What the backward pass needs.
 struct RecordedConvolution {
   Sizes s;
@@ -310,12 +316,7 @@ struct RecordedConvolution {
   // So little is multiplied for each output that to read and write takes longer. Not from what must be made
   // again itself: a chain of such would begin anew for each of its links.
   bool remakes() const { return in_weight && x.is_held() && y.empty() && s.groups == 1 && s.depth <= 32; }
-  Tensor remake(const Grads& grads) const {
-    Tensor again(s.y());
-    convolve(s, x.get(grads).data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, false,
-             again.data());
-    return again;
-  }
+  Tensor remake(const Grads& grads) const { return convolved(s, x.get(grads), weight, bias, false); }
 };
 
 }  // namespace
@@ -324,8 +325,7 @@ Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, 
   if (then.max_pool || (then && !fusing())) return apply(then, conv2d(std::move(x), weight, bias, options));
   const Sizes s = check_sizes(x, weight, bias, options);
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
-  Tensor y(s.y());
-  convolve(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, then.relu, y.data());
+  Tensor y = convolved(s, x, weight, bias, then.relu);
   if (!in_weight) x = {};
   return record("conv2d", y, {in_x, in_weight, in_bias},
                 RecordedConvolution{s, in_x, in_weight, in_bias, Saved(x), weight.detach(), bias.detach(),
