@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <limits>
 #include <type_traits>
 
 #include <ballast/core/kernels/kernels.h>
@@ -66,6 +65,14 @@ struct Result {
             .column_bias = epilogue.bias ? epilogue.bias + column : nullptr,
             .relu = epilogue.relu};
   }
+  // The rows from `row` on of a result that is a single column, or turned a single row.
+  Output as_vector(int64_t row) const {
+    if (!turned) return from(row, 0);
+    Output output = from(0, row);
+    output.row_step = 1;
+    std::swap(output.row_bias, output.column_bias);
+    return output;
+  }
   // A turned result's rows from `row` on are written as a panel first, which is turned on its way to C.
   Output as_panel(int64_t row, real* panel, int64_t width) const {
     return {.c = panel, .row_step = width, .row_bias = epilogue.bias ? epilogue.bias + row : nullptr};
@@ -120,19 +127,16 @@ void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const R
   constexpr uint64_t worthwhile = uint64_t{1} << 16;  // elements to read, some 5 us
   const auto wanted = std::min<uint64_t>(static_cast<uint64_t>(lines.count * k) / worthwhile, 16);
   const auto parts = static_cast<int64_t>(std::bit_floor(std::max<uint64_t>(wanted, 1)));
-  const int64_t step = out.turned ? 1 : out.ld, bias_step = out.turned ? 1 : 0;
-  const real* bias = out.epilogue.bias;
-  const real least = out.epilogue.relu ? 0 : -std::numeric_limits<real>::infinity();
   parallel_for(parts, 1, [&](int64_t part, int64_t) {
     const Range rows = part_of(lines.count, parts, part);
-    const Scratch<real> y(rows.count());
-    kernels().multiply_vector(rows.count(), k, lines.data + rows.begin * lines.line_step, lines.line_step,
-                              vector.data, y.data());
-    for (int64_t i = rows.begin; i < rows.end; ++i) {
-      real value = y[i - rows.begin] + (bias ? bias[i * bias_step] : 0);
-      if (out.beta != 0) value += out.beta * out.c[i * step];
-      out.c[i * step] = value < least ? least : value;
-    }
+    kernels().multiply_vector({.rows = rows.count(),
+                               .columns = 1,
+                               .depth = k,
+                               .left = lines.data + rows.begin * lines.line_step,
+                               .left_row = lines.line_step,
+                               .left_step = 1,
+                               .right = vector.data},
+                              out.as_vector(rows.begin));
   });
 }
 

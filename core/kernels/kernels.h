@@ -113,9 +113,8 @@ struct Kernels {
   void (*multiply_rows)(const Product& p, const int64_t* offsets, const Output& out);
   /// left: row r begins at left + offsets[r], its elements k are neighbours. right as in multiply_panels.
   void (*multiply_scattered)(const Product& p, const int64_t* offsets, const Output& out);
-  /// y[r] = the product of row r of a matrix, `depth` neighbours at a + r row_step, with x.
-  void (*multiply_vector)(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x,
-                          real* y);
+  /// One column: `right` is a vector of `depth` neighbours. left_step must be 1.
+  void (*multiply_vector)(const Product& p, const Output& out);
   /// Element (column, k) of a matrix at from + column column_step + k k_step, where one of the steps is 1 ->
   /// panels for `right`, the last one filled up with zeros.
   void (*pack)(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step,

@@ -9,7 +9,7 @@ namespace BALLAST_ISA {
 void multiply_panels(const Product& p, const Output& out);
 void multiply_rows(const Product& p, const int64_t* offsets, const Output& out);
 void multiply_scattered(const Product& p, const int64_t* offsets, const Output& out);
-void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x, real* y);
+void multiply_vector(const Product& p, const Output& out);
 void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step, real* to);
 void pack_planes(const Frame& f, int64_t channels, const real* from, real* to);
 void unpack(int64_t columns, int64_t depth, const real* from, const Output& out);

@@ -237,20 +237,31 @@ void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) 
              {column, least(column + panel, p.columns)});
 }
 
-void multiply_vector(int64_t rows, int64_t depth, const real* a, int64_t row_step, const real* x, real* y) {
-  constexpr int chains = 8;  // running sums, since one alone waits for each addition
-  for (int64_t row = 0; row < rows; ++row, a += row_step) {
+void multiply_vector(const Product& p, const Output& out) {
+  constexpr int chains = 8;            // running sums, since one alone waits for each addition
+  constexpr int64_t called_for = 512;  // elements ahead, in the next row too
+  // No branch on a value: a wrong guess would stop the reading ahead.
+  const real smallest = out.relu ? 0 : -__builtin_inff();
+  const real* left = p.left;
+  for (int64_t row = 0; row < p.rows; ++row, left += p.left_row) {
     Vector sums[chains] = {};
     int64_t k = 0;
-    for (; k + chains * lanes <= depth; k += chains * lanes) {
-      for (int i = 0; i < chains; ++i) sums[i] += load(x + k + i * lanes) * load(a + k + i * lanes);
+    for (; k + chains * lanes <= p.depth; k += chains * lanes) {
+      for (int i = 0; i < chains; ++i) {
+        __builtin_prefetch(left + k + i * lanes + called_for);
+        sums[i] += load(p.right + k + i * lanes) * load(left + k + i * lanes);
+      }
     }
-    for (; k + lanes <= depth; k += lanes) sums[0] += load(x + k) * load(a + k);
+    for (; k + lanes <= p.depth; k += lanes) sums[0] += load(p.right + k) * load(left + k);
     Vector total = {};
     for (const Vector& sum : sums) total += sum;
-    real rest = 0;
-    for (; k < depth; ++k) rest += a[k] * x[k];
-    y[row] = sum_of_lanes(total) + rest;
+    real value = sum_of_lanes(total);
+    for (; k < p.depth; ++k) value += left[k] * p.right[k];
+    if (out.row_bias) value += out.row_bias[row];
+    if (out.column_bias) value += *out.column_bias;
+    real& to = out.c[row * out.row_step];
+    if (out.beta != 0) value += out.beta * to;
+    to = value < smallest ? smallest : value;
   }
 }
 
