@@ -5,7 +5,9 @@
 #include <numeric>
 #include <set>
 
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
+#include <ballast/core/ops/scratch.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
@@ -65,10 +67,11 @@ void Optimizer::cut_slots() {
     const int64_t parts = slot.count <= elementwise_grain ? 1 : round_up(slot.count / elementwise_grain, 4);
     const int64_t size = round_up(divide_up(slot.count, parts), alignment);
     for (int64_t begin = 0; begin < slot.count; begin += size)
-      pieces_.push_back({&slot, begin, std::min(begin + size, slot.count)});
+      pieces_.push_back({&slot, slot.offset + begin, std::min(size, slot.count - begin)});
   }
   const auto position = [](const Piece& p) {
-    return static_cast<double>(p.begin + p.end) / static_cast<double>(p.slot->count);
+    const double middle = static_cast<double>(p.first - p.slot->offset) + static_cast<double>(p.count) / 2;
+    return middle / static_cast<double>(p.slot->count);
   };
   std::stable_sort(pieces_.begin(), pieces_.end(),
                    [&](const Piece& a, const Piece& b) { return position(a) < position(b); });
@@ -99,13 +102,17 @@ void Optimizer::check_slots() const {
   }
 }
 
-// Calls f(slot) for the slots that have a gradient.
+// Calls f(piece, i) for each piece, number i, of a parameter that has a gradient, on all threads.
 template <class F>
-void Optimizer::for_each_gradient(F f) {
-  check_slots();
-  for (Slot& slot : slots_) {
-    if (slot.storage->parameter->has_grad) f(slot);
-  }
+void Optimizer::for_each_piece(F f) const {
+  const auto pieces = static_cast<int64_t>(pieces_.size());
+  const int64_t grain = slab_->values.count() <= elementwise_grain ? pieces : 1;
+  parallel_for(pieces, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Piece& piece = pieces_[static_cast<size_t>(i)];
+      if (piece.slot->storage->parameter->has_grad) f(piece, i);
+    }
+  });
 }
 
 void Optimizer::step() {
@@ -114,28 +121,25 @@ void Optimizer::step() {
                     "visit() of its module, pass it to "
                     "an optimizer, or freeze it with set_trainable(false)",
                     slab_->unowned);
-  for_each_gradient([](Slot& slot) { ++slot.steps.value; });
+  check_slots();
+  for (Slot& slot : slots_) {
+    if (slot.storage->parameter->has_grad) ++slot.steps.value;
+  }
   real* states[most_states] = {};
   for (size_t i = 0; i < states_.size(); ++i) states[i] = states_[i].values->update();
-  const auto pieces = static_cast<int64_t>(pieces_.size());
-  const int64_t grain = slab_->values.count() <= elementwise_grain ? pieces : 1;
-  parallel_for(pieces, grain, [&](int64_t first, int64_t last) {
-    for (int64_t i = first; i < last; ++i) {
-      const auto& [slot, begin, end] = pieces_[static_cast<size_t>(i)];
-      if (!slot->storage->parameter->has_grad) continue;
-      const int64_t at = slot->offset + begin;
-      Part part = {.count = end - begin,
-                   .value = slab_->values.data() + at,
-                   .grad = slab_->grads.data() + at,
-                   .state = {},
-                   .step = slot->steps.value,
-                   .lr = lr_ * slot->lr_ratio,
-                   .weight_decay = slot->weight_decay};
-      for (size_t j = 0; j < states_.size(); ++j) part.state[j] = states[j] + at;
-      update(part);
-    }
+  for_each_piece([&](const Piece& piece, int64_t) {
+    const Slot& slot = *piece.slot;
+    Part part = {.count = piece.count,
+                 .value = slab_->values.data() + piece.first,
+                 .grad = slab_->grads.data() + piece.first,
+                 .state = {},
+                 .step = slot.steps.value,
+                 .lr = lr_ * slot.lr_ratio,
+                 .weight_decay = slot.weight_decay};
+    for (size_t j = 0; j < states_.size(); ++j) part.state[j] = states[j] + piece.first;
+    update(part);
   });
-  for_each_gradient([](Slot& slot) { slot.storage->parameter->has_grad = false; });
+  for (Slot& slot : slots_) slot.storage->parameter->has_grad = false;
 }
 
 void Optimizer::zero_grad() {
@@ -145,16 +149,19 @@ void Optimizer::zero_grad() {
 
 double Optimizer::clip_grad_norm(double max_norm) {
   check<ValueError>(max_norm > 0, "clip_grad_norm: a norm of {}; it must be positive", max_norm);
-  double squares = 0;
-  for_each_gradient([&](Slot& slot) {
-    const real* g = slab_->grads.data() + slot.offset;
-    squares += std::transform_reduce(g, g + slot.count, 0.0, std::plus{}, [](double x) { return x * x; });
+  check_slots();
+  const auto pieces = static_cast<int64_t>(pieces_.size());
+  const Scratch<double> squares(pieces);
+  std::fill_n(squares.data(), pieces, 0.0);
+  real* const grads = slab_->grads.data();
+  for_each_piece([&](const Piece& piece, int64_t i) {
+    squares[i] = kernels().dot(grads + piece.first, grads + piece.first, piece.count);
   });
-  const double norm = std::sqrt(squares);
-  if (const double scale = max_norm / (norm + 1e-6); scale < 1) {
-    for_each_gradient([&](Slot& slot) {
-      real* g = slab_->grads.data() + slot.offset;
-      for (int64_t i = 0; i < slot.count; ++i) g[i] *= static_cast<real>(scale);
+  const double norm = std::sqrt(std::accumulate(squares.data(), squares.data() + pieces, 0.0));
+  if (const auto scale = static_cast<real>(max_norm / (norm + 1e-6)); scale < 1) {
+    for_each_piece([&](const Piece& piece, int64_t) {
+      real* g = grads + piece.first;
+      for (int64_t j = 0; j < piece.count; ++j) g[j] *= scale;
     });
   }
   return norm;
@@ -162,10 +169,12 @@ double Optimizer::clip_grad_norm(double max_norm) {
 
 void Optimizer::clip_grad_value(double limit) {
   check<ValueError>(limit > 0, "clip_grad_value: a limit of {}; it must be positive", limit);
+  check_slots();
   const real bound = static_cast<real>(limit);
-  for_each_gradient([&](Slot& slot) {
-    real* g = slab_->grads.data() + slot.offset;
-    for (int64_t i = 0; i < slot.count; ++i) g[i] = std::clamp(g[i], -bound, bound);
+  real* const grads = slab_->grads.data();
+  for_each_piece([&](const Piece& piece, int64_t) {
+    real* g = grads + piece.first;
+    for (int64_t j = 0; j < piece.count; ++j) g[j] = std::clamp(g[j], -bound, bound);
   });
 }
 

@@ -83,16 +83,16 @@ class Optimizer : public Module {
     std::string name;
     std::unique_ptr<Buffer> values;
   };
-  // Elements [begin, end) of a slot
+  // Some elements of a slot; the first one's place is in the slab.
   struct Piece {
     const Slot* slot;
-    int64_t begin, end;
+    int64_t first, count;
   };
 
   void cut_slots();
   void check_slots() const;
   template <class F>
-  void for_each_gradient(F f);
+  void for_each_piece(F f) const;
 
   std::shared_ptr<Slab> slab_;
   std::vector<Slot> slots_;

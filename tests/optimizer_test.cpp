@@ -1,9 +1,12 @@
 // What is not a formula about optimizers; the formulas are held against golden files.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include <ballast/ballast.h>
+
+#include "threads.h"
 
 using namespace ballast;
 
@@ -114,6 +117,37 @@ TEST_CASE("clipping by norm and by value") {
   optimizer.clip_grad_value(3.5);
   CHECK(net.a.grad()(0) == 3);
   CHECK(net.b.grad()(0) == 3.5);
+}
+
+TEST_CASE("a large parameter is clipped whole, and alike by any number of threads") {
+  struct Net : Module {
+    Parameter p{zeros({200'003})};
+    Tensor forward(Tensor x) override { return x; }
+    void visit(Visitor& v) override { v("p", p); }
+  } net;
+  SGD optimizer(net, {.lr = 1});
+  Tensor slopes(net.p.shape());
+  double squares = 0;
+  for (int64_t i = 0; i < slopes.count(); ++i) {
+    slopes(i) = std::cos(static_cast<real>(i));
+    squares += std::pow(static_cast<double>(slopes(i)), 2);
+  }
+  const auto with_gradient = [&](int threads, auto clip) {
+    const Threads used(threads);
+    optimizer.zero_grad();
+    Tape tape;
+    backward(sum(net.p.value() * slopes));
+    return clip();
+  };
+  const auto by_norm = [&] { return optimizer.clip_grad_norm(1); };
+  const double norm = with_gradient(1, by_norm);
+  CHECK(norm == doctest::Approx(std::sqrt(squares)).epsilon(1e-9));
+  for (int64_t i = 0; i < slopes.count(); ++i)
+    REQUIRE(net.p.grad()(i) == doctest::Approx(slopes(i) / norm).epsilon(1e-5));
+  for (const int threads : {2, 3, 4}) CHECK(with_gradient(threads, by_norm) == norm);
+  with_gradient(2, [&] { optimizer.clip_grad_value(0.5); });
+  for (int64_t i = 0; i < slopes.count(); ++i)
+    REQUIRE(net.p.grad()(i) == std::clamp(slopes(i), real(-0.5), real(0.5)));
 }
 
 TEST_CASE("options out of range are refused") {
