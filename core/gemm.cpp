@@ -94,31 +94,42 @@ Range part_of(int64_t count, int64_t parts, int64_t i) {
 
 // The result is cut into tasks of some panels by some rows; each packs its panels for itself.
 struct Tasks {
-  int64_t row_parts, panel_parts;
+  int64_t rows, panels, row_parts, panel_parts;
+  bool by_panels;  // tasks of the same panels are neighbours, else those of the same rows
 
-  // Rows are cut first, in two at least: with two threads each has its half of them, of the weights or of
-  // their gradients in most layers, in every product of a step, and finds it in its cache (see Optimizer).
-  // Gathered rows are cut in four: each task gathers its own. Other rows that are few, of a gradient that
-  // goes back to a batch, aren't cut: the many columns would be packed twice. Nor are the rows of small
-  // weights (the result is turned), but the batch: every thread can read all of these, and writes whole
-  // results.
-  Tasks(int64_t rows, int64_t panels, int64_t panel_width, int64_t depth, int64_t least_rows, bool gathered,
-        bool turned) {
+  // With two threads each has its half of the weights, or of their gradients, in every product of a step, and
+  // finds it in its cache (see Optimizer). In most layers these are the rows, which are cut first, in two at
+  // least. Gathered rows are cut in four: each task gathers its own. Other rows that are few, of a gradient
+  // that goes back to a batch, aren't cut: the many columns would be packed twice. Where the weights are
+  // packed, for their products with the rows of a batch, panels are cut first. Small weights aren't cut, but
+  // the batch: every thread can read all of these, and writes whole results.
+  Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool gathered, bool turned)
+      : rows(left.count), panels(divide_up(right.count, panel_width)) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
     constexpr int64_t most = 16;
     constexpr int64_t cache = int64_t{3} << 16;  // bytes of panels that a second cache holds
-    const int64_t work = rows * panels * panel_width * depth;
-    const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
     constexpr int64_t small = int64_t{1} << 14;  // elements
-    const bool few_rows = 2 * rows <= panels * panel_width;
+    const int64_t columns = panels * panel_width, work = rows * columns * depth;
+    const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
+    const bool packed_weights = !turned && left.k_step == 1 && right.k_step == 1;
+    by_panels = packed_weights && panels > 1 && right.count * depth > small;
     const bool whole = wanted == 1 || (turned && panels > 1 && rows * depth <= small);
-    const int64_t fewest = gathered ? 4 : few_rows ? 1 : 2;
+    const bool few_rows = 2 * rows <= columns;
+    const int64_t fewest = gathered ? 4 : few_rows || by_panels ? 1 : 2;
+    const int64_t least_rows = gathered ? 4 * stripe : right.least_rows();
     row_parts = whole ? 1 : std::max(fewest, divide_up(wanted, panels));
     row_parts = std::clamp<int64_t>(rows / least_rows, 1, row_parts);
-    const int64_t bytes = panels * panel_width * depth * int64_t{sizeof(real)};
+    const int64_t bytes = columns * depth * int64_t{sizeof(real)};
     panel_parts = std::min(std::max(divide_up(wanted, row_parts), divide_up(bytes, cache)), panels);
   }
+
   int64_t count() const { return row_parts * panel_parts; }
+  Range rows_of(int64_t i) const {
+    return part_of(rows, row_parts, by_panels ? i % row_parts : i / panel_parts);
+  }
+  Range panels_of(int64_t i) const {
+    return part_of(panels, panel_parts, by_panels ? i / row_parts : i % panel_parts);
+  }
 };
 
 // The products of lines with a single one, all contiguous. Parts are a power of two, so that two threads or
@@ -155,8 +166,7 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
   const int64_t sums = pays_two_sums(left, right, k, out) ? 2 : 1, depth = divide_up(k, sums);
   const bool gathered = !out.turned && must_gather(left, panel_count);
-  const Tasks tasks(left.count, panel_count, panel, depth, gathered ? 4 * stripe : right.least_rows(),
-                    gathered, out.turned);
+  const Tasks tasks(left, right, depth, panel, gathered, out.turned);
   const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * depth;
   const int64_t turned_size = out.turned ? divide_up(left.count, tasks.row_parts) * panel : 0;
   const int64_t size = packed_size + (gathered ? stripe * depth : turned_size);
@@ -165,8 +175,7 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
   parallel_for(sums * tasks.count(), 1, [&](int64_t i, int64_t) {
     const int64_t sum = i / tasks.count(), task = i % tasks.count();
     const Range terms = part_of(k, sums, sum);
-    const Range rows = part_of(left.count, tasks.row_parts, task / tasks.panel_parts);
-    const Range panels = part_of(panel_count, tasks.panel_parts, task % tasks.panel_parts);
+    const Range rows = tasks.rows_of(task), panels = tasks.panels_of(task);
     const int64_t column = panels.begin * panel, width = std::min(panels.end * panel, right.count) - column;
     const Result to = sum == 0 ? out : Result{.c = second.data(), .ld = right.count};
     const real* from = left.data + terms.begin * left.k_step;
