@@ -281,7 +281,8 @@ template <class Depth>
   }
 }
 
-// The same for any number of elements k, which are neighbours, and a panel's columns.
+// The same for any number of elements k, which are neighbours, and a panel's columns, 16 lines at a time:
+// where 32 are read in turn, a Zen 5 fetches lines behind them too, which may be another core's.
 [[gnu::always_inline]] inline void pack_count(int64_t count, int64_t depth, const real* from,
                                               int64_t line_step, real* to) {
   if (depth < lanes) {
@@ -289,10 +290,13 @@ template <class Depth>
       pack_square(count - c, depth, from + c * line_step, line_step, to + c);
     return;
   }
-  for (int64_t next = 0; next < depth; next += lanes) {
-    const int64_t k = least(next, depth - lanes);  // the last ones may be packed twice
-    for (int64_t c = 0; c < panel; c += lanes)
-      pack_square(count - c, Whole(), from + c * line_step + k, line_step, to + k * panel + c);
+  constexpr int64_t together = panel < 16 ? panel : 16;
+  for (int64_t first = 0; first < panel; first += together) {
+    for (int64_t next = 0; next < depth; next += lanes) {
+      const int64_t k = least(next, depth - lanes);  // the last ones may be packed twice
+      for (int64_t c = first; c < first + together; c += lanes)
+        pack_square(count - c, Whole(), from + c * line_step + k, line_step, to + k * panel + c);
+    }
   }
 }
 
