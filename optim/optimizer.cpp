@@ -70,8 +70,7 @@ void Optimizer::cut_slots() {
       pieces_.push_back({&slot, slot.offset + begin, std::min(size, slot.count - begin)});
   }
   const auto position = [](const Piece& p) {
-    const double middle = static_cast<double>(p.first - p.slot->offset) + static_cast<double>(p.count) / 2;
-    return middle / static_cast<double>(p.slot->count);
+    return static_cast<double>(2 * (p.first - p.slot->offset) + p.count) / static_cast<double>(p.slot->count);
   };
   std::stable_sort(pieces_.begin(), pieces_.end(),
                    [&](const Piece& a, const Piece& b) { return position(a) < position(b); });

@@ -239,7 +239,7 @@ void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) 
 
 void multiply_vector(const Product& p, const Output& out) {
   constexpr int chains = 8;            // running sums, since one alone waits for each addition
-  constexpr int64_t called_for = 512;  // elements ahead, in the next row too
+  constexpr int64_t called_for = 512;  // elements ahead, in the next row too, into the first cache
   // No branch on a value: a wrong guess would stop the reading ahead.
   const real smallest = out.relu ? 0 : -__builtin_inff();
   const real* left = p.left;
