@@ -148,6 +148,12 @@ void column_deviations(const Columns& c, const real* x, const double* shift, dou
 }
 
 void column_sums(int64_t rows, int64_t columns, int64_t stride, const real* x, double* sums) {
+  constexpr int64_t strip = 64;  // takes no longer than a narrow one
+  if (const int64_t rest = columns % strip; rest > 0 && columns > strip) {  // some are summed up twice
+    const int64_t last = columns - strip;
+    column_sums(rows, strip, stride, x + last, sums + last);
+    columns -= rest;
+  }
   for_strips<double_lanes>(columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
     using V = decltype(kind);
     using Wide = Widened<V>;
