@@ -185,15 +185,20 @@ Pool& pool() {
   return *pool;
 }
 
-Storage* new_block(size_t bytes) {
-  auto* storage = new (system_memory(header + bytes)) Storage;
+Storage* new_block(size_t bytes, size_t unused = 0) {
+  auto* storage = new (system_memory(header + bytes + unused)) Storage;
   storage->bytes = bytes;
   return storage;
 }
 
+// What the processor of a thread reads ahead behind a block shouldn't be another thread's: before that one
+// could write to it again, it would have to call it back.
+constexpr size_t read_ahead = size_t{16} << 10;  // bytes
+
 Storage* new_small_block(unsigned size_class, size_t home) {
   pool().homes[home].has[size_class].store(true, std::memory_order_relaxed);
-  Storage* block = new_block(class_bytes(size_class));
+  const size_t bytes = class_bytes(size_class);
+  Storage* block = new_block(bytes, bytes < read_ahead ? 0 : read_ahead);
   block->home = static_cast<uint8_t>(home);
   return block;
 }

@@ -97,9 +97,11 @@ struct Tile {
     }
   }
 
+  // Not unrolled: each copy of the loads would take every eighth row alone, and the processor would look as
+  // many of its steps ahead, 64 KB behind the matrix, where another thread writes.
   template <class Right>
   [[gnu::always_inline]] void add(int64_t depth, LeftColumns left, Right right) {
-#pragma GCC unroll 8
+#pragma GCC unroll 1
     for (; depth > 0; --depth, left.at += left.step)
       add_term([&](int r) { return left.at[r]; }, right.next());
   }
