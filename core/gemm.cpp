@@ -114,7 +114,7 @@ struct Tasks {
     const bool packed_weights = !turned && left.k_step == 1 && right.k_step == 1;
     by_panels = packed_weights && panels > 1 && right.count * depth > small;
     const bool whole = wanted == 1 || (turned && panels > 1 && rows * depth <= small);
-    const bool few_rows = 2 * rows <= columns;
+    const bool few_rows = left.k_step == 1 && 2 * rows <= columns;
     const int64_t fewest = gathered ? 4 : few_rows || by_panels ? 1 : 2;
     const int64_t least_rows = gathered ? 4 * stripe : right.least_rows();
     row_parts = whole ? 1 : std::max(fewest, divide_up(wanted, panels));

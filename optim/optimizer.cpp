@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 #include <set>
+#include <utility>
 
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/map.h>
@@ -61,19 +62,20 @@ void Optimizer::add_state(const std::string& name) {
 // A thread gets neighbouring pieces, so they are ordered by where in its parameter each one lies: of two
 // threads the first one updates the first half of every parameter. Products share out rows of weights in the
 // same way, so that a thread finds in its cache what it wrote before; to fetch that from the cache of another
-// core can take three times as long.
+// core can take three times as long. What isn't cut lies in the middle: the larger ones go to the first
+// thread, which computed their gradients alone.
 void Optimizer::cut_slots() {
+  constexpr int64_t few = 4096;
   for (const Slot& slot : slots_) {
-    const int64_t parts = slot.count <= elementwise_grain ? 1 : round_up(slot.count / elementwise_grain, 4);
+    const int64_t parts = slot.count <= few ? 1 : round_up(divide_up(slot.count, elementwise_grain), 4);
     const int64_t size = round_up(divide_up(slot.count, parts), alignment);
     for (int64_t begin = 0; begin < slot.count; begin += size)
       pieces_.push_back({&slot, slot.offset + begin, std::min(size, slot.count - begin)});
   }
-  const auto position = [](const Piece& p) {
-    return static_cast<double>(2 * (p.first - p.slot->offset) + p.count) / static_cast<double>(p.slot->count);
-  };
-  std::stable_sort(pieces_.begin(), pieces_.end(),
-                   [&](const Piece& a, const Piece& b) { return position(a) < position(b); });
+  std::ranges::stable_sort(pieces_, {}, [](const Piece& p) {
+    const int64_t middle = 2 * (p.first - p.slot->offset) + p.count;
+    return std::pair(static_cast<double>(middle) / static_cast<double>(p.slot->count), -p.count);
+  });
 }
 
 void Optimizer::visit(Visitor& v) {
