@@ -65,7 +65,7 @@ void Optimizer::add_state(const std::string& name) {
 // core can take three times as long. What isn't cut lies in the middle: the larger ones go to the first
 // thread, which computed their gradients alone.
 void Optimizer::cut_slots() {
-  constexpr int64_t few = 4096;
+  constexpr int64_t few = 4096;  // elements, which aren't cut
   for (const Slot& slot : slots_) {
     const int64_t parts = slot.count <= few ? 1 : round_up(divide_up(slot.count, elementwise_grain), 4);
     const int64_t size = round_up(divide_up(slot.count, parts), alignment);
