@@ -32,13 +32,22 @@ struct Lines {
   int64_t least_rows() const { return line_step == 1 ? 24 : 48; }
 };
 
-// Rows that are columns in memory, in lines that share a few sets of the first cache and push each other out
-// of it, are copied side by side before they are multiplied with many panels.
+// Whether lines of memory so far apart share a few sets of the first cache, 8 of a usual one's 64, and push
+// each other out of it.
+bool collide(int64_t step) { return step * int64_t{sizeof(real)} % 512 == 0; }
+
+// Rows that are columns in memory and collide are copied side by side before they are multiplied with many
+// panels.
 constexpr int64_t stripe = 24;  // rows at a time: some tiles of any instruction set
 
 bool must_gather(const Lines& rows, int64_t panel_count) {
-  constexpr int64_t colliding = 512;  // bytes: lines so far apart share 8 of a usual cache's 64 sets
-  return rows.line_step == 1 && rows.k_step * int64_t{sizeof(real)} % colliding == 0 && panel_count >= 16;
+  return rows.line_step == 1 && collide(rows.k_step) && panel_count >= 16;
+}
+
+// Columns that are columns in memory too can be read where they lie if a panel stays in the first cache.
+bool can_stay(const Lines& columns, int64_t depth, int64_t panel) {
+  constexpr int64_t cache = int64_t{1} << 15;  // bytes
+  return columns.line_step == 1 && !collide(columns.k_step) && panel * depth * int64_t{sizeof(real)} <= cache;
 }
 
 // By memcpy: std::copy_n is a call of memmove, which takes longer than to copy so little.
@@ -101,8 +110,9 @@ struct Tasks {
   // finds it in its cache (see Optimizer). In most layers these are the rows, which are cut first, in two at
   // least. Gathered rows are cut in four: each task gathers its own. Other rows that are few, of a gradient
   // that goes back to a batch, aren't cut: the many columns would be packed twice. Where the weights are
-  // packed, for their products with the rows of a batch, panels are cut first. Small weights aren't cut, but
-  // the batch: every thread can read all of these, and writes whole results.
+  // packed, for their products with the rows of a batch, panels are cut first, and where they suffice
+  // for four threads, rows hardly: each part packs them again. Small weights aren't cut, but the batch: every
+  // thread can read all of these, and writes whole results.
   Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool gathered, bool turned)
       : rows(left.count), panels(divide_up(right.count, panel_width)) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
@@ -116,7 +126,8 @@ struct Tasks {
     const bool whole = wanted == 1 || (turned && panels > 1 && rows * depth <= small);
     const bool few_rows = left.k_step == 1 && 2 * rows <= columns;
     const int64_t fewest = gathered ? 4 : few_rows || by_panels ? 1 : 2;
-    const int64_t least_rows = gathered ? 4 * stripe : right.least_rows();
+    const bool packs_much = gathered || (by_panels && panels >= 4);
+    const int64_t least_rows = packs_much ? 4 * stripe : right.least_rows();
     row_parts = whole ? 1 : std::max(fewest, divide_up(wanted, panels));
     row_parts = std::clamp<int64_t>(rows / least_rows, 1, row_parts);
     const int64_t bytes = columns * depth * int64_t{sizeof(real)};
@@ -160,12 +171,13 @@ bool pays_two_sums(const Lines& left, const Lines& right, int64_t k, const Resul
   return to_batch && !out.epilogue.relu && k >= 4 * left.count && left.count * right.count * k >= much;
 }
 
-// The products of all left lines with all right ones, which are packed.
-void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Result& out) {
+// The products of all left lines with all right ones, in panels.
+void multiply_panels(const Lines& left, const Lines& right, int64_t k, const Result& out) {
   const Kernels& kernel = kernels();
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
   const int64_t sums = pays_two_sums(left, right, k, out) ? 2 : 1, depth = divide_up(k, sums);
   const bool gathered = !out.turned && must_gather(left, panel_count);
+  const bool stays = !out.turned && !gathered && can_stay(right, depth, panel);
   const Tasks tasks(left, right, depth, panel, gathered, out.turned);
   const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * depth;
   const int64_t turned_size = out.turned ? divide_up(left.count, tasks.row_parts) * panel : 0;
@@ -181,16 +193,19 @@ void multiply_packed(const Lines& left, const Lines& right, int64_t k, const Res
     const real* from = left.data + terms.begin * left.k_step;
     const Scratch<real> packed(size);
     real* const rest = packed.data() + packed_size;
-    kernel.pack(width, terms.count(), right.data + column * right.line_step + terms.begin * right.k_step,
-                right.line_step, right.k_step, packed.data());
+    const real* columns = right.data + column * right.line_step + terms.begin * right.k_step;
+    const bool in_place = stays && width % panel == 0;  // no more is read than exists
+    if (!in_place) kernel.pack(width, terms.count(), columns, right.line_step, right.k_step, packed.data());
     Product p = {.rows = rows.count(),
                  .columns = width,
                  .depth = terms.count(),
                  .left = from + rows.begin * left.line_step,
                  .left_row = left.line_step,
                  .left_step = left.k_step,
-                 .right = packed.data()};
-    if (gathered) {
+                 .right = in_place ? columns : packed.data()};
+    if (in_place) {
+      kernel.multiply_rows(p, right.k_step, to.from(rows.begin, column));
+    } else if (gathered) {
       p.left = rest, p.left_step = stripe;
       for (int64_t row = rows.begin; row < rows.end; row += stripe) {
         p.rows = std::min(stripe, rows.end - row);
@@ -263,7 +278,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   if (turned) std::swap(left, right);
   const Result out = {c, ldc, beta, epilogue, turned};
   if (right.count == 1 && left.k_step == 1 && right.k_step == 1) return multiply_vector(left, right, k, out);
-  multiply_packed(left, right, k, out);
+  multiply_panels(left, right, k, out);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -133,6 +133,9 @@ gemm.cpp: rows are gathered from the task's first ones
 gemm.cpp: both sums are over the first half of the depth
 - = left.data + terms.begin * left.k_step
 + = left.data
+kernels/isa/product.cpp: rows in memory are read as if they were a panel's
+- const Rows right = {p.right, step};
++ const Rows right = {p.right, panel};
 gemm.cpp: the panels of a turned result all get the first rows' bias
 - epilogue.bias ? epilogue.bias + row : nullptr};
 + epilogue.bias};

@@ -109,8 +109,10 @@ struct Kernels {
 
   /// right: panels of `panel` columns, one behind the other, each (depth, panel).
   void (*multiply_panels)(const Product& p, const Output& out);
-  /// Row k of right begins at right + offsets[k]; `columns` neighbours. left_step must be 1.
-  void (*multiply_rows)(const Product& p, const int64_t* offsets, const Output& out);
+  /// Row k of right begins at right + k step; `columns` neighbours.
+  void (*multiply_rows)(const Product& p, int64_t step, const Output& out);
+  /// Row k of right begins at right + offsets[k]. left_step must be 1.
+  void (*multiply_scattered_rows)(const Product& p, const int64_t* offsets, const Output& out);
   /// left: row r begins at left + offsets[r], its elements k are neighbours. right as in multiply_panels.
   void (*multiply_scattered)(const Product& p, const int64_t* offsets, const Output& out);
   /// One column: `right` is a vector of `depth` neighbours. left_step must be 1.

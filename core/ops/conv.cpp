@@ -102,19 +102,19 @@ void convolve(const Sizes& s, const real* x, const real* weight, const real* bia
     const Scratch<real> unfolded(taps.size);
     for_each_block(s, begin, end, [&](const Block& b) {
       taps.unfolding.fill(x + b.in_x(), b.row, b.rows, unfolded.data());
-      kernels().multiply_rows({.rows = s.filters,
-                               .columns = b.size(),
-                               .depth = s.depth,
-                               .left = weight + b.in_weight(),
-                               .left_row = s.depth,
-                               .left_step = 1,
-                               .right = unfolded.data()},
-                              taps.offsets.data(),
-                              {.c = y + b.in_y(),
-                               .row_step = s.outputs,
-                               .beta = beta,
-                               .row_bias = bias ? bias + b.group * s.filters : nullptr,
-                               .relu = relu});
+      kernels().multiply_scattered_rows({.rows = s.filters,
+                                         .columns = b.size(),
+                                         .depth = s.depth,
+                                         .left = weight + b.in_weight(),
+                                         .left_row = s.depth,
+                                         .left_step = 1,
+                                         .right = unfolded.data()},
+                                        taps.offsets.data(),
+                                        {.c = y + b.in_y(),
+                                         .row_step = s.outputs,
+                                         .beta = beta,
+                                         .row_bias = bias ? bias + b.group * s.filters : nullptr,
+                                         .relu = relu});
     });
   });
 }

@@ -33,6 +33,17 @@ struct Panels {
   Panel from_column(int64_t column) const { return {at + column * depth}; }
 };
 
+// in rows at equal distances,
+struct Rows {
+  const real* at;
+  int64_t step;
+  Rows from_column(int64_t column) const { return {at + column, step}; }
+  const real* next() {
+    at += step;
+    return at - step;
+  }
+};
+
 // or in rows that lie somewhere.
 struct ScatteredRows {
   const real* at;
@@ -232,11 +243,25 @@ void multiply_scattered(const Product& p, const int64_t* offsets, const Output& 
   multiply(p, Scattered{p.left, offsets}, Panels{p.right, p.depth}, out, {0, p.columns});
 }
 
+namespace {
+
 // A stretch of columns is read from all rows of right, and stays in the first cache for all rows of left.
-void multiply_rows(const Product& p, const int64_t* offsets, const Output& out) {
+template <class Left, class Right>
+void multiply_stretches(const Product& p, const Left& left, const Right& right, const Output& out) {
   for (int64_t column = 0; column < p.columns; column += panel)
-    multiply(p, LeftRows{p.left, p.left_row}, ScatteredRows{p.right, offsets}, out,
-             {column, least(column + panel, p.columns)});
+    multiply(p, left, right, out, {column, least(column + panel, p.columns)});
+}
+
+}  // namespace
+
+void multiply_rows(const Product& p, int64_t step, const Output& out) {
+  const Rows right = {p.right, step};
+  if (p.left_step == 1) return multiply_stretches(p, LeftRows{p.left, p.left_row}, right, out);
+  multiply_stretches(p, LeftColumns{p.left, p.left_step}, right, out);
+}
+
+void multiply_scattered_rows(const Product& p, const int64_t* offsets, const Output& out) {
+  multiply_stretches(p, LeftRows{p.left, p.left_row}, ScatteredRows{p.right, offsets}, out);
 }
 
 void multiply_vector(const Product& p, const Output& out) {

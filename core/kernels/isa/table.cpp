@@ -13,6 +13,7 @@ const Kernels table = {
     .panel = 2 * lanes,
     .multiply_panels = multiply_panels,
     .multiply_rows = multiply_rows,
+    .multiply_scattered_rows = multiply_scattered_rows,
     .multiply_scattered = multiply_scattered,
     .multiply_vector = multiply_vector,
     .pack = pack,
