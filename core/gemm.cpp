@@ -110,9 +110,9 @@ struct Tasks {
   // finds it in its cache (see Optimizer). In most layers these are the rows, which are cut first, in two at
   // least. Gathered rows are cut in four: each task gathers its own. Other rows that are few, of a gradient
   // that goes back to a batch, aren't cut: the many columns would be packed twice. Where the weights are
-  // packed, for their products with the rows of a batch, panels are cut first, and where they suffice
-  // for four threads, rows hardly: each part packs them again. Small weights aren't cut, but the batch: every
-  // thread can read all of these, and writes whole results.
+  // packed, for their products with the rows of a batch, panels are cut first; with four or more,
+  // rows only into long parts, since each one packs its panels again. Small weights aren't cut, but the
+  // batch: every thread can read all of these, and writes whole results.
   Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool gathered, bool turned)
       : rows(left.count), panels(divide_up(right.count, panel_width)) {
     constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
