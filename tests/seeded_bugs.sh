@@ -154,7 +154,7 @@ ops/winograd.cpp: all parts of one image's result go to its first channels
 kernels/isa/winograd.cpp: filters are transformed from the first channels' weights
 - (p * panel * f.channels + c) * 9
 + (p * panel * f.channels) * 9
-kernels/isa/product.cpp: planes are packed without zeros around
+kernels/isa/pack.cpp: planes are packed without zeros around
 - fill_with_zeros(at, place);
 + 
 kernels/isa/winograd.cpp: a wrong number in the input's transform

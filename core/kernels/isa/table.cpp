@@ -10,7 +10,7 @@ namespace BALLAST_ISA {
 extern const Kernels table;
 const Kernels table = {
     .isa = BALLAST_TEXT(BALLAST_ISA),
-    .panel = 2 * lanes,
+    .panel = panel,
     .multiply_panels = multiply_panels,
     .multiply_rows = multiply_rows,
     .multiply_scattered_rows = multiply_scattered_rows,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <type_traits>
 #include <utility>
 
 #include <ballast/core/kernels/kernels.h>
@@ -97,6 +98,11 @@ inline void stream(real* to, Vector v) {
   store(to, v);
 #endif
 }
+
+/// Columns of a panel.
+constexpr int64_t panel = 2 * lanes;
+/// How many of a vector's elements exist, where these are all.
+using AllLanes = std::integral_constant<int64_t, lanes>;
 
 /// Elements of a line of memory.
 constexpr int64_t line_size = 64 / sizeof(real);

@@ -12,7 +12,6 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace BALLAST_ISA {
 namespace {
 
-constexpr int64_t panel = 2 * lanes;
 constexpr int in = 6, out = 4, few = 2;  // points, and the outputs of a tile's side: one or the other
 constexpr int overlap = 2;               // inputs beside its outputs
 
