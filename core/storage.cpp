@@ -167,8 +167,9 @@ class LargeBlocks {
 
 constexpr size_t classes = class_of(largest_of_classes) + 1;
 
-// The small blocks that were made for a thread: they come back here, whoever frees them. A block that went to
-// another thread would take its lines of memory along, from one core's cache to the other's.
+// The small blocks that were made for a thread, for tensors or for scratch memory: they come back here,
+// whoever frees them. A block that went to another thread would take its lines of memory along, from one
+// core's cache to the other's; so would scratch memory where a tensor was, which all threads have read.
 struct alignas(64) Home {
   std::array<FreeList, classes> free;
   alignas(64) std::array<std::atomic<bool>, classes> has{};  // any, in use or not
@@ -176,7 +177,7 @@ struct alignas(64) Home {
 
 // Never destroyed: static objects may still free tensors when the program ends.
 struct Pool {
-  std::array<Home, 64> homes;
+  std::array<Home, 128> homes;  // two for each thread
   LargeBlocks large;
 };
 
@@ -205,11 +206,13 @@ Storage* new_small_block(unsigned size_class, size_t home) {
   return block;
 }
 
-size_t home_of(int64_t thread) { return static_cast<size_t>(thread) % pool().homes.size(); }
+size_t home_of(int64_t thread, Role role) {
+  return (2 * static_cast<size_t>(thread) + (role == Role::scratch)) % pool().homes.size();
+}
 
-Storage* small_block(size_t bytes) {
+Storage* small_block(size_t bytes, Role role) {
   const unsigned size_class = class_of(bytes);
-  const size_t home = home_of(thread_number());
+  const size_t home = home_of(thread_number(), role);
   if (Storage* block = pool().homes[home].free[size_class].pop()) return block;
   return new_small_block(size_class, home);
 }
@@ -224,29 +227,29 @@ constexpr bool is_large(size_t bytes) { return bytes > largest_of_classes; }
 
 }  // namespace
 
-StorageRef Storage::allocate(size_t bytes) {
+StorageRef Storage::allocate(size_t bytes, Role role) {
   const size_t rounded = (bytes + 63) / 64 * 64;
   Storage* storage = !caching            ? new_block(rounded)
                      : is_large(rounded) ? large_block(rounded)
-                                         : small_block(bytes);
+                                         : small_block(bytes, role);
   storage->references.store(1, std::memory_order_relaxed);
-  storage->role = Role::value;
+  storage->role = role;
   storage->data = reinterpret_cast<char*>(storage) + header;
   return StorageRef(storage);
 }
 
 void Storage::reserve(size_t bytes, int64_t threads) {
   if (!caching) return;
-  StorageRef held = allocate(bytes);
+  StorageRef held = allocate(bytes, Role::scratch);
   for (int64_t i = 1; i < threads; ++i) {
     if (is_large(bytes)) {
-      StorageRef next = allocate(bytes);
+      StorageRef next = allocate(bytes, Role::scratch);
       next->owner = std::move(held);
       held = std::move(next);
       continue;
     }
     const unsigned size_class = class_of(bytes);
-    const size_t home = home_of(i);
+    const size_t home = home_of(i, Role::scratch);
     if (pool().homes[home].has[size_class].load(std::memory_order_relaxed)) continue;
     for (int spare = 0; spare < 2; ++spare)  // should a loop need two whose sizes are alike
       pool().homes[home].free[size_class].push(new_small_block(size_class, home));

@@ -36,19 +36,19 @@ class StorageRef {
 
 /// What a block of memory is used for. Only the memory of plain values may be overwritten in place (see
 /// `own`).
-enum class Role : uint8_t { value, parameter, buffer };
+enum class Role : uint8_t { value, parameter, buffer, scratch };
 
 /// A block of memory that tensors share: a 64-byte header, and behind it, or inside another block (`owner`),
 /// the data, aligned to 64 bytes. Blocks come from a caching pool, so that a training loop stops calling the
 /// system allocator after its first steps: size classes with free lists, four classes per doubling, and above
-/// 1 MiB gaps of any size, which are cut and joined. Each thread that shares loops has free lists of its own:
-/// what it worked in it gets again, which is still in its cache. Under the address sanitizer nothing is
-/// cached.
+/// 1 MiB gaps of any size, which are cut and joined. Each thread that shares loops has free lists of its own,
+/// for scratch memory other ones than for tensors: what it worked in it gets again, which is still in its
+/// cache. Under the address sanitizer nothing is cached.
 struct alignas(64) Storage {
   /// A new block of at least `bytes` bytes, uninitialized.
-  static StorageRef allocate(size_t bytes);
-  /// Sees to it that each of the first `threads` threads that share loops can have such a block without a
-  /// call of the system allocator.
+  static StorageRef allocate(size_t bytes, Role role = Role::value);
+  /// Sees to it that each of the first `threads` threads that share loops can have such a block of scratch
+  /// memory without a call of the system allocator.
   static void reserve(size_t bytes, int64_t threads);
   /// A header alone, whose data lies inside `owner`.
   static StorageRef view(StorageRef owner, void* data);

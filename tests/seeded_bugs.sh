@@ -74,7 +74,7 @@ ops/linear.cpp: the weight's gradient overwrites
 - matrix(right, w_shape[1]), beta, g,
 + matrix(right, w_shape[1]), 0, g,
 ops/linear.cpp: no gradient for the bias
-- if (grads.wants(in_bias)) grads.add(in_bias, sum_to(std::move(dy), {to}));
+- if (grads.wants(in_bias)) grads.add(in_bias, sum_to(dy, {to}));
 +
 ops/linear.cpp: transposed operand in the batched product
 - batched_product(kept_a, dy, true, false)
@@ -225,7 +225,10 @@ storage.cpp: a gap isn't joined with the one behind it
 + 
 storage.cpp: a small block stays with whoever gave it back
 - pool().homes[storage->home]
-+ pool().homes[home_of(thread_number())]
++ pool().homes[home_of(thread_number(), storage->role)]
+storage.cpp: scratch memory lies where tensors did
+- (role == Role::scratch)
++ 0
 ops/weight_norm.cpp: flipped sign of what lies along the weight
 - gradient[i] - from[i] * per_length * along
 + gradient[i] + from[i] * per_length * along

@@ -55,6 +55,15 @@ TEST_CASE("a thread gets the small blocks again that it had, whoever gave them b
   CHECK(data(blocks[1]) == had[1]);
 }
 
+TEST_CASE("scratch memory and tensors leave each other's small blocks alone") {
+  constexpr size_t bytes = 600 << 10;
+  const char* const tensor = data(Storage::allocate(bytes));
+  const char* const scratch = data(Storage::allocate(bytes, Role::scratch));
+  CHECK(scratch != tensor);
+  CHECK(data(Storage::allocate(bytes)) == tensor);
+  CHECK(data(Storage::allocate(bytes, Role::scratch)) == scratch);
+}
+
 #endif
 
 TEST_CASE("blocks in use don't overlap, and are aligned") {

@@ -29,6 +29,8 @@ Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transp
        {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu});
   return record(op, y, {in, in_w, in_bias}, [=, y = relu ? y.detach() : Tensor()](Tensor dy, Grads& grads) {
     if (relu) dy = relu_gradient(std::move(dy), y);
+    // The bias comes first, while what the other threads are about to read is in this one's caches alone.
+    if (grads.wants(in_bias)) grads.add(in_bias, sum_to(dy, {to}));
     const real* gradient = std::as_const(dy).data();
     grads.write(in, x_shape, [&](real* g, real beta) {
       gemm(rows, from, to, matrix(gradient, to), matrix(kept_w.data(), w_shape[1], !transposed), beta, g,
@@ -40,7 +42,6 @@ Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transp
       gemm(w_shape[0], w_shape[1], rows, matrix(left, w_shape[0], true), matrix(right, w_shape[1]), beta, g,
            w_shape[1]);
     });
-    if (grads.wants(in_bias)) grads.add(in_bias, sum_to(std::move(dy), {to}));
   });
 }
 
