@@ -29,7 +29,8 @@ Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transp
        {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu});
   return record(op, y, {in, in_w, in_bias}, [=, y = relu ? y.detach() : Tensor()](Tensor dy, Grads& grads) {
     if (relu) dy = relu_gradient(std::move(dy), y);
-    // The bias comes first, while what the other threads are about to read is in this one's caches alone.
+    // The bias comes first, before every thread has read dy for its part of the products: what another core
+    // has read since is dearer to read again.
     if (grads.wants(in_bias)) grads.add(in_bias, sum_to(dy, {to}));
     const real* gradient = std::as_const(dy).data();
     grads.write(in, x_shape, [&](real* g, real beta) {
