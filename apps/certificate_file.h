@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include <ballast/layers/lipschitz.h>
+#include <ballast/layers/analysis/lipschitz.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

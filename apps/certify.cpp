@@ -9,7 +9,7 @@
 #include <ballast/core/predict.h>
 #include <ballast/core/random.h>
 #include <ballast/data/loader.h>
-#include <ballast/layers/lipschitz.h>
+#include <ballast/layers/analysis/lipschitz.h>
 
 #include "certificate_file.h"
 #include "commands.h"

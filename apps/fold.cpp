@@ -1,4 +1,4 @@
-#include <ballast/layers/fold.h>
+#include <ballast/layers/analysis/fold.h>
 
 #include <fmt/format.h>
 

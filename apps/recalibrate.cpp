@@ -1,4 +1,4 @@
-#include <ballast/layers/recalibrate.h>
+#include <ballast/layers/analysis/recalibrate.h>
 
 #include <fmt/format.h>
 

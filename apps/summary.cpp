@@ -5,7 +5,7 @@
 #include <ballast/core/scope.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/safetensors.h>
-#include <ballast/layers/advice.h>
+#include <ballast/layers/analysis/advice.h>
 #include <ballast/layers/conv2d.h>
 #include <ballast/layers/linear.h>
 

@@ -10,7 +10,7 @@
 #include <ballast/core/parallel.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/evaluate.h>
-#include <ballast/layers/advice.h>
+#include <ballast/layers/analysis/advice.h>
 #include <ballast/layers/batch_norm.h>
 
 #include "commands.h"

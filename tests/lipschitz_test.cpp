@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include <ballast/ballast.h>
-#include <ballast/layers/spectrum.h>
+#include <ballast/layers/analysis/spectrum.h>
 
 #include "models.h"
 

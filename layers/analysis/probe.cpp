@@ -1,4 +1,4 @@
-#include <ballast/layers/probe.h>
+#include <ballast/layers/analysis/probe.h>
 
 #include <fmt/ranges.h>
 
@@ -7,9 +7,9 @@
 
 #include <ballast/core/tape.h>
 #include <ballast/layers/activation.h>
+#include <ballast/layers/analysis/spectrum.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/linear.h>
-#include <ballast/layers/spectrum.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {

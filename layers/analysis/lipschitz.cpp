@@ -1,4 +1,4 @@
-#include <ballast/layers/lipschitz.h>
+#include <ballast/layers/analysis/lipschitz.h>
 
 #include <algorithm>
 #include <cmath>
@@ -6,13 +6,13 @@
 
 #include <ballast/core/predict.h>
 #include <ballast/layers/activation.h>
+#include <ballast/layers/analysis/fold.h>
+#include <ballast/layers/analysis/spectrum.h>
 #include <ballast/layers/dropout.h>
 #include <ballast/layers/flatten.h>
-#include <ballast/layers/fold.h>
 #include <ballast/layers/pooling.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/spectral_norm.h>
-#include <ballast/layers/spectrum.h>
 #include <ballast/layers/weight_norm.h>
 
 namespace ballast::inline BALLAST_PRECISION {

@@ -1,4 +1,4 @@
-#include <ballast/layers/advice.h>
+#include <ballast/layers/analysis/advice.h>
 
 #include <algorithm>
 

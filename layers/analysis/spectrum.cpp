@@ -1,4 +1,4 @@
-#include <ballast/layers/spectrum.h>
+#include <ballast/layers/analysis/spectrum.h>
 
 #include <algorithm>
 #include <cmath>
