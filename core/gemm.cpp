@@ -53,7 +53,8 @@ bool can_stay(const Lines& columns, int64_t depth, int64_t panel) {
 // By memcpy: std::copy_n is a call of memmove, which takes longer than to copy so little.
 void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real* to) {
   const auto copy = [&](auto count) {
-    for (int64_t k = 0; k < depth; ++k) std::memcpy(to + k * stripe, from + k * k_step, count * sizeof(real));
+    for (int64_t k = 0; k < depth; ++k)
+      std::memcpy(to + k * stripe, from + k * k_step, static_cast<size_t>(count) * sizeof(real));
   };
   rows == stripe ? copy(std::integral_constant<int64_t, stripe>()) : copy(rows);
 }

@@ -1,5 +1,10 @@
 #include <ballast/core/random.h>
 
+// Random123 refuses processors that it doesn't know, though Philox is plain arithmetic: WebAssembly passes
+// for one that has no special instructions.
+#ifdef __wasm__
+#define __riscv
+#endif
 #include <Random123/philox.h>
 
 #include <cmath>

@@ -92,7 +92,8 @@ class Region {
   // From the first gap that is large enough; null if none is.
   void* take(size_t bytes) {
     gaps_.reserve(blocks_ + 2);  // so that giving back allocates nothing
-    const auto gap = std::ranges::find_if(gaps_, [=](const Range& g) { return g.bytes >= bytes; });
+    const auto gap =
+        std::find_if(gaps_.begin(), gaps_.end(), [=](const Range& r) { return r.bytes >= bytes; });
     if (gap == gaps_.end()) return nullptr;
     char* block = gap->begin;
     *gap = {block + bytes, gap->bytes - bytes};
@@ -103,7 +104,8 @@ class Region {
 
   void give(Range block) {
     --blocks_;
-    auto next = std::ranges::lower_bound(gaps_, block.begin, {}, &Range::begin);
+    auto next = std::lower_bound(gaps_.begin(), gaps_.end(), block.begin,
+                                 [](const Range& r, const char* address) { return r.begin < address; });
     if (next != gaps_.end() && block.end() == next->begin) {
       block.bytes += next->bytes;
       next = gaps_.erase(next);
@@ -139,8 +141,8 @@ class LargeBlocks {
 
   void give(Range block) {
     const std::scoped_lock lock(mutex_);
-    const auto region =
-        std::ranges::find_if(regions_, [&](const Region& r) { return r.all().contains(block.begin); });
+    const auto region = std::find_if(regions_.begin(), regions_.end(),
+                                     [&](const Region& r) { return r.all().contains(block.begin); });
     region->give(block);
   }
 

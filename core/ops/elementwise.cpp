@@ -20,16 +20,16 @@ Tensor reuse_either(const Shape& shape, Tensor& a, Tensor& b) {
 template <class F>
 void combine_stretch(real* to, const real* a, const real* b, bool a_steps, bool b_steps, int64_t count, F f) {
   if (a_steps && b_steps) {
-#pragma GCC ivdep
+    BALLAST_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) to[i] = f(a[i], b[i]);
   } else if (a_steps) {
     const real fixed = *b;
-#pragma GCC ivdep
+    BALLAST_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) to[i] = f(a[i], fixed);
   } else {
     const real fixed = *a;
     const int64_t step = b_steps;
-#pragma GCC ivdep
+    BALLAST_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) to[i] = f(fixed, b[i * step]);
   }
 }

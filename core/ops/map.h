@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ballast/core/detail/compiler.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/tensor.h>
 
@@ -27,7 +28,7 @@ Tensor mapped(Tensor x, F f) {
   Tensor y = reuse(x);
   real* to = y.data();
   parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
-#pragma GCC ivdep  // `to` is `from` or apart from it
+    BALLAST_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
   });
   return y;
@@ -40,7 +41,7 @@ Tensor zipped(Tensor x, const Tensor& other, F f) {
   Tensor y = reuse(x);
   real* to = y.data();
   parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
-#pragma GCC ivdep  // `to` is `from` or apart from it
+    BALLAST_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) to[i] = f(from[i], also[i]);
   });
   return y;

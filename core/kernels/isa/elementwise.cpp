@@ -16,8 +16,8 @@ template <class Body>
 }
 
 // What the vectorizer needs to see: a square root without errno.
-inline float root(float x) { return __builtin_sqrtf(x); }
-inline double root(double x) { return __builtin_sqrt(x); }
+[[maybe_unused]] inline float root(float x) { return __builtin_sqrtf(x); }
+[[maybe_unused]] inline double root(double x) { return __builtin_sqrt(x); }
 
 }  // namespace
 
@@ -39,11 +39,11 @@ double exp_sum(int64_t count, const real* x, real shift, real* y) {
 void sgd(const SGDStep& given, int64_t count, real* value, const real* grad, real* buffer) {
   const SGDStep s = given;  // a copy, which no store to memory can change, stays in registers
   if (buffer == nullptr) {
-#pragma GCC ivdep  // stretches of memory of their own, here and below
+    BALLAST_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) value[i] -= s.rate * (grad[i] + s.l2 * value[i]);
     return;
   }
-#pragma GCC ivdep
+  BALLAST_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
     const real g = grad[i] + s.l2 * value[i];
     buffer[i] = s.keep * buffer[i] + s.take * g;
@@ -53,7 +53,7 @@ void sgd(const SGDStep& given, int64_t count, real* value, const real* grad, rea
 
 void adam(const AdamStep& given, int64_t count, real* value, const real* grad, real* m, real* v) {
   const AdamStep s = given;
-#pragma GCC ivdep
+  BALLAST_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
     const real g = grad[i] + s.l2 * value[i];
     m[i] = s.beta1 * m[i] + s.rest1 * g;

@@ -87,7 +87,9 @@ struct Group {
         __builtin_shufflevector(repeated, repeated, (I / int{L} * int{L} + I / int{sizeof(real)})...);
     return load<Int>(&bytes);
   }
-  static Int everywhere(Whole byte) { return byte * (~std::make_unsigned_t<Whole>{0} / 255) - Int{}; }
+  static Int everywhere(Whole byte) {
+    return byte * static_cast<Whole>(~std::make_unsigned_t<Whole>{0} / 255) - Int{};
+  }
 
   // From the windows' own order
   template <int... I>
@@ -110,7 +112,7 @@ inline void pool(const real* above, const real* below, real* y, uint8_t* winners
   using G = Group<L>;
   using Real = typename G::Real;
   using Int = typename G::Int;
-  constexpr auto indices = std::make_integer_sequence<int, int{L}>();
+  static constexpr auto indices = std::make_integer_sequence<int, int{L}>();
   const auto even = [](Real a, Real b) { return G::every_other(a, b, indices, Constant<0>()); };
   const auto odd = [](Real a, Real b) { return G::every_other(a, b, indices, Constant<1>()); };
   const Real a0 = G::template load<Real>(above), a1 = G::template load<Real>(above + L);
@@ -175,7 +177,7 @@ template <int64_t L>
 inline void spread(const real* dy, const uint8_t* winners, real* above, real* below) {
   using G = Group<L>;
   using Real = typename G::Real;
-  constexpr auto indices = std::make_integer_sequence<int, int{L}>();
+  static constexpr auto indices = std::make_integer_sequence<int, int{L}>();
   const Real g = G::template load<Real>(dy);
   const auto winner = G::load_winners(winners);
   const auto put = [&](real* to, int first) {
@@ -198,7 +200,7 @@ struct WinnerSums {
 
   [[gnu::always_inline]] void add(const Run& run, const real* above, const real* below, const real* dy,
                                   const uint8_t* winners, int64_t skip) {
-    constexpr auto indices = std::make_integer_sequence<int, int{L}>();
+    static constexpr auto indices = std::make_integer_sequence<int, int{L}>();
     const auto even = [](Real p, Real q) { return G::every_other(p, q, indices, Constant<0>()); };
     const auto odd = [](Real p, Real q) { return G::every_other(p, q, indices, Constant<1>()); };
     const Real a0 = G::template load<Real>(above), a1 = G::template load<Real>(above + L);

@@ -211,7 +211,7 @@ void normalize(const Run& given, const real* x, real* y) {
     write_run(
         run, y,
         [&](int64_t i, auto kind)
-            [[gnu::always_inline]] { return normalize_at<relu.value, decltype(kind)>(run, affine, x, i); },
+            BALLAST_ALWAYS_INLINE { return normalize_at<relu.value, decltype(kind)>(run, affine, x, i); },
         [&](int64_t i, int64_t count) { call_for(x + run.x_ahead + i, count); });
   });
 }
@@ -232,7 +232,7 @@ void gradient(const Run& given, const real* x, const real* dy, real a, real b, r
   for_kind(run, [&](auto affine, auto relu) {
     write_run(
         run, dx,
-        [&](int64_t i, auto kind) [[gnu::always_inline]] {
+        [&](int64_t i, auto kind) BALLAST_ALWAYS_INLINE {
           return gradient_at<relu.value, decltype(kind)>(run, affine, x, dy, a, b, i);
         },
         [&](int64_t i, int64_t count) {

@@ -61,7 +61,7 @@ inline void add_to(double* to, V v) {
 
 template <bool Relu>
 void normalize_columns_as(const Columns& c, const real* x, real* y) {
-  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) BALLAST_ALWAYS_INLINE {
     using V = decltype(kind);
     const Strip<V, size> strip(c, first);
     for (int64_t row = 0; row < c.rows; ++row) {
@@ -76,7 +76,7 @@ void normalize_columns_as(const Columns& c, const real* x, real* y) {
 template <bool Relu>
 void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, double* a, double* b) {
   constexpr int64_t block = 16;  // rows whose sums lose little in the precision of elements
-  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) BALLAST_ALWAYS_INLINE {
     using V = decltype(kind);
     const Strip<V, size> strip(c, first);
     for (int64_t begin = 0; begin < c.rows; begin += block) {
@@ -104,7 +104,7 @@ void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, do
 template <bool Relu>
 void column_gradient_as(const Columns& c, const real* x, const real* dy, const real* a, const real* b,
                         real* dx) {
-  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+  for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) BALLAST_ALWAYS_INLINE {
     using V = decltype(kind);
     const Strip<V, size> strip(c, first);
     V mean_a[size], mean_b[size];
@@ -125,7 +125,7 @@ void column_gradient_as(const Columns& c, const real* x, const real* dy, const r
 }  // namespace
 
 void column_deviations(const Columns& c, const real* x, const double* shift, double* a, double* b) {
-  for_strips<double_lanes>(c.columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+  for_strips<double_lanes>(c.columns, [=](int64_t first, auto kind, auto size) BALLAST_ALWAYS_INLINE {
     using V = decltype(kind);
     using Wide = Widened<V>;
     Wide about[size], sum_a[size] = {}, sum_b[size] = {};
@@ -154,7 +154,7 @@ void column_sums(int64_t rows, int64_t columns, int64_t stride, const real* x, d
     column_sums(rows, strip, stride, x + last, sums + last);
     columns -= rest;
   }
-  for_strips<double_lanes>(columns, [=](int64_t first, auto kind, auto size) [[gnu::always_inline]] {
+  for_strips<double_lanes>(columns, [=](int64_t first, auto kind, auto size) BALLAST_ALWAYS_INLINE {
     using V = decltype(kind);
     using Wide = Widened<V>;
     Wide sum[size] = {};

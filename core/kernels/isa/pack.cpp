@@ -101,7 +101,7 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
   for (int64_t first = 0; first < columns; first += lanes) {
     const real* half = from + first / panel * panel * depth + first % panel;
     const int64_t count = least(lanes, columns - first);
-    const auto unpack_square = [&](int64_t k, auto valid) [[gnu::always_inline]] {
+    const auto unpack_square = [&](int64_t k, auto valid) BALLAST_ALWAYS_INLINE {
       Vector square[lanes];
       for (int64_t i = 0; i < lanes; ++i) square[i] = i < valid ? load(half + (k + i) * panel) : Vector{};
       transpose(square);

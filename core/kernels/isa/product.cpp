@@ -224,8 +224,8 @@ void multiply(const Product& p, const Left& left, const Right& right, const Outp
   static constexpr auto table = multiply_table<Left, Right>(std::make_integer_sequence<int, most_rows>());
   const int64_t tiles = (p.rows + most_rows - 1) / most_rows, each = p.rows / tiles, longer = p.rows % tiles;
   const int64_t middle = longer * (each + 1);
-  if (longer) table[each](p.depth, left, right, out, {0, middle}, columns);
-  table[each - 1](p.depth, left, right, out, {middle, p.rows}, columns);
+  if (longer) table[static_cast<size_t>(each)](p.depth, left, right, out, {0, middle}, columns);
+  table[static_cast<size_t>(each - 1)](p.depth, left, right, out, {middle, p.rows}, columns);
 }
 
 }  // namespace

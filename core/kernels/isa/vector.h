@@ -3,6 +3,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <ballast/core/detail/compiler.h>
 #include <ballast/core/kernels/kernels.h>
 
 #ifdef __SSE2__
@@ -56,7 +57,8 @@ inline Vector load_first(const real* from, int64_t count, real filler = 0) {
 #ifdef __AVX512F__
   const auto first = static_cast<uint16_t>((1u << count) - 1);
   if constexpr (sizeof(real) == sizeof(float)) {
-    return reinterpret_cast<Vector>(_mm512_mask_loadu_ps(_mm512_set1_ps(filler), first, from));
+    return reinterpret_cast<Vector>(
+        _mm512_mask_loadu_ps(_mm512_set1_ps(static_cast<float>(filler)), first, from));
   } else {
     return reinterpret_cast<Vector>(
         _mm512_mask_loadu_pd(_mm512_set1_pd(filler), static_cast<uint8_t>(first), from));
