@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# real_job.sh MNIST_FOLDER [ROUNDS]: the cnn on MNIST, 3 epochs with evaluation, as a whole process: `ballast train` and the same job written with
-# PyTorch's C++ API (reference/mnist_cnn.cpp, which needs Debian's libtorch-dev) in turn. Prints each one's seconds by the clock;
-# the reference runs as it is, with passive waiting, and with OpenBLAS on one thread.
+# real_job.sh MNIST_FOLDER [ROUNDS]: the cnn on MNIST, 3 epochs with evaluation, as a whole process: `ballast train` and the same job by
+# PyTorch's C++ API (build/reference/mnist_cnn, which reference/build.sh builds) in turn. Prints each one's seconds by the clock; the
+# reference runs as it is and with passive waiting of its threads.
 # Environment: THREADS (2).
 set -euo pipefail
 [ $# -ge 1 ] || { sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
@@ -9,9 +9,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 threads=${THREADS:-2}
 unset OPENBLAS_CORETYPE  # forced kernels would be unfair to both
 "$here/../../cmake/setup.sh" release ballast
+reference=$here/../../build/reference/mnist_cnn
+[ -x "$reference" ] || { echo "error: $reference is missing; build it with apps/bench/reference/build.sh" >&2; exit 2; }
 temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
-g++ -O2 -std=c++20 -fopenmp "$here/reference/mnist_cnn.cpp" -o "$temporary/mnist_cnn" -I/usr/include/torch/csrc/api/include -ltorch -ltorch_cpu -lc10
 for name in train-images-idx3 train-labels-idx1 t10k-images-idx3 t10k-labels-idx1; do
   gzip -cdf "$1/$name-ubyte"* >"$temporary/$name-ubyte"
 done
@@ -28,7 +29,6 @@ for _ in $(seq "${2:-1}"); do
   rm -rf "$temporary/run"
   timed ballast "$here/../../build/release/ballast" train --data "$1" --model cnn --norm batch --epochs 3 --threads "$threads" --out "$temporary/run"
   export OMP_NUM_THREADS=$threads
-  timed libtorch env OPENBLAS_NUM_THREADS="$threads" "$temporary/mnist_cnn" "$temporary" 3
-  timed libtorch-passive env OPENBLAS_NUM_THREADS="$threads" OMP_WAIT_POLICY=passive "$temporary/mnist_cnn" "$temporary" 3
-  timed libtorch-blas1 env OPENBLAS_NUM_THREADS=1 "$temporary/mnist_cnn" "$temporary" 3
+  timed libtorch "$reference" "$temporary" 3
+  timed libtorch-passive env OMP_WAIT_POLICY=passive "$reference" "$temporary" 3
 done

@@ -61,7 +61,7 @@ double limit(const Record& record, const std::map<std::string, double>& peaks) {
 const Rounds* best_reference(const Compared& compared) {
   const Rounds* best = nullptr;
   for (const auto& [peer, rounds] : compared.peers) {
-    if (peer == "ballast") continue;
+    if (peer == "ballast" || peer == "before") continue;
     if (!best || median_of(rounds, &Record::ms_per_step) < median_of(*best, &Record::ms_per_step))
       best = &rounds;
   }
@@ -95,8 +95,10 @@ void print_compared(const Compared& compared, const std::map<std::string, double
   if (found == compared.peers.end()) return;
   const Rounds& ours = found->second;
   const Rounds* reference = best_reference(compared);
+  const auto before = compared.peers.find("before");
   const double ms = median_of(ours, &Record::ms_per_step), least = limit(ours.front(), peaks);
-  fmt::print("{:<14}{:>10.4f}{:>10}  {:<17}{:>7}{:>10}{:>7}{:>9}{:>7.0f}{:>8}{:>7}\n", compared.workload, ms,
+  fmt::print("{:<14}{:>10.4f}{:>8}{:>10}  {:<23}{:>7}{:>10}{:>7}{:>9}{:>7.0f}{:>8}{:>7}\n", compared.workload,
+             ms, before != compared.peers.end() ? number(median_ratio(before->second, ours), 3) : "",
              reference ? number(median_of(*reference, &Record::ms_per_step), 4) : "",
              reference ? reference->front().peer : "",
              reference ? number(median_ratio(*reference, ours), 2) : "", number(least, 4),
@@ -167,8 +169,9 @@ void compare(std::istream& lines) {
     if (compared == all.end()) compared = all.insert(all.end(), Compared{record.workload, {}});
     compared->peers[record.peer].push_back(std::move(record));
   }
-  fmt::print("{:<14}{:>10}{:>10}  {:<17}{:>7}{:>10}{:>7}{:>9}{:>7}{:>8}{:>7}\n", "workload", "ms/step",
-             "reference", "its setting", "ratio", "limit ms", "x it", "GFLOP/s", "MB", "ref. MB", "clean");
+  fmt::print("{:<14}{:>10}{:>8}{:>10}  {:<23}{:>7}{:>10}{:>7}{:>9}{:>7}{:>8}{:>7}\n", "workload", "ms/step",
+             "before", "reference", "its setting", "ratio", "limit ms", "x it", "GFLOP/s", "MB", "ref. MB",
+             "clean");
   for (const Compared& compared : all) print_compared(compared, peaks);
   if (peaks.contains("fma"))
     fmt::print("limit: FLOPs / {} GFLOP/s + bytes / {} GB/s ({} for up to 4 MB)\n", peaks["fma"],

@@ -38,7 +38,8 @@ void print_row(const Peak& peak);
 
 /// Reads JSON lines of any number of rounds (workload by workload, records of one peer in the order of the
 /// rounds; peaks anywhere) and prints a row per workload: median times of ours and of the reference's best
-/// setting, the median ratio of the rounds, the ratio to the machine's limit, and peak memory.
+/// setting, the median ratio of the rounds to each and to peer "before" (an older build of ours), the ratio
+/// to the machine's limit, and peak memory.
 void compare(std::istream& lines);
 
 }  // namespace bench
