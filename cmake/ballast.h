@@ -3,6 +3,7 @@
 // All of Ballast.
 
 #include <ballast/core/freeze.h>
+#include <ballast/core/fusible.h>
 #include <ballast/core/module.h>
 #include <ballast/core/ops.h>
 #include <ballast/core/parallel.h>

@@ -10,8 +10,6 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-class Module;
-
 /// Base of every error Ballast throws. The message says what was given, what was expected, and what to do.
 struct Error : std::exception {
   explicit Error(std::string text) : message(std::move(text)) {}
@@ -19,13 +17,11 @@ struct Error : std::exception {
   std::string message;
 };
 
-/// An operation got a tensor whose shape it can't use. The layer in whose `forward` it was thrown puts its
-/// path and description in front: "ShapeError in net.3 (Linear 784 -> 10): x is (32, 783); its last dimension
+/// An operation got a tensor whose shape it can't use. Thrown in the call of a module, it begins with the
+/// module's path and description: "ShapeError in net.3 (Linear 784 -> 10): x is (32, 783); its last dimension
 /// must be 784".
 struct ShapeError : Error {
-  using Error::Error;
-  const Module* thrown_in = nullptr;
-  std::string layer;  // its description
+  explicit ShapeError(std::string text);
 };
 
 /// A value out of its range: an option, an index, a label.

@@ -1,50 +1,14 @@
 #include <ballast/core/module.h>
 
 #include <set>
+#include <type_traits>
 #include <utility>
 
-#include <ballast/core/scope.h>
+#include <ballast/core/thread_state.h>
 
 namespace ballast::inline BALLAST_PRECISION {
-namespace {
 
-thread_local const Module* outermost = nullptr;
-thread_local CallObserver* observers = nullptr;
-
-class OutermostCall {
- public:
-  explicit OutermostCall(const Module* module) : is_(outermost == nullptr) {
-    if (is_) outermost = module;
-  }
-  ~OutermostCall() {
-    if (is_) outermost = nullptr;
-  }
-  bool is() const { return is_; }
-
- private:
-  bool is_;
-};
-
-}  // namespace
-
-const Module* outermost_module() { return outermost; }
-
-CallObserver::CallObserver() : next_(std::exchange(observers, this)) {}
-
-CallObserver::~CallObserver() {
-  CallObserver** link = &observers;
-  while (*link != this) link = &(*link)->next_;
-  *link = next_;
-}
-
-template <class Visit>
-void Visitor::at(std::string_view name, Visit visit) {
-  const size_t length = path_.size();
-  if (length) path_ += '.';
-  path_ += name;
-  visit(path_);
-  path_.resize(length);
-}
+thread_local constinit ThreadState thread_state;
 
 void Visitor::operator()(std::string_view name, Parameter& part) {
   if (!part.empty()) at(name, [&](const std::string& path) { parameter(path, part); });
@@ -58,11 +22,18 @@ void Visitor::operator()(std::string_view name, Counter& part) {
   at(name, [&](const std::string& path) { counter(path, part); });
 }
 
+void Visitor::operator()(std::string_view name, Parts& part) {
+  if (const auto as_module = dynamic_cast<Module*>(&part)) return (*this)(name, *as_module);
+  at(name, [&](const std::string&) { enter(part); });
+}
+
 void Visitor::operator()(std::string_view name, Module& part) {
   at(name, [&](const std::string& path) { module(path, part); });
 }
 
-void Visitor::enter(Module& part) { part.visit(*this); }
+void Visitor::module(const std::string&, Module& part) { enter(part); }
+
+void Visitor::enter(Parts& part) { part.visit(*this); }
 
 Tensor Module::forward(Tensor) {
   throw UsageError(
@@ -71,53 +42,54 @@ Tensor Module::forward(Tensor) {
 
 std::string Module::describe() const { return "module"; }
 
-Tensor Module::forward_then(Tensor x, const Then& then) { return apply(then, forward(std::move(x))); }
+CallScope::CallScope(Module& module)
+    : module_(module),
+      outer_(std::exchange(thread_state.innermost_call, this)),
+      outermost_(outer_ ? outer_->outermost_ : module) {
+  if (module.frozen.mode) mode_.emplace();
+  if (module.frozen.statistics) statistics_.emplace();
+}
 
-bool observed() { return observers != nullptr; }
+CallScope::~CallScope() { thread_state.innermost_call = outer_; }
 
-// Not told to observers.
-Tensor Module::call(Tensor x, const Then& then) {
-  const OutermostCall outermost_call(this);
-  std::optional<FrozenModeScope> mode;
-  std::optional<FrozenStatisticsScope> statistics;
-  if (frozen.mode) mode.emplace();
-  if (frozen.statistics) statistics.emplace();
-  try {
-    return then ? forward_then(std::move(x), then) : forward(std::move(x));
-  } catch (ShapeError& error) {
-    if (!error.thrown_in) {
-      error.thrown_in = this;
-      error.layer = describe();
-    }
-    if (outermost_call.is()) {
-      std::string path;
-      for_each_module(*this, [&](const std::string& p, Module& m) {
-        if (&m == error.thrown_in) path = p;
-      });
-      const std::string& layer = error.layer;
-      error.message = fmt::format("ShapeError in {}: {}",
-                                  path.empty() ? layer : fmt::format("{} ({})", path, layer), error.message);
-    }
-    throw;
-  }
+namespace {
+
+// "fc1 (Linear 4 -> 3)": the path from the module called first, and what it describes itself as.
+std::string place_of(const CallScope& call) {
+  std::string path;
+  for_each_module(call.outermost(), [&](const std::string& p, Module& m) {
+    if (&m == &call.module()) path = p;
+  });
+  const std::string layer = call.module().describe();
+  return path.empty() ? layer : fmt::format("{} ({})", path, layer);
+}
+
+}  // namespace
+
+ShapeError::ShapeError(std::string text) : Error(std::move(text)) {
+  if (const CallScope* call = thread_state.innermost_call)
+    message = fmt::format("ShapeError in {}: {}", place_of(*call), message);
 }
 
 Tensor Module::operator()(Tensor x) {
-  if (!observers) [[likely]]
-    return call(std::move(x), {});
+  const auto call = [&] {
+    const CallScope scope(*this);
+    return forward(std::move(x));
+  };
+  if (!thread_state.observers) [[likely]]
+    return call();
   const Tensor input = x;
-  Tensor y = call(std::move(x), {});
-  for (CallObserver* o = observers; o; o = o->next_) o->called(*this, input, y);
+  Tensor y = call();
+  for (CallObserver* o = thread_state.observers; o; o = o->next_) o->called(*this, input, y);
   return y;
 }
 
-Tensor Module::operator()(Tensor x, const Then& then) {
-  if (!then || !fuses(then)) return apply(then, (*this)(std::move(x)));
-  if (observers) {  // which see the module by itself
-    const FrozenStatisticsScope again;
-    (*this)(x);
-  }
-  return call(std::move(x), then);
+CallObserver::CallObserver() : next_(std::exchange(thread_state.observers, this)) {}
+
+CallObserver::~CallObserver() {
+  CallObserver** link = &thread_state.observers;
+  while (*link != this) link = &(*link)->next_;
+  *link = next_;
 }
 
 namespace {
@@ -143,56 +115,80 @@ struct Walker : Visitor {
   }
 };
 
+template <class F>
+void walk(const Parts& parts, F Walker::*called, const std::type_identity_t<F>& f) {
+  Walker walker;
+  walker.*called = f;
+  walk(parts, walker);
+}
+
 }  // namespace
 
-void for_each_parameter(Module& module, const std::function<void(const std::string&, Parameter&)>& f) {
-  Walker walker;
-  walker.on_parameter = f;
-  module.visit(walker);
+// `visit` hands out parts for reading and writing alike and changes none itself, so that one list serves
+// constant models too.
+void walk(const Parts& parts, Visitor& v) { const_cast<Parts&>(parts).visit(v); }
+
+void for_each_parameter(Parts& parts, const std::function<void(const std::string&, Parameter&)>& f) {
+  walk(parts, &Walker::on_parameter, f);
 }
 
-void for_each_buffer(Module& module, const std::function<void(const std::string&, Buffer&)>& f) {
-  Walker walker;
-  walker.on_buffer = f;
-  module.visit(walker);
+void for_each_parameter(const Parts& parts,
+                        const std::function<void(const std::string&, const Parameter&)>& f) {
+  walk(parts, &Walker::on_parameter, f);
 }
 
-void for_each_counter(Module& module, const std::function<void(const std::string&, Counter&)>& f) {
-  Walker walker;
-  walker.on_counter = f;
-  module.visit(walker);
+void for_each_buffer(Parts& parts, const std::function<void(const std::string&, Buffer&)>& f) {
+  walk(parts, &Walker::on_buffer, f);
 }
 
-void for_each_module(Module& module, const std::function<void(const std::string&, Module&)>& f) {
-  Walker walker;
-  walker.on_module = f;
-  f("", module);
-  module.visit(walker);
+void for_each_buffer(const Parts& parts, const std::function<void(const std::string&, const Buffer&)>& f) {
+  walk(parts, &Walker::on_buffer, f);
 }
 
-int64_t parameter_count(Module& module) {
+void for_each_counter(Parts& parts, const std::function<void(const std::string&, Counter&)>& f) {
+  walk(parts, &Walker::on_counter, f);
+}
+
+void for_each_counter(const Parts& parts, const std::function<void(const std::string&, const Counter&)>& f) {
+  walk(parts, &Walker::on_counter, f);
+}
+
+void for_each_module(Parts& parts, const std::function<void(const std::string&, Module&)>& f) {
+  if (const auto root = dynamic_cast<Module*>(&parts)) f("", *root);
+  walk(parts, &Walker::on_module, f);
+}
+
+void for_each_module(const Parts& parts, const std::function<void(const std::string&, const Module&)>& f) {
+  if (const auto root = dynamic_cast<const Module*>(&parts)) f("", *root);
+  walk(parts, &Walker::on_module, f);
+}
+
+int64_t parameter_count(const Parts& parts) {
   std::set<const Storage*> seen;
   int64_t count = 0;
-  for_each_parameter(module, [&](const std::string&, Parameter& p) {
+  for_each_parameter(parts, [&](const std::string&, const Parameter& p) {
     if (seen.insert(p.value().storage().get()).second) count += p.count();
   });
   return count;
 }
 
-void zero_grad(Module& module) {
-  for_each_parameter(module, [](const std::string&, Parameter& p) { p.zero_grad(); });
+void zero_grad(Parts& parts) {
+  for_each_parameter(parts, [](const std::string&, Parameter& p) { p.zero_grad(); });
 }
 
-void check_buffers_listed(Module& module) {
-  std::set<const Buffer*> listed;
-  for_each_buffer(module, [&](const std::string&, Buffer& b) { listed.insert(&b); });
-  for (const Buffer* buffer : Buffer::updated_by(&module)) {
-    check<UsageError>(listed.count(buffer) > 0,
-                      "a buffer of shape {} that the model updates is not listed by any visit(), so it would "
-                      "not be saved; list the layer "
-                      "that holds it in visit()",
-                      buffer->shape());
-  }
+void check_buffers_listed(const Parts& parts) {
+  std::set<const Storage*> found;
+  for_each_buffer(parts,
+                  [&](const std::string&, const Buffer& b) { found.insert(b.value().storage().get()); });
+  for_each_module(parts, [&](const std::string&, const Module& module) {
+    for (const Tensor& buffer : module.updated_) {
+      const bool lives = buffer.storage()->role == Role::buffer;
+      check<UsageError>(!lives || found.count(buffer.storage().get()),
+                        "a buffer of shape {} that the model updates is not listed by any visit(), so it "
+                        "would not be saved; list the layer that holds it in visit()",
+                        buffer.shape());
+    }
+  });
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

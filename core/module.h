@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -7,14 +9,15 @@
 #include <string_view>
 #include <vector>
 
-#include <ballast/core/ops/then.h>
 #include <ballast/core/parameter.h>
+#include <ballast/core/scope.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
 class Module;
+class Parts;
 
-/// What walks through a module's parts. `visit` calls it once for each part, with the part's name; paths are
+/// What walks through named parts. `visit` calls it once for each part, with the part's name; paths are
 /// joined by dots. Absent parameters and buffers (of a layer without bias, say) are passed over.
 class Visitor {
  public:
@@ -23,14 +26,25 @@ class Visitor {
   void operator()(std::string_view name, Parameter& part);
   void operator()(std::string_view name, Buffer& part);
   void operator()(std::string_view name, Counter& part);
+  void operator()(std::string_view name, Parts& part);
   void operator()(std::string_view name, Module& part);
-  template <std::derived_from<Module> M>
-  void operator()(std::string_view name, std::optional<M>& part) {
-    if (part) (*this)(name, static_cast<Module&>(*part));
+  template <std::derived_from<Parts> P>
+  void operator()(std::string_view name, std::optional<P>& part) {
+    if (part) (*this)(name, *part);
   }
-  template <std::derived_from<Module> M>
-  void operator()(std::string_view name, std::unique_ptr<M>& part) {
-    if (part) (*this)(name, static_cast<Module&>(*part));
+  template <std::derived_from<Parts> P>
+  void operator()(std::string_view name, std::unique_ptr<P>& part) {
+    if (part) (*this)(name, *part);
+  }
+  /// Lists of any of these, whose elements are named by their numbers as in PyTorch's ModuleList:
+  /// `v("blocks", blocks)` gives blocks.0, blocks.1, ...
+  template <class Part>
+  void operator()(std::string_view name, std::vector<Part>& parts) {
+    list(name, parts);
+  }
+  template <class Part, size_t n>
+  void operator()(std::string_view name, std::array<Part, n>& parts) {
+    list(name, parts);
   }
 
  protected:
@@ -38,37 +52,54 @@ class Visitor {
   virtual void buffer(const std::string& /*path*/, Buffer&) {}
   virtual void counter(const std::string& /*path*/, Counter&) {}
   /// Called for each child before its parts; an override that doesn't call `enter` leaves them out.
-  virtual void module(const std::string& /*path*/, Module& part) { enter(part); }
-  void enter(Module& part);
+  virtual void module(const std::string& /*path*/, Module& part);
+  void enter(Parts& part);
 
  private:
   template <class Visit>
-  void at(std::string_view name, Visit visit);
+  void at(std::string_view name, Visit visit) {
+    const size_t length = path_.size();
+    if (length) path_ += '.';
+    path_ += name;
+    visit(path_);
+    path_.resize(length);
+  }
+  template <class List>
+  void list(std::string_view name, List& parts) {
+    at(name, [&](const std::string&) {
+      for (size_t i = 0; i < parts.size(); ++i) (*this)(std::to_string(i), parts[i]);
+    });
+  }
   std::string path_;
 };
 
-/// Anything with parts: parameters, buffers, other modules. A layer that maps one tensor to one tensor
-/// overrides `forward` and is called like a function; a module with other inputs defines its own call. Copies
-/// are deep.
-class Module {
+/// Anything with named parts: parameters, buffers, counters, and others with parts. What is saved, loaded and
+/// counted: a module, or an optimizer, whose parts are its state.
+class Parts {
  public:
-  virtual ~Module() = default;
-
+  virtual ~Parts() = default;
   /// Names every part: the one list that saving, optimizing, freezing, counting and printing read. Names are
-  /// the field's (`weight`, `bias`, `running_mean`, ...), so that a checkpoint is a PyTorch state_dict.
+  /// the field's (`weight`, `bias`, `running_mean`, ...), so that a checkpoint is a PyTorch state_dict. It
+  /// must not change anything: constant models are walked through by it too.
   virtual void visit(Visitor& /*v*/) {}
+
+ protected:
+  Parts() = default;
+  Parts(const Parts&) = default;
+  Parts& operator=(const Parts&) = default;
+};
+
+/// A part of a network. A layer that maps one tensor to one tensor overrides `forward` and is called like a
+/// function. A module with other inputs, such as a recurrent cell, defines a call of its own, which begins
+/// with a CallScope. Copies are deep; see Parameter for what an assignment does.
+class Module : public Parts {
+ public:
   virtual Tensor forward(Tensor x);
-  /// `forward` and what follows it. A layer that does both in one pass over memory overrides both of these.
-  virtual Tensor forward_then(Tensor x, const Then& then);
-  virtual bool fuses(const Then& /*then*/) const { return false; }
   /// One line for summaries and errors, such as "Linear 784 -> 10".
   virtual std::string describe() const;
 
-  /// `forward(x)`. A ShapeError thrown inside gets the path and description of the layer it happened in.
+  /// `forward(x)` in a CallScope.
   Tensor operator()(Tensor x);
-  /// The same with what follows: `norm(x, then::relu)`. Observers see the layer's own result, for which it is
-  /// computed once more.
-  Tensor operator()(Tensor x, const Then& then);
 
   /// Two of the three switches of freezing, for this module and all it calls; the third is
   /// Parameter::set_trainable.
@@ -79,41 +110,73 @@ class Module {
 
  protected:
   Module() = default;
-  Module(const Module&) = default;
+  Module(const Module& other) : Parts(other), frozen(other.frozen) {}
   Module(Module&&) = default;
-  Module& operator=(const Module&) = default;
-  Module& operator=(Module&&) = default;
+  Module& operator=(const Module& other) {
+    frozen = other.frozen;
+    return *this;
+  }
 
  private:
-  friend class Sequential;
-  Tensor call(Tensor x, const Then& then);
+  friend class Buffer;
+  friend void check_buffers_listed(const Parts& parts);
+  std::vector<Tensor> updated_;  // buffers, while this module's call was the outermost
 };
+
+/// A call of a module, from here to the end of the block: what makes freezing hold inside, lets a ShapeError
+/// say where it was thrown, and notes which buffers are updated. `Module::operator()` has one; in a call of
+/// your own it is the first line:
+///
+///     std::pair<Tensor, Tensor> operator()(Tensor x, Tensor h) {
+///       const CallScope scope(*this);
+///       ...
+class CallScope {
+ public:
+  explicit CallScope(Module& module);
+  ~CallScope();
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+  static void* operator new(size_t) = delete;  // calls end in the reverse order of their beginnings
+
+  Module& module() const { return module_; }
+  /// The module that was called first on this thread and hasn't returned yet.
+  Module& outermost() const { return outermost_; }
+
+ private:
+  Module& module_;
+  CallScope* outer_;
+  Module& outermost_;
+  std::optional<FrozenModeScope> mode_;
+  std::optional<FrozenStatisticsScope> statistics_;
+};
+
+/// Walks through parts that may be constant, for a visitor that changes nothing.
+void walk(const Parts& parts, Visitor& v);
 
 /// Calls `f(path, parameter)` for every parameter, in the order of `visit`; one shared by two layers comes
 /// under each name.
-void for_each_parameter(Module& module, const std::function<void(const std::string&, Parameter&)>& f);
-void for_each_buffer(Module& module, const std::function<void(const std::string&, Buffer&)>& f);
-void for_each_counter(Module& module, const std::function<void(const std::string&, Counter&)>& f);
+void for_each_parameter(Parts& parts, const std::function<void(const std::string&, Parameter&)>& f);
+void for_each_parameter(const Parts& parts,
+                        const std::function<void(const std::string&, const Parameter&)>& f);
+void for_each_buffer(Parts& parts, const std::function<void(const std::string&, Buffer&)>& f);
+void for_each_buffer(const Parts& parts, const std::function<void(const std::string&, const Buffer&)>& f);
+void for_each_counter(Parts& parts, const std::function<void(const std::string&, Counter&)>& f);
+void for_each_counter(const Parts& parts, const std::function<void(const std::string&, const Counter&)>& f);
 /// The module itself first, under the empty path, then all below it.
-void for_each_module(Module& module, const std::function<void(const std::string&, Module&)>& f);
+void for_each_module(Parts& parts, const std::function<void(const std::string&, Module&)>& f);
+void for_each_module(const Parts& parts, const std::function<void(const std::string&, const Module&)>& f);
 
 /// Number of trainable and frozen values, each shared parameter counted once.
-int64_t parameter_count(Module& module);
+int64_t parameter_count(const Parts& parts);
 /// Drops all gradients.
-void zero_grad(Module& module);
+void zero_grad(Parts& parts);
 
-/// Throws UsageError if a forward pass of `module` has updated a buffer that its `visit` doesn't list: saving
+/// Throws UsageError if a call of a module among `parts` has updated a buffer that no `visit` lists: saving
 /// would lose it.
-void check_buffers_listed(Module& module);
+void check_buffers_listed(const Parts& parts);
 
-/// The module that was called first on this thread and hasn't returned yet; null outside any call.
-const Module* outermost_module();
-
-/// Whether anybody observes the calls on this thread.
-bool observed();
-
-/// Is told of every call of a module on its thread, from its construction to its destruction: what probes are
-/// built on. It may read what it is given, and must not write to it.
+/// Is told of every call of a module on its thread, from its construction to its destruction there: what
+/// probes are built on. It may read what it is given, and must not write to it.
 class CallObserver {
  public:
   CallObserver(const CallObserver&) = delete;

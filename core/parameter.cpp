@@ -1,9 +1,10 @@
 #include <ballast/core/parameter.h>
 
 #include <algorithm>
-#include <mutex>
+#include <utility>
 
 #include <ballast/core/module.h>
+#include <ballast/core/thread_state.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
@@ -36,12 +37,15 @@ Parameter::Parameter(const Parameter& other) : value_(with_role(other.value_, Ro
       .shape = shape(), .trainable = other.state().trainable, .decay = other.state().decay};
 }
 
-Parameter& Parameter::operator=(const Parameter& other) {
-  if (!empty() && !other.empty() && shape() == other.shape()) {
-    assign(other.value_);
-  } else {
-    *this = Parameter(other);
+Parameter& Parameter::operator=(Parameter other) noexcept {
+  if (empty() || other.empty() || shape() != other.shape()) {
+    std::swap(value_, other.value_);
+    return *this;
   }
+  assign(other.value_);
+  state().decay = other.state().decay;
+  set_trainable(other.trainable());
+  zero_grad();
   return *this;
 }
 
@@ -60,63 +64,35 @@ void Parameter::set_trainable(bool trainable) {
   if (!trainable) zero_grad();
 }
 
-namespace {
-std::mutex buffers_mutex;
-Buffer* first_buffer = nullptr;
-}  // namespace
-
-Buffer::Buffer(Tensor value) : value_(with_role(value, Role::buffer)) { enlist(); }
-
-Buffer::Buffer(const Buffer& other) : value_(with_role(other.value_, Role::buffer)) { enlist(); }
-
-Buffer::Buffer(Buffer&& other) noexcept : value_(std::move(other.value_)), updated_by_(other.updated_by_) {
-  enlist();
+void Parameter::throw_absent() {
+  throw UsageError("this parameter is absent, as the bias of a layer made without one; ask empty() first");
 }
 
-Buffer& Buffer::operator=(const Buffer& other) {
-  if (!empty() && !other.empty() && shape() == other.shape()) {
-    assign(other.value_);
+Buffer::Buffer(Tensor value) : value_(with_role(value, Role::buffer)) {}
+
+Buffer& Buffer::operator=(Buffer other) noexcept {
+  if (empty() || other.empty() || shape() != other.shape()) {
+    std::swap(value_, other.value_);
   } else {
-    *this = Buffer(other);
+    assign(other.value_);
   }
   return *this;
 }
 
-Buffer& Buffer::operator=(Buffer&& other) noexcept {
-  value_ = std::move(other.value_);
-  updated_by_ = other.updated_by_;
-  return *this;
+// Whoever still holds the elements holds a plain value.
+Buffer::~Buffer() {
+  if (!empty()) value_.storage()->role = Role::value;
 }
-
-Buffer::~Buffer() { leave(); }
 
 void Buffer::assign(const Tensor& value) { write_in_place(value_, value, "a buffer"); }
 
 real* Buffer::update() {
-  updated_by_ = outermost_module();
-  return value_.data();
-}
-
-std::vector<const Buffer*> Buffer::updated_by(const Module* root) {
-  const std::scoped_lock lock(buffers_mutex);
-  std::vector<const Buffer*> found;
-  for (const Buffer* b = first_buffer; b; b = b->next_) {
-    if (b->updated_by_ == root && root) found.push_back(b);
+  if (const CallScope* call = thread_state.innermost_call) {
+    std::vector<Tensor>& updated = call->outermost().updated_;
+    const auto is_this = [&](const Tensor& b) { return b.storage() == value_.storage(); };
+    if (std::none_of(updated.begin(), updated.end(), is_this)) updated.push_back(value_.detach());
   }
-  return found;
-}
-
-void Buffer::enlist() {
-  const std::scoped_lock lock(buffers_mutex);
-  next_ = first_buffer;
-  if (next_) next_->previous_ = this;
-  first_buffer = this;
-}
-
-void Buffer::leave() {
-  const std::scoped_lock lock(buffers_mutex);
-  (previous_ ? previous_->next_ : first_buffer) = next_;
-  if (next_) next_->previous_ = previous_;
+  return value_.data();
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -37,17 +37,22 @@ struct ParameterOptions {
   bool decay = true;
 };
 
-/// A tensor that is trained. It has an identity: moving it keeps that, copying makes a deep copy with an
-/// identity of its own, assigning, loading and initializing write in place. A default-constructed one is
-/// absent (a layer without bias) and isn't visited.
+/// A tensor that is trained. A default-constructed one is absent (a layer without bias) and isn't visited.
+///
+/// Identity: a parameter or buffer is the storage that its value lies in, not the object that refers to it
+/// nor the module that holds that. Construction by copy makes a new storage, so a copied model is
+/// independent; construction by move hands the storage on, so a model may be moved while an optimizer trains
+/// it. Everything else writes into the storage that is there: assigning (by copy or move, where the shapes
+/// agree), loading, initializing. `tie` lets two objects refer to one storage. Whatever keeps track of
+/// parameters and buffers - optimizers, tapes, checkpoints, counts - knows them by their storage.
 class Parameter {
  public:
   Parameter() = default;
   explicit Parameter(Tensor value, ParameterOptions options = {});
   Parameter(const Parameter& other);
   Parameter(Parameter&&) noexcept = default;
-  Parameter& operator=(const Parameter& other);
-  Parameter& operator=(Parameter&&) noexcept = default;
+  /// Takes over the value and the options, in place if the shapes agree; a gradient is dropped then.
+  Parameter& operator=(Parameter other) noexcept;
 
   /// This parameter and `other` become one: it is stepped once, and saved under each name.
   void tie(const Parameter& other);
@@ -71,21 +76,26 @@ class Parameter {
   void set_trainable(bool trainable);
   bool decays() const { return state().decay; }
 
-  ParameterState& state() const { return *value_.storage()->parameter; }
+  /// Throws UsageError if the parameter is absent.
+  ParameterState& state() const {
+    if (empty()) [[unlikely]]
+      throw_absent();
+    return *value_.storage()->parameter;
+  }
 
  private:
+  [[noreturn]] static void throw_absent();
   Tensor value_;
 };
 
 /// A tensor that is kept and saved but not trained, such as a running mean. Identity as for Parameter.
 class Buffer {
  public:
-  Buffer() { enlist(); }
+  Buffer() = default;
   explicit Buffer(Tensor value);
-  Buffer(const Buffer& other);
-  Buffer(Buffer&& other) noexcept;
-  Buffer& operator=(const Buffer& other);
-  Buffer& operator=(Buffer&& other) noexcept;
+  Buffer(const Buffer& other) : Buffer(other.value_) {}
+  Buffer(Buffer&&) noexcept = default;
+  Buffer& operator=(Buffer other) noexcept;
   ~Buffer();
 
   bool empty() const { return value_.empty(); }
@@ -94,21 +104,12 @@ class Buffer {
   const Tensor& value() const { return value_; }
   operator const Tensor&() const { return value_; }
   void assign(const Tensor& value);
-  /// The elements to write a new state into. Notes which model's forward pass updated it, so that `save` can
-  /// refuse to lose a buffer that no `visit` lists.
+  /// The elements to write a new state into. Notes that the model called now has updated it, so that `save`
+  /// can refuse to lose a buffer that no `visit` lists.
   real* update();
 
-  /// Which buffers a forward pass of `root` (the outermost module called) has updated.
-  static std::vector<const Buffer*> updated_by(const Module* root);
-
  private:
-  void enlist();
-  void leave();
-
   Tensor value_;
-  const Module* updated_by_ = nullptr;
-  Buffer* previous_ = nullptr;  // all live buffers form a list
-  Buffer* next_ = nullptr;
 };
 
 /// A whole number that is kept and saved, such as `num_batches_tracked`.

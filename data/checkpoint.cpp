@@ -30,10 +30,11 @@ struct Part {
 
 class PartList : public Visitor {
  public:
-  explicit PartList(const std::vector<NamedModule>& modules) {
-    for (const NamedModule& named : modules) {
+  template <class P>
+  explicit PartList(const std::vector<Named<P>>& several) {
+    for (const Named<P>& named : several) {
       prefix_ = named.name.empty() ? "" : named.name + ".";
-      named.module.visit(*this);
+      walk(named.parts, *this);
     }
   }
   std::vector<Part> parts;
@@ -126,24 +127,24 @@ class StagedValues {
 
 }  // namespace
 
-void save(const std::string& path, const std::vector<NamedModule>& modules,
+void save(const std::string& path, const std::vector<Named<const Parts>>& several,
           std::map<std::string, std::string> metadata) {
-  for (const NamedModule& named : modules) check_buffers_listed(named.module);
-  const PartList list(modules);
+  for (const Named<const Parts>& named : several) check_buffers_listed(named.parts);
+  const PartList list(several);
   std::vector<SafetensorsTensor> tensors;
   for (const Part& part : list.parts) tensors.push_back(to_write(part));
   metadata.emplace("format", "pt");  // some loaders insist on it
   write_safetensors(path, std::move(tensors), metadata);
 }
 
-void save(const std::string& path, Module& module, std::map<std::string, std::string> metadata) {
-  save(path, {{"", module}}, std::move(metadata));
+void save(const std::string& path, const Parts& parts, std::map<std::string, std::string> metadata) {
+  save(path, {{"", parts}}, std::move(metadata));
 }
 
-LoadReport load(const std::string& path, const std::vector<NamedModule>& modules,
+LoadReport load(const std::string& path, const std::vector<Named<Parts>>& several,
                 const LoadOptions& options) {
   const SafetensorsFile file(path);
-  const PartList list(modules);
+  const PartList list(several);
   LoadReport report = compare(file, list.parts);
   if (options.strict) check_fit(path, report);
   StagedValues values;
@@ -154,8 +155,8 @@ LoadReport load(const std::string& path, const std::vector<NamedModule>& modules
   return report;
 }
 
-LoadReport load(const std::string& path, Module& module, const LoadOptions& options) {
-  return load(path, {{"", module}}, options);
+LoadReport load(const std::string& path, Parts& parts, const LoadOptions& options) {
+  return load(path, {{"", parts}}, options);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -8,19 +8,20 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// A module whose names get a prefix in the file: {"model", net} stores "model.fc.weight".
-struct NamedModule {
+/// A model or optimizer whose names get a prefix in the file: {"model", net} stores "model.fc.weight".
+template <class P>
+struct Named {
   std::string name;
-  Module& module;
+  P& parts;
 };
 
 /// Writes everything that `visit` lists to a safetensors file, atomically: parameters and buffers as `real`,
 /// counters as int64 scalars, a shared parameter under each of its names. PyTorch's
 /// `load_state_dict(strict=True)` takes it. Throws FileError WRITE when the disk refuses, NAME, SCHEMA or
 /// DUPKEY for names that don't fit in one file, UsageError when a buffer was updated that no `visit` lists.
-void save(const std::string& path, Module& module, std::map<std::string, std::string> metadata = {});
-/// Several modules in one file: `save(path, {{"model", net}, {"optimizer", optimizer}})`.
-void save(const std::string& path, const std::vector<NamedModule>& modules,
+void save(const std::string& path, const Parts& parts, std::map<std::string, std::string> metadata = {});
+/// Several in one file: `save(path, {{"model", net}, {"optimizer", optimizer}})`.
+void save(const std::string& path, const std::vector<Named<const Parts>>& several,
           std::map<std::string, std::string> metadata = {});
 
 struct LoadOptions {
@@ -39,8 +40,8 @@ struct LoadReport {
 /// before the first value changes: on an error the module is as it was. Throws FileError MODEL listing every
 /// difference in names and shapes when strict, and SafetensorsFile's errors. A shared parameter may lack all
 /// but one of its names.
-LoadReport load(const std::string& path, Module& module, const LoadOptions& options = {});
-LoadReport load(const std::string& path, const std::vector<NamedModule>& modules,
+LoadReport load(const std::string& path, Parts& parts, const LoadOptions& options = {});
+LoadReport load(const std::string& path, const std::vector<Named<Parts>>& several,
                 const LoadOptions& options = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include <ballast/core/module.h>
+#include <ballast/core/fusible.h>
 #include <ballast/core/ops/norm.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -19,14 +19,13 @@ struct BatchNormOptions {
 
 /// What the batch and instance normalizations of all ranks have in common: weight and bias (C), running_mean
 /// and running_var (C), num_batches_tracked.
-struct TrackingNorm : Module {
+struct TrackingNorm : Fusible {
   Parameter weight, bias;
   Buffer running_mean, running_var;
   Counter num_batches_tracked;
   BatchNormOptions options;
   int64_t channels;
 
-  bool fuses(const Then&) const override { return true; }
   void visit(Visitor& v) override {
     v("weight", weight), v("bias", bias), v("running_mean", running_mean), v("running_var", running_var);
     if (options.track_running_stats) v("num_batches_tracked", num_batches_tracked);
@@ -54,23 +53,27 @@ struct TrackingNorm : Module {
 /// Batch normalization of (N, C) or (N, C, L), per channel over the batch and positions; see `batch_norm`.
 struct BatchNorm1d : TrackingNorm {
   explicit BatchNorm1d(int64_t size, const BatchNormOptions& o = {}) : TrackingNorm(size, o) {}
-  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
   Tensor forward_then(Tensor x, const Then& then) override {
     check_input(x, x.rank() == 2 || x.rank() == 3, "(N, C) or (N, C, L)");
     return batch_norm(std::move(x), weight, bias, running(), options.eps, then);
   }
   std::string describe() const override { return fmt::format("BatchNorm1d {}", channels); }
+
+ protected:
+  const std::type_info& fused_type() const override { return typeid(BatchNorm1d); }
 };
 
 /// Batch normalization of (N, C, H, W), per channel over the batch and all pixels; see `batch_norm`.
 struct BatchNorm2d : TrackingNorm {
   explicit BatchNorm2d(int64_t size, const BatchNormOptions& o = {}) : TrackingNorm(size, o) {}
-  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
   Tensor forward_then(Tensor x, const Then& then) override {
     check_input(x, x.rank() == 4, "(N, C, H, W)");
     return batch_norm(std::move(x), weight, bias, running(), options.eps, then);
   }
   std::string describe() const override { return fmt::format("BatchNorm2d {}", channels); }
+
+ protected:
+  const std::type_info& fused_type() const override { return typeid(BatchNorm2d); }
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

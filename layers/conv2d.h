@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/module.h>
+#include <ballast/core/fusible.h>
 #include <ballast/core/ops/conv.h>
 #include <ballast/layers/init.h>
 
@@ -14,7 +14,7 @@ struct Conv2dOptions {
 
 /// Two-dimensional convolution, (N, in, H, W) -> (N, out, H', W'); see `conv2d`. Weight (out, in/groups, KH,
 /// KW) and bias start from U(+-1/sqrt(fan_in)), PyTorch's default.
-struct Conv2d : Module {
+struct Conv2d : Fusible {
   Parameter weight, bias;
   ConvOptions options;
 
@@ -27,16 +27,18 @@ struct Conv2d : Module {
     fan_in_uniform(weight, bias);
   }
 
-  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
   Tensor forward_then(Tensor x, const Then& then) override {
     return conv2d(std::move(x), weight, bias, options, then);
   }
-  bool fuses(const Then& then) const override { return !then.max_pool; }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   std::string describe() const override {
     const Shape& w = weight.shape();
     return fmt::format("Conv2d {} -> {}, {} x {}", w[1] * options.groups, w[0], w[2], w[3]);
   }
+
+ protected:
+  bool can_fuse(const Then& then) const override { return !then.max_pool; }
+  const std::type_info& fused_type() const override { return typeid(Conv2d); }
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/module.h>
+#include <ballast/core/fusible.h>
 #include <ballast/core/ops/norm.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -12,7 +12,7 @@ struct GroupNormOptions {
 
 /// Group normalization of (N, C, ...), per sample over `groups` groups of channels; see `group_norm`. weight
 /// and bias are (C).
-struct GroupNorm : Module {
+struct GroupNorm : Fusible {
   Parameter weight, bias;
   int64_t groups, channels;
   real eps;
@@ -25,8 +25,6 @@ struct GroupNorm : Module {
       weight = Parameter(ones({size}), {.decay = false}), bias = Parameter(zeros({size}), {.decay = false});
   }
 
-  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
-  bool fuses(const Then&) const override { return true; }
   Tensor forward_then(Tensor x, const Then& then) override {
     check<ShapeError>(x.rank() >= 2 && x.shape()[1] == channels,
                       "x is {}; it must be (N, C, ...) with C = {}", x.shape(), channels);
@@ -36,6 +34,9 @@ struct GroupNorm : Module {
   std::string describe() const override {
     return fmt::format("GroupNorm {} groups of {}", groups, channels / groups);
   }
+
+ protected:
+  const std::type_info& fused_type() const override { return typeid(GroupNorm); }
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

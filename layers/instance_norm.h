@@ -14,7 +14,6 @@ struct InstanceNormOptions {
 /// What the instance normalizations of all ranks have in common. No parameters and no running statistics
 /// unless asked for, as in PyTorch.
 struct InstanceNorm : TrackingNorm {
-  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
   Tensor forward_then(Tensor x, const Then& then) override {
     check_input(x, x.rank() == rank_, rank_ == 3 ? "(N, C, L)" : "(N, C, H, W)");
     return instance_norm(std::move(x), weight, bias, running(), options.eps, then);
@@ -36,11 +35,17 @@ struct InstanceNorm : TrackingNorm {
 /// Instance normalization of (N, C, L), per sample and channel over all positions; see `instance_norm`.
 struct InstanceNorm1d : InstanceNorm {
   explicit InstanceNorm1d(int64_t size, const InstanceNormOptions& o = {}) : InstanceNorm(3, size, o) {}
+
+ protected:
+  const std::type_info& fused_type() const override { return typeid(InstanceNorm1d); }
 };
 
 /// Instance normalization of (N, C, H, W), per sample and channel over all pixels; see `instance_norm`.
 struct InstanceNorm2d : InstanceNorm {
   explicit InstanceNorm2d(int64_t size, const InstanceNormOptions& o = {}) : InstanceNorm(4, size, o) {}
+
+ protected:
+  const std::type_info& fused_type() const override { return typeid(InstanceNorm2d); }
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

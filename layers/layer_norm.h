@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/module.h>
+#include <ballast/core/fusible.h>
 #include <ballast/core/ops/norm.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -12,7 +12,7 @@ struct LayerNormOptions {
 
 /// Layer normalization over the last axes, whose sizes are `shape`; see `layer_norm`. weight and bias have
 /// that shape.
-struct LayerNorm : Module {
+struct LayerNorm : Fusible {
   Parameter weight, bias;
   Shape shape;
   real eps;
@@ -23,8 +23,6 @@ struct LayerNorm : Module {
   }
   explicit LayerNorm(int64_t size, const LayerNormOptions& o = {}) : LayerNorm(Shape{size}, o) {}
 
-  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
-  bool fuses(const Then& then) const override { return !then.max_pool || shape.rank() >= 2; }
   Tensor forward_then(Tensor x, const Then& then) override {
     const int first = x.rank() - shape.rank();
     check<ShapeError>(first >= 0 && Shape(x.shape().begin() + first, shape.rank()) == shape,
@@ -33,6 +31,10 @@ struct LayerNorm : Module {
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   std::string describe() const override { return fmt::format("LayerNorm {}", shape); }
+
+ protected:
+  bool can_fuse(const Then& then) const override { return !then.max_pool || shape.rank() >= 2; }
+  const std::type_info& fused_type() const override { return typeid(LayerNorm); }
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/module.h>
+#include <ballast/core/fusible.h>
 #include <ballast/core/ops/linear.h>
 #include <ballast/layers/init.h>
 
@@ -11,7 +11,7 @@ struct LinearOptions {
 };
 
 /// y = x W^T + b: (..., in) -> (..., out). W (out, in) and b start from U(+-1/sqrt(in)), PyTorch's default.
-struct Linear : Module {
+struct Linear : Fusible {
   Parameter weight, bias;
 
   Linear(int64_t in, int64_t out, const LinearOptions& options = {}) : weight(Tensor(Shape{out, in})) {
@@ -19,15 +19,17 @@ struct Linear : Module {
     fan_in_uniform(weight, bias);
   }
 
-  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
   Tensor forward_then(Tensor x, const Then& then) override {
     return linear(std::move(x), weight, bias, then);
   }
-  bool fuses(const Then& then) const override { return !then.max_pool; }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   std::string describe() const override {
     return fmt::format("Linear {} -> {}", weight.shape()[1], weight.shape()[0]);
   }
+
+ protected:
+  bool can_fuse(const Then& then) const override { return !then.max_pool; }
+  const std::type_info& fused_type() const override { return typeid(Linear); }
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/module.h>
+#include <ballast/core/fusible.h>
 #include <ballast/core/ops/norm.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -13,7 +13,7 @@ struct RMSNormOptions {
 
 /// Root mean square normalization over the last axes, whose sizes are `shape`; see `rms_norm`. weight has
 /// that shape; there is no bias.
-struct RMSNorm : Module {
+struct RMSNorm : Fusible {
   Parameter weight;
   Shape shape;
   real eps;
@@ -23,14 +23,18 @@ struct RMSNorm : Module {
   }
   explicit RMSNorm(int64_t size, const RMSNormOptions& o = {}) : RMSNorm(Shape{size}, o) {}
 
-  Tensor forward(Tensor x) override {
+  Tensor forward_then(Tensor x, const Then& then) override {
     const int first = x.rank() - shape.rank();
     check<ShapeError>(first >= 0 && Shape(x.shape().begin() + first, shape.rank()) == shape,
                       "x is {}; its last axes must be {}", x.shape(), shape);
-    return rms_norm(std::move(x), shape.rank(), weight, eps);
+    return rms_norm(std::move(x), shape.rank(), weight, eps, then);
   }
   void visit(Visitor& v) override { v("weight", weight); }
   std::string describe() const override { return fmt::format("RMSNorm {}", shape); }
+
+ protected:
+  bool can_fuse(const Then& then) const override { return !then.max_pool || shape.rank() >= 2; }
+  const std::type_info& fused_type() const override { return typeid(RMSNorm); }
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -5,12 +5,11 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <type_traits>
 #include <typeinfo>
 #include <utility>
 #include <vector>
 
-#include <ballast/core/module.h>
+#include <ballast/core/fusible.h>
 #include <ballast/layers/activation.h>
 #include <ballast/layers/pooling.h>
 
@@ -28,28 +27,29 @@ class Sequential : public Module {
   }
   Sequential(const Sequential& other);
   Sequential(Sequential&&) = default;
-  Sequential& operator=(const Sequential& other);
-  Sequential& operator=(Sequential&&) = default;
+  /// In place if the layers are of the same types, so that parameters keep their identity.
+  Sequential& operator=(Sequential other);
 
   template <std::derived_from<Module> Layer>
   Layer& add(Layer layer) {
     auto owned = std::make_unique<Layer>(std::move(layer));
     Layer& added = *owned;
-    layers_.push_back(
-        {std::move(owned),
-         [](const Module& m) -> std::unique_ptr<Module> {
-           return std::make_unique<Layer>(static_cast<const Layer&>(m));
-         },
-         [](Module& to, const Module& from) { static_cast<Layer&>(to) = static_cast<const Layer&>(from); },
-         fusible<Layer>()});
+    layers_.emplace_back(
+        std::move(owned),
+        [](const Module& m) -> std::unique_ptr<Module> {
+          return std::make_unique<Layer>(static_cast<const Layer&>(m));
+        },
+        [](Module& to, const Module& from) { static_cast<Layer&>(to) = static_cast<const Layer&>(from); });
     return added;
   }
 
   /// Removes layer i; those behind it move up, and so do their names.
-  void erase(size_t i) { layers_.erase(layers_.begin() + static_cast<std::ptrdiff_t>(i)); }
+  void erase(size_t i) { layers_.erase(layers_.begin() + static_cast<std::ptrdiff_t>(checked(i))); }
 
   size_t size() const { return layers_.size(); }
-  Module& operator[](size_t i) { return *layers_.at(i).module; }
+  /// Throws ValueError if there is no layer i.
+  Module& operator[](size_t i) { return *layers_[checked(i)].module; }
+  const Module& operator[](size_t i) const { return *layers_[checked(i)].module; }
 
   /// A layer is called together with a ReLU and a MaxPool2d of 2 x 2 behind it: one pass over memory where
   /// the layer can.
@@ -60,27 +60,33 @@ class Sequential : public Module {
   std::string describe() const override { return fmt::format("Sequential of {}", layers_.size()); }
 
  private:
+  // What is known of a layer's type is found out once.
   struct Entry {
-    std::unique_ptr<Module> module;
-    std::unique_ptr<Module> (*clone)(const Module&);
-    void (*assign)(Module& to, const Module& from);  // the same function for layers of the same type
-    bool fusible;
-  };
-  // Whether a layer's forward and forward_then come from one class: one that overrides forward alone means
-  // something else by it.
-  template <class Layer>
-  static constexpr bool fusible() {
-    if constexpr (requires { declaring(&Layer::forward), declaring(&Layer::forward_then); }) {
-      return std::is_same_v<decltype(declaring(&Layer::forward)), decltype(declaring(&Layer::forward_then))>;
+    using Clone = std::unique_ptr<Module> (*)(const Module&);
+    using Assign = void (*)(Module& to, const Module& from);
+    Entry(std::unique_ptr<Module> layer, Clone how_to_clone, Assign how_to_assign)
+        : module(std::move(layer)),
+          clone(how_to_clone),
+          assign(how_to_assign),
+          fusible(dynamic_cast<Fusible*>(module.get())),
+          is_relu(is<ReLU>(*module)),
+          pool(is<MaxPool2d>(*module) ? static_cast<const MaxPool2d*>(module.get()) : nullptr) {}
+
+    template <class Layer>
+    static bool is(const Module& layer) {
+      return typeid(layer) == typeid(Layer);
     }
-    return false;
-  }
-  template <class Layer, class... Arguments>
-  static std::type_identity<Layer> declaring(Tensor (Layer::*)(Arguments...));
-  // Not of a class derived from it
-  template <class Layer>
-  static bool is(const Module* module) {
-    return module && typeid(*module) == typeid(Layer);
+
+    std::unique_ptr<Module> module;
+    Clone clone;
+    Assign assign;  // the same function for layers of the same type
+    Fusible* fusible;
+    bool is_relu;  // of that very class, as is `pool`: one derived from it may mean something else
+    const MaxPool2d* pool;
+  };
+  size_t checked(size_t i) const {
+    check<ValueError>(i < layers_.size(), "Sequential: there is no layer {}; it has {}", i, layers_.size());
+    return i;
   }
   Then follows(size_t layer, const Tensor& x) const;
   std::vector<Entry> layers_;
@@ -88,47 +94,42 @@ class Sequential : public Module {
 
 // What follows a layer, as far as it can be done with it; x is the layer's input.
 inline Then Sequential::follows(size_t layer, const Tensor& x) const {
-  const auto at = [&](size_t i) { return i < layers_.size() ? layers_[i].module.get() : nullptr; };
-  const auto fuses = [&](const Then& then) { return layers_[layer].module->fuses(then); };
-  if (!layers_[layer].fusible || !fuses(then::relu) || !is<ReLU>(at(layer + 1))) return {};
-  const Module* pool = at(layer + 2);
-  const bool pools = is<MaxPool2d>(pool) && static_cast<const MaxPool2d*>(pool)->halves();
+  const auto at = [&](size_t i) { return i < layers_.size() ? &layers_[i] : nullptr; };
+  const Entry *relu = at(layer + 1), *pool = at(layer + 2);
+  const Fusible* fusible = layers_[layer].fusible;
+  if (!fusible || !relu || !relu->is_relu || !fusible->fuses(then::relu)) return {};
+  const bool pools = pool && pool->pool && pool->pool->halves();
   const bool fits = x.rank() == 4 && x.size(2) >= 2 && x.size(3) >= 2;
-  return pools && fits && fuses(then::relu_max_pool) ? then::relu_max_pool : then::relu;
+  return pools && fits && fusible->fuses(then::relu_max_pool) ? then::relu_max_pool : then::relu;
 }
 
 inline Tensor Sequential::forward(Tensor x) {
   for (size_t i = 0; i < layers_.size(); ++i) {
-    const Then then = follows(i, x);
-    if (!then) {
-      x = (*layers_[i].module)(std::move(x));
-      continue;
+    const Entry& layer = layers_[i];
+    if (const Then then = follows(i, x)) {
+      x = (*layer.fusible)(std::move(x), then);
+      i += then.max_pool ? 2 : 1;
+    } else {
+      x = (*layer.module)(std::move(x));
     }
-    const size_t last = i + (then.max_pool ? 2 : 1);
-    if (observed()) {  // each layer by itself, as it would be called
-      const FrozenStatisticsScope again;
-      Tensor y = x;
-      for (size_t part = i; part <= last; ++part) y = (*layers_[part].module)(std::move(y));
-    }
-    x = layers_[i].module->call(std::move(x), then);
-    i = last;
   }
   return x;
 }
 
 inline Sequential::Sequential(const Sequential& other) : Module(other) {
   for (const Entry& layer : other.layers_)
-    layers_.push_back({layer.clone(*layer.module), layer.clone, layer.assign, layer.fusible});
+    layers_.emplace_back(layer.clone(*layer.module), layer.clone, layer.assign);
 }
 
-// In place if the layers are of the same types, so that parameters keep their identity.
-inline Sequential& Sequential::operator=(const Sequential& other) {
-  const auto same_type = [](const Entry& a, const Entry& b) { return a.assign == b.assign; };
-  if (!std::equal(layers_.begin(), layers_.end(), other.layers_.begin(), other.layers_.end(), same_type)) {
-    return *this = Sequential(other);
-  }
+inline Sequential& Sequential::operator=(Sequential other) {
   Module::operator=(other);
-  for (size_t i = 0; i < layers_.size(); ++i) layers_[i].assign(*layers_[i].module, *other.layers_[i].module);
+  const auto same_type = [](const Entry& a, const Entry& b) { return a.assign == b.assign; };
+  if (std::equal(layers_.begin(), layers_.end(), other.layers_.begin(), other.layers_.end(), same_type)) {
+    for (size_t i = 0; i < layers_.size(); ++i)
+      layers_[i].assign(*layers_[i].module, *other.layers_[i].module);
+  } else {
+    layers_.swap(other.layers_);
+  }
   return *this;
 }
 

@@ -6,8 +6,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-Adam::Adam(Module& module, const AdamOptions& options, bool decoupled_decay)
-    : Optimizer(module, options.lr, options.weight_decay, options.decay_rule),
+Adam::Adam(Parts& model, const AdamOptions& options, bool decoupled_decay)
+    : Optimizer(model, options.lr, options.weight_decay, options.decay_rule),
       options_(options),
       decoupled_decay_(decoupled_decay) {
   add_state("exp_avg");

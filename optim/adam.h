@@ -17,10 +17,10 @@ struct AdamOptions {
 /// State: exp_avg, exp_avg_sq.
 class Adam : public Optimizer {
  public:
-  explicit Adam(Module& module, const AdamOptions& options = {}) : Adam(module, options, false) {}
+  explicit Adam(Parts& model, const AdamOptions& options = {}) : Adam(model, options, false) {}
 
  protected:
-  Adam(Module& module, const AdamOptions& options, bool decoupled_decay);
+  Adam(Parts& model, const AdamOptions& options, bool decoupled_decay);
 
  private:
   void update(const Part& part) const override;
@@ -40,8 +40,8 @@ struct AdamWOptions {
 /// without decay.
 class AdamW : public Adam {
  public:
-  explicit AdamW(Module& module, const AdamWOptions& o = {})
-      : Adam(module, {o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, o.decay_rule}, true) {}
+  explicit AdamW(Parts& model, const AdamWOptions& o = {})
+      : Adam(model, {o.lr, o.beta1, o.beta2, o.eps, o.weight_decay, o.decay_rule}, true) {}
 };
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -21,19 +21,18 @@ bool decays(const Parameter& parameter, DecayRule rule) {
 
 }  // namespace
 
-Optimizer::Optimizer(Module& module, double lr, double weight_decay, DecayRule rule)
+Optimizer::Optimizer(Parts& model, double lr, double weight_decay, DecayRule rule)
     : slab_(std::make_shared<Slab>()), lr_(lr), rule_(rule) {
   check<ValueError>(lr >= 0, "a learning rate of {}; it can't be negative", lr);
   check<ValueError>(weight_decay >= 0, "a weight decay of {}; it can't be negative", weight_decay);
   int64_t size = 0;
   std::set<const Storage*> seen;
-  for_each_parameter(module, [&](const std::string& path, Parameter& p) {
+  for_each_parameter(model, [&](const std::string& path, Parameter& p) {
     if (!seen.insert(p.value().storage().get()).second) return;  // shared: stepped once
     slots_.push_back({path, p.value().storage(), size, p.count(), 1, decays(p, rule) ? weight_decay : 0, {}});
     size += (p.count() + alignment - 1) / alignment * alignment;
   });
-  check<UsageError>(!slots_.empty(), "{} has no parameters to optimize; list them in visit()",
-                    module.describe());
+  check<UsageError>(!slots_.empty(), "there are no parameters to optimize; list them in visit()");
   slab_->values = zeros({size});
   slab_->grads = zeros({size});
   for (Slot& slot : slots_) {
@@ -45,7 +44,7 @@ Optimizer::Optimizer(Module& module, double lr, double weight_decay, DecayRule r
     if (state.has_grad) std::copy_n(state.grad.data(), slot.count, grad);
     state.slab = slab_;
   }
-  for_each_parameter(module, [&](const std::string&, Parameter& p) {
+  for_each_parameter(model, [&](const std::string&, Parameter& p) {
     const int64_t offset = p.data() - slab_->values.data();
     p.state().grad = Tensor(p.shape(), Storage::view(slab_->grads.storage(), slab_->grads.data() + offset));
   });
@@ -83,7 +82,7 @@ void Optimizer::visit(Visitor& v) {
   for (Slot& slot : slots_) v("steps." + slot.path, slot.steps);
 }
 
-void Optimizer::group(Module& part, const GroupOptions& options) {
+void Optimizer::group(Parts& part, const GroupOptions& options) {
   for_each_parameter(part, [&](const std::string& path, Parameter& p) {
     const auto slot = std::find_if(slots_.begin(), slots_.end(),
                                    [&](const Slot& s) { return s.storage == p.value().storage(); });

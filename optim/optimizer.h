@@ -14,13 +14,13 @@ namespace ballast::inline BALLAST_PRECISION {
 enum class DecayRule { weights_only, all };
 
 /// What all optimizers share: the parameters of a module and their gradients, laid out in one stretch of
-/// memory (the slab), so that an update is one pass. It is a Module itself: its parts are its state, so that
-/// `save` and `load` take it along with the model.
+/// memory (the slab), so that an update is one pass. Its parts are its state, so that `save` and `load` take
+/// it along with the model.
 ///
 /// A parameter that no gradient reached since the last step is skipped, its state included. Model and
 /// optimizer may die in either order. A second optimizer over the same model takes its parameters over; the
 /// first one throws UsageError at its next step.
-class Optimizer : public Module {
+class Optimizer : public Parts {
  public:
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
@@ -48,7 +48,7 @@ class Optimizer : public Module {
     double lr;
     double weight_decay = 0;
   };
-  void group(Module& part, const GroupOptions& options);
+  void group(Parts& part, const GroupOptions& options);
 
   void visit(Visitor& v) override;
 
@@ -65,7 +65,7 @@ class Optimizer : public Module {
     double lr, weight_decay;
   };
 
-  Optimizer(Module& module, double lr, double weight_decay, DecayRule rule);
+  Optimizer(Parts& model, double lr, double weight_decay, DecayRule rule);
   /// Memory beside each element of a parameter, zeros at first, named `name` in checkpoints.
   void add_state(const std::string& name);
   /// Called by several threads at a time, each for a part of its own.

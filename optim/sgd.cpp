@@ -4,8 +4,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-SGD::SGD(Module& module, const SGDOptions& options)
-    : Optimizer(module, options.lr, options.weight_decay, options.decay_rule), options_(options) {
+SGD::SGD(Parts& model, const SGDOptions& options)
+    : Optimizer(model, options.lr, options.weight_decay, options.decay_rule), options_(options) {
   check<ValueError>(options.momentum >= 0, "SGD: a momentum of {}; it can't be negative", options.momentum);
   check<ValueError>(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
                     "SGD: Nesterov momentum needs a momentum above 0 and no dampening; got {} and {}",

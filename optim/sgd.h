@@ -17,7 +17,7 @@ struct SGDOptions {
 /// momentum b + (1 - dampening) g; p -= lr (nesterov ? g + momentum b : b). State: momentum_buffer.
 class SGD : public Optimizer {
  public:
-  explicit SGD(Module& module, const SGDOptions& options = {});
+  explicit SGD(Parts& model, const SGDOptions& options = {});
 
  private:
   void update(const Part& part) const override;

@@ -18,7 +18,7 @@ struct Outcome {
   size_t recorded;
 };
 
-Outcome run(Module& layer, const Then& then, Tensor x, Mode mode) {
+Outcome run(Fusible& layer, const Then& then, Tensor x, Mode mode) {
   Tape tape(mode);
   tape.watch(x);
   zero_grad(layer);
@@ -182,11 +182,11 @@ TEST_CASE("who watches a layer with what follows it changes no random number") {
   const Tensor x = ones({2, 4});
   const auto masks = [&](bool watched) {
     manual_seed(8);
-    Sequential net(Linear(4, 64), Dropout(real(0.5)));
+    Linear layer(4, 64);
+    Dropout drop(real(0.5));
     std::unique_ptr<Watch> watch = watched ? std::make_unique<Watch>() : nullptr;
     Tape tape;
-    net(x, then::relu);
-    return net(x).clone();
+    return drop(layer(x, then::relu)).clone();
   };
   const Tensor a = masks(false), b = masks(true);
   for (int64_t i = 0; i < a.count(); ++i) REQUIRE(a.data()[i] == b.data()[i]);
@@ -195,7 +195,7 @@ TEST_CASE("who watches a layer with what follows it changes no random number") {
 TEST_CASE("gradients of norms are the same in place of the input, beside it, and on a tape that goes on") {
   manual_seed(9);
   const Tensor x = randn({4, 6, 8, 8}), vectors = randn({5, 6});
-  const auto check = [](Module&& layer, const Tensor& input, const Then& then) {
+  const auto check = [](Fusible&& layer, const Tensor& input, const Then& then) {
     CAPTURE(layer.describe());
     CAPTURE(then.max_pool);
     randomize(layer);
@@ -230,7 +230,7 @@ TEST_CASE("gradients of norms are the same in place of the input, beside it, and
 TEST_CASE("what a norm made for a convolution is made again for its backward, bit by bit, and not kept") {
   manual_seed(10);
   const Tensor x = randn({8, 32, 33, 33});  // over the 1 MiB from which on that is done
-  const auto check = [&](Module&& norm, const Then& then, Mode mode) {
+  const auto check = [&](Fusible&& norm, const Then& then, Mode mode) {
     CAPTURE(norm.describe());
     CAPTURE(then.relu);
     randomize(norm);
@@ -265,7 +265,7 @@ TEST_CASE("what a norm made for a convolution is made again for its backward, bi
 TEST_CASE("what a convolution of few taps made for a norm is made again for its backward, bit by bit") {
   manual_seed(11);
   const Tensor x = randn({8, 3, 36, 36});
-  const auto check = [&](Module&& norm, const Then& then) {
+  const auto check = [&](Fusible&& norm, const Then& then) {
     CAPTURE(norm.describe());
     CAPTURE(then.relu);
     randomize(norm);
@@ -278,7 +278,8 @@ TEST_CASE("what a convolution of few taps made for a norm is made again for its 
     CHECK(memory->references == 1);
     const auto gradients = [&] {
       std::vector<Tensor> all;
-      for (Module* module : {static_cast<Module*>(&first), static_cast<Module*>(&second), &norm}) {
+      for (Module* module :
+           {static_cast<Module*>(&first), static_cast<Module*>(&second), static_cast<Module*>(&norm)}) {
         for_each_parameter(*module,
                            [&](const std::string&, Parameter& p) { all.push_back(p.grad().clone()); });
         zero_grad(*module);

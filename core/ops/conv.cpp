@@ -322,7 +322,7 @@ struct RecordedConvolution {
 }  // namespace
 
 Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, const Then& then) {
-  if (then.max_pool || (then && !fusing())) return apply(then, conv2d(std::move(x), weight, bias, options));
+  if (then.max_pool) return apply(then, conv2d(std::move(x), weight, bias, options));
   const Sizes s = check_sizes(x, weight, bias, options);
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
   Tensor y = convolved(s, x, weight, bias, then.relu);

@@ -89,7 +89,7 @@ Tensor matmul(Tensor a, Tensor b) {
 }
 
 Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
-  if (then.max_pool || (then && !fusing())) return apply(then, linear(std::move(x), weight, bias));
+  if (then.max_pool) return apply(then, linear(std::move(x), weight, bias));
   check<ShapeError>(weight.rank() == 2, "weight is {}; it must have two axes, (out, in)", weight.shape());
   const int64_t in = weight.size(1), out = weight.size(0);
   check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "x is {}; its last dimension must be {}", x.shape(),

@@ -181,7 +181,6 @@ Tensor normalize_per_row(const char* op, const Tensor& x, const Tensor& weight, 
 
 Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running, real eps,
                   const Then& then) {
-  if (then && !fusing()) return apply(then, batch_norm(std::move(x), weight, bias, running, eps));
   check_channels(x);
   const Channels shape = channels_of(x);
   check_affine(weight, bias, {shape.c});
@@ -236,18 +235,15 @@ Tensor normalize_last_axes(const char* op, Tensor x, int axes, Tensor weight, Te
 }  // namespace
 
 Tensor layer_norm(Tensor x, int axes, Tensor weight, Tensor bias, real eps, const Then& then) {
-  if (then && !fusing()) return apply(then, layer_norm(std::move(x), axes, weight, bias, eps));
   return normalize_last_axes("layer_norm", std::move(x), axes, std::move(weight), std::move(bias), true, eps,
                              then);
 }
 
 Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps, const Then& then) {
-  if (then && !fusing()) return apply(then, rms_norm(std::move(x), axes, weight, eps));
   return normalize_last_axes("rms_norm", std::move(x), axes, std::move(weight), {}, false, eps, then);
 }
 
 Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps, const Then& then) {
-  if (then && !fusing()) return apply(then, group_norm(std::move(x), groups, weight, bias, eps));
   check_channels(x);
   const Channels shape = channels_of(x);
   check<ShapeError>(groups >= 1 && shape.c % groups == 0,
@@ -259,7 +255,6 @@ Tensor group_norm(Tensor x, int64_t groups, Tensor weight, Tensor bias, real eps
 
 Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics& running, real eps,
                      const Then& then) {
-  if (then && !fusing()) return apply(then, instance_norm(std::move(x), weight, bias, running, eps));
   check_channels(x);
   const Channels shape = channels_of(x);
   check_affine(weight, bias, {shape.c});

@@ -20,19 +20,4 @@ inline constexpr Then relu_max_pool{.relu = true, .max_pool = true};
 /// The same by operations of their own.
 Tensor apply(const Then& then, Tensor y);
 
-/// Whether operations are fused on this thread, as long as no UnfusedScope lives.
-bool fusing();
-
-/// What `then` asks for is done by operations of their own: to compare.
-class UnfusedScope {
- public:
-  UnfusedScope();
-  ~UnfusedScope();
-  UnfusedScope(const UnfusedScope&) = delete;
-  UnfusedScope& operator=(const UnfusedScope&) = delete;
-
- private:
-  bool before_;
-};
-
 }  // namespace ballast::inline BALLAST_PRECISION

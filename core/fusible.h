@@ -1,0 +1,45 @@
+#pragma once
+
+#include <typeinfo>
+
+#include <ballast/core/module.h>
+#include <ballast/core/ops/then.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// A layer that can do an activation or pooling that follows it in the same pass over memory. It defines
+/// `forward_then` in place of `forward`, and is called as `norm(x, then::relu)`; a Sequential does so by
+/// itself.
+///
+/// A class derived from such a layer may override `forward` to compute something else. It isn't fused, and so
+/// `forward` is what is called, unless it overrides `forward_then` and `fused_type` as well.
+class Fusible : public Module {
+ public:
+  Tensor forward(Tensor x) override { return forward_then(std::move(x), {}); }
+  /// The layer's result, and what `then` asks for applied to it.
+  virtual Tensor forward_then(Tensor x, const Then& then) = 0;
+
+  using Module::operator();
+  Tensor operator()(Tensor x, const Then& then);
+  /// Whether a call with `then` takes one pass: not in an UnfusedScope, and not under a CallObserver, which
+  /// is told of each layer by itself.
+  bool fuses(const Then& then) const;
+
+ protected:
+  Fusible() = default;
+  /// What `forward_then` can do in one pass; the rest is done by operations of their own.
+  virtual bool can_fuse(const Then& /*then*/) const { return true; }
+  /// The class that `forward_then` was written for.
+  virtual const std::type_info& fused_type() const = 0;
+};
+
+/// While it lives, nothing is fused on this thread: to compare.
+class UnfusedScope {
+ public:
+  UnfusedScope();
+  ~UnfusedScope();
+  UnfusedScope(const UnfusedScope&) = delete;
+  UnfusedScope& operator=(const UnfusedScope&) = delete;
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION
