@@ -19,6 +19,7 @@
 #include <ballast/layers/analysis/lipschitz.h>
 #include <ballast/layers/analysis/probe.h>
 #include <ballast/layers/analysis/recalibrate.h>
+#include <ballast/layers/analysis/summary.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/conv1d.h>
 #include <ballast/layers/conv2d.h>

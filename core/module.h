@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include <ballast/core/layer_info.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/scope.h>
 
@@ -95,6 +96,9 @@ class Parts {
 class Module : public Parts {
  public:
   virtual Tensor forward(Tensor x);
+  /// What tools may know of a layer, which they read by `info_of`. Without it they refuse the layer, or leave
+  /// out what they can't know, and say so.
+  virtual LayerInfo info() { return {.known = false}; }
   /// One line for summaries and errors, such as "Linear 784 -> 10".
   virtual std::string describe() const;
 

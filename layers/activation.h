@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include <ballast/core/module.h>
 #include <ballast/core/ops/activation.h>
 
@@ -9,6 +11,9 @@ namespace ballast::inline BALLAST_PRECISION {
 
 struct ReLU : Module {
   Tensor forward(Tensor x) override { return relu(std::move(x)); }
+  LayerInfo info() override {
+    return {.type = &typeid(ReLU), .multiply_adds = 0, .lipschitz = 1, .dead_at_zero = true};
+  }
   std::string describe() const override { return "ReLU"; }
 };
 
@@ -16,26 +21,40 @@ struct LeakyReLU : Module {
   real slope;
   explicit LeakyReLU(real negative_slope = real(0.01)) : slope(negative_slope) {}
   Tensor forward(Tensor x) override { return leaky_relu(std::move(x), slope); }
+  LayerInfo info() override {
+    return {.type = &typeid(LeakyReLU),
+            .multiply_adds = 0,
+            .lipschitz = std::max(1.0, static_cast<double>(slope))};
+  }
   std::string describe() const override { return fmt::format("LeakyReLU {}", slope); }
 };
 
 struct Sigmoid : Module {
   Tensor forward(Tensor x) override { return sigmoid(std::move(x)); }
+  LayerInfo info() override {
+    return {.type = &typeid(Sigmoid), .multiply_adds = 0, .lipschitz = 0.25};
+  }  // at 0
   std::string describe() const override { return "Sigmoid"; }
 };
 
 struct Tanh : Module {
   Tensor forward(Tensor x) override { return tanh(std::move(x)); }
+  LayerInfo info() override { return {.type = &typeid(Tanh), .multiply_adds = 0, .lipschitz = 1}; }
   std::string describe() const override { return "Tanh"; }
 };
 
 struct SiLU : Module {
   Tensor forward(Tensor x) override { return silu(std::move(x)); }
+  LayerInfo info() override {
+    return {.type = &typeid(SiLU), .multiply_adds = 0, .lipschitz = 1.09984};
+  }  // at 2.3994
   std::string describe() const override { return "SiLU"; }
 };
 
 struct GELU : Module {
   Tensor forward(Tensor x) override { return gelu(std::move(x)); }
+  // At sqrt 2: Phi(sqrt 2) + sqrt 2 phi(sqrt 2)
+  LayerInfo info() override { return {.type = &typeid(GELU), .multiply_adds = 0, .lipschitz = 1.12905}; }
   std::string describe() const override { return "GELU"; }
 };
 
@@ -43,6 +62,9 @@ struct Softmax : Module {
   int axis;
   explicit Softmax(int along = -1) : axis(along) {}
   Tensor forward(Tensor x) override { return softmax(std::move(x), axis); }
+  // The Jacobian is the covariance of a draw of one class, whose variance along any unit vector is at most
+  // (sqrt 2 / 2)^2 (Popoviciu's inequality).
+  LayerInfo info() override { return {.type = &typeid(Softmax), .multiply_adds = 0, .lipschitz = 0.5}; }
   std::string describe() const override { return fmt::format("Softmax along axis {}", axis); }
 };
 

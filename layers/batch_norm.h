@@ -30,6 +30,19 @@ struct TrackingNorm : Fusible {
     v("weight", weight), v("bias", bias), v("running_mean", running_mean), v("running_var", running_var);
     if (options.track_running_stats) v("num_batches_tracked", num_batches_tracked);
   }
+  LayerInfo info() override {
+    NormInfo norm{.channels = channels,
+                  .weight = &weight,
+                  .bias = &bias,
+                  .eps = options.eps,
+                  .over_batch = true,
+                  .over_positions = true};
+    if (options.track_running_stats) {
+      norm.running_mean = &running_mean, norm.running_var = &running_var;
+      norm.num_batches_tracked = &num_batches_tracked, norm.momentum = &options.momentum;
+    }
+    return {.type = &fused_type(), .multiply_adds = 0, .affine = options.track_running_stats, .norm = norm};
+  }
 
  protected:
   TrackingNorm(int64_t size, const BatchNormOptions& o) : options(o), channels(size) {

@@ -38,6 +38,14 @@ struct Conv1d : Module {
     return reshape(y, y.shape().without(2));
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  LayerInfo info() override {
+    return {.type = &typeid(Conv1d),
+            .multiply_adds = weight.shape().count(1, 3),
+            .affine = true,
+            .weight = &weight,
+            .bias = &bias,
+            .positions = LayerInfo::Positions::any};
+  }
   std::string describe() const override {
     return fmt::format("Conv1d {} -> {}, {}", weight.shape()[1] * options.groups, weight.shape()[0],
                        weight.shape()[2]);

@@ -31,6 +31,14 @@ struct Conv2d : Fusible {
     return conv2d(std::move(x), weight, bias, options, then);
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  LayerInfo info() override {
+    return {.type = &typeid(Conv2d),
+            .multiply_adds = weight.shape().count(1, 4),
+            .affine = true,
+            .weight = &weight,
+            .bias = &bias,
+            .positions = LayerInfo::Positions::any};
+  }
   std::string describe() const override {
     const Shape& w = weight.shape();
     return fmt::format("Conv2d {} -> {}, {} x {}", w[1] * options.groups, w[0], w[2], w[3]);

@@ -13,6 +13,9 @@ struct Dropout : Module {
     check<ValueError>(p >= 0 && p <= 1, "Dropout: a probability of {}; give 0 to 1", p);
   }
   Tensor forward(Tensor x) override { return dropout(std::move(x), p); }
+  LayerInfo info() override {
+    return {.type = &typeid(Dropout), .multiply_adds = 0, .lipschitz = 1, .dropout = p};
+  }
   std::string describe() const override { return fmt::format("Dropout {}", p); }
 };
 

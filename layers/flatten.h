@@ -11,6 +11,10 @@ struct Flatten : Module {
     check<ShapeError>(x.rank() >= 2, "x is {}; it must have at least two axes, (N, ...)", x.shape());
     return flatten(std::move(x));
   }
+  LayerInfo info() override {
+    return {
+        .type = &typeid(Flatten), .multiply_adds = 0, .lipschitz = 1, .positions = LayerInfo::Positions::one};
+  }
   std::string describe() const override { return "Flatten"; }
 };
 

@@ -31,6 +31,16 @@ struct GroupNorm : Fusible {
     return group_norm(std::move(x), groups, weight, bias, eps, then);
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  LayerInfo info() override {
+    return {.type = &typeid(GroupNorm),
+            .multiply_adds = 0,
+            .norm = NormInfo{.channels = channels,
+                             .weight = &weight,
+                             .bias = &bias,
+                             .eps = eps,
+                             .over_positions = true,
+                             .channels_together = channels / groups}};
+  }
   std::string describe() const override {
     return fmt::format("GroupNorm {} groups of {}", groups, channels / groups);
   }

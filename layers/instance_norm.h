@@ -18,6 +18,11 @@ struct InstanceNorm : TrackingNorm {
     check_input(x, x.rank() == rank_, rank_ == 3 ? "(N, C, L)" : "(N, C, H, W)");
     return instance_norm(std::move(x), weight, bias, running(), options.eps, then);
   }
+  LayerInfo info() override {
+    LayerInfo found = TrackingNorm::info();
+    found.norm->over_batch = false;
+    return found;
+  }
   std::string describe() const override { return fmt::format("InstanceNorm{}d {}", rank_ - 2, channels); }
 
  protected:

@@ -30,6 +30,16 @@ struct LayerNorm : Fusible {
     return layer_norm(std::move(x), shape.rank(), weight, bias, eps, then);
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  LayerInfo info() override {
+    return {.type = &typeid(LayerNorm),
+            .multiply_adds = 0,
+            .channel_axis = -1,
+            .norm = NormInfo{.channels = shape.count(),
+                             .weight = &weight,
+                             .bias = &bias,
+                             .eps = eps,
+                             .channels_together = shape.count()}};
+  }
   std::string describe() const override { return fmt::format("LayerNorm {}", shape); }
 
  protected:

@@ -23,6 +23,15 @@ struct Linear : Fusible {
     return linear(std::move(x), weight, bias, then);
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
+  LayerInfo info() override {
+    return {.type = &typeid(Linear),
+            .multiply_adds = weight.shape()[1],
+            .affine = true,
+            .weight = &weight,
+            .bias = &bias,
+            .channel_axis = -1,
+            .positions = LayerInfo::Positions::one};
+  }
   std::string describe() const override {
     return fmt::format("Linear {} -> {}", weight.shape()[1], weight.shape()[0]);
   }

@@ -17,6 +17,7 @@ struct Residual : Module {
     return body(std::move(x)) + std::move(around);
   }
   void visit(Visitor& v) override { v("body", body), v("shortcut", shortcut); }
+  LayerInfo info() override { return {.type = &typeid(Residual), .structure = LayerInfo::Structure::sum}; }
   std::string describe() const override { return "Residual"; }
 };
 

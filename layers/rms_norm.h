@@ -30,6 +30,16 @@ struct RMSNorm : Fusible {
     return rms_norm(std::move(x), shape.rank(), weight, eps, then);
   }
   void visit(Visitor& v) override { v("weight", weight); }
+  LayerInfo info() override {
+    return {.type = &typeid(RMSNorm),
+            .multiply_adds = 0,
+            .channel_axis = -1,
+            .norm = NormInfo{.channels = shape.count(),
+                             .weight = &weight,
+                             .eps = eps,
+                             .channels_together = shape.count(),
+                             .subtracts_mean = false}};
+  }
   std::string describe() const override { return fmt::format("RMSNorm {}", shape); }
 
  protected:

@@ -57,6 +57,11 @@ class Sequential : public Module {
   void visit(Visitor& v) override {
     for (size_t i = 0; i < layers_.size(); ++i) v(std::to_string(i), *layers_[i].module);
   }
+  LayerInfo info() override {
+    return {.type = &typeid(Sequential),
+            .structure = LayerInfo::Structure::sequence,
+            .erase = [this](size_t i) { erase(i); }};
+  }
   std::string describe() const override { return fmt::format("Sequential of {}", layers_.size()); }
 
  private:

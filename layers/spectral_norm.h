@@ -47,6 +47,12 @@ struct SpectralNorm : Module {
   void visit(Visitor& v) override {
     v("weight_orig", layer.weight), v("bias", layer.bias), v("weight_u", weight_u), v("weight_v", weight_v);
   }
+  LayerInfo info() override {
+    LayerInfo wrapped = layer.info();
+    wrapped.type = &typeid(SpectralNorm);
+    wrapped.weight = nullptr;  // is computed anew in each call
+    return wrapped;
+  }
   std::string describe() const override { return "SpectralNorm of " + layer.describe(); }
 };
 

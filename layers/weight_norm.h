@@ -44,6 +44,12 @@ struct WeightNorm : Module {
   void visit(Visitor& v) override {
     v("weight_g", weight_g), v("weight_v", layer.weight), v("bias", layer.bias);
   }
+  LayerInfo info() override {
+    LayerInfo wrapped = layer.info();
+    wrapped.type = &typeid(WeightNorm);
+    wrapped.weight = nullptr;  // is computed anew in each call
+    return wrapped;
+  }
   std::string describe() const override { return "WeightNorm of " + layer.describe(); }
 };
 

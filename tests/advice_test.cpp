@@ -45,7 +45,7 @@ TEST_CASE("every rule has a name of its own, says what it is about, and names it
     CHECK_FALSE(rule.source.empty());
   }
   CHECK(names == std::set<std::string_view>{"bias-before-norm", "decayed-norm", "dropout-before-norm",
-                                            "one-value-per-channel", "small-batch"});
+                                            "one-value-per-channel", "small-batch", "unknown-layer"});
 }
 
 TEST_CASE("a sound model gets no advice") {
@@ -65,6 +65,9 @@ TEST_CASE("small-batch: once, from below 8, for batch norm that trains") {
   Sequential frozen = deep();
   freeze(frozen, "*", {.mode = true});
   CHECK(paths("small-batch", std::move(frozen), {.batch_size = 2}).empty());
+  Sequential around = deep();
+  around.frozen.mode = true;  // of all it calls
+  CHECK(paths("small-batch", std::move(around), {.batch_size = 2}).empty());
 }
 
 TEST_CASE("small-batch points to group and layer norm") {
@@ -88,10 +91,28 @@ TEST_CASE("one-value-per-channel: a batch of one vector, which is an error in tr
   CHECK_THROWS_AS(net(ones({1, 4})), ShapeError);
 }
 
+TEST_CASE("one-value-per-channel: any norm, when one value is all there is, whatever the batch") {
+  const auto found = [](auto... layers) {
+    return paths("one-value-per-channel", Sequential(std::move(layers)...), {.batch_size = 16});
+  };
+  CHECK(found(Linear(4, 6), GroupNorm(6, 6)) == Paths{"1"});
+  CHECK(found(Linear(4, 6), GroupNorm(3, 6)).empty());
+  CHECK(found(Conv2d(1, 6, 3), GroupNorm(6, 6)).empty());  // over pixels
+  CHECK(found(Conv2d(1, 6, 3), GlobalAvgPool(), GroupNorm(6, 6)) == Paths{"2"});
+  CHECK(found(Linear(4, 1), LayerNorm(1)) == Paths{"1"});
+  CHECK(found(Linear(4, 1), RMSNorm(1)) == Paths{"1"});
+  CHECK(found(Linear(4, 2), LayerNorm(2)).empty());
+  CHECK(found(GlobalAvgPool(), InstanceNorm2d(4)) == Paths{"1"});
+  CHECK(paths("one-value-per-channel", Sequential(WeightNorm(Linear(4, 6)), BatchNorm1d(6)),
+              {.batch_size = 1}) == Paths{"1"});
+}
+
 TEST_CASE("bias-before-norm: where the norm takes the mean of every output") {
   CHECK(paths("bias-before-norm", Sequential(Linear(4, 6), BatchNorm1d(6))) == Paths{"0"});
   CHECK(paths("bias-before-norm", Sequential(Linear(4, 6, no_bias), BatchNorm1d(6))).empty());
   CHECK(paths("bias-before-norm", Sequential(Conv2d(1, 4, 3), InstanceNorm2d(4))) == Paths{"0"});
+  CHECK(paths("bias-before-norm", Sequential(Conv1d(1, 4, 3), BatchNorm1d(4))) == Paths{"0"});
+  CHECK(paths("bias-before-norm", Sequential(WeightNorm(Linear(4, 6)), BatchNorm1d(6))) == Paths{"0"});
   CHECK(paths("bias-before-norm", Sequential(Conv2d(1, 4, 3), GroupNorm(4, 4))) == Paths{"0"});
   CHECK(paths("bias-before-norm", Sequential(Conv2d(1, 4, 3), GroupNorm(2, 4)))
             .empty());  // shifts within a group

@@ -73,6 +73,7 @@ TEST_CASE("a pair folds, with and without bias, affine and groups; the norm beco
   check_pair(Conv2d(4, 6, 3), InstanceNorm2d(6, {.affine = true, .track_running_stats = true}),
              randn({2, 4, 5, 5}));
   check_pair(Conv1d(3, 6, 3), BatchNorm1d(6), randn({2, 3, 9}));
+  check_pair(Conv1d(4, 6, 3, {.groups = 2, .bias = false}), BatchNorm1d(6), randn({2, 4, 9}));
 }
 
 TEST_CASE("a pair that can't be folded says why") {
@@ -80,6 +81,10 @@ TEST_CASE("a pair that can't be folded says why") {
   BatchNorm1d untracked(4, {.track_running_stats = false}), other(5);
   CHECK_THROWS_AS(fold(layer, untracked), UsageError);
   CHECK_THROWS_AS(fold(layer, other), ShapeError);
+  ReLU relu;
+  LayerNorm by_sample(4);
+  CHECK_THROWS_AS(fold(relu, other), UsageError);
+  CHECK_THROWS_AS(fold(layer, by_sample), UsageError);
 }
 
 TEST_CASE("a model folds at any depth, and its norms are gone") {
@@ -140,16 +145,51 @@ TEST_CASE("what can't be folded stays, works, and is listed with the reason") {
   const FoldReport report = fold(net);
   CHECK(relative_difference(y, net(x)) <= 10 * tolerance);
   CHECK(report.folded.size() == 2);  // 7 into 6, and then 8 too
-  CHECK(reason(report, "0") == "first in its Sequential");
-  CHECK(reason(report, "1.norm") == "held by a module that isn't a Sequential; fold(layer, norm)");
-  CHECK(reason(report, "3") == "stands behind ReLU, not a Linear or Conv");
+  CHECK(reason(report, "0") == "no layer stands before it");
+  CHECK(
+      reason(report, "1.norm") ==
+      "held by 1 (module), which doesn't say in which order it calls its parts; override its info(), or use "
+      "fold(layer, norm)");
+  CHECK(reason(report, "3") == "stands behind ReLU, which has no weight and bias to fold into");
   CHECK(reason(report, "5") == "keeps no running statistics");
-  CHECK(reason(report, "10") == "Linear 6 -> 6 shares its weight with another layer");
-  CHECK(reason(report, "12") == "Linear 6 -> 6 shares its weight with another layer");
+  CHECK(reason(report, "10") == "Linear 6 -> 6 shares its weight or bias with another layer");
+  CHECK(reason(report, "12") == "Linear 6 -> 6 shares its weight or bias with another layer");
   CHECK(report.kept.size() == 6);
   auto& own = dynamic_cast<Own&>(net[1]);
   fold(own.fc, own.norm);
   CHECK(relative_difference(y, net(x)) <= 10 * tolerance);
+}
+
+TEST_CASE("what a second layer uses too isn't changed under it") {
+  manual_seed(5);
+  const auto check_same = [](Sequential& net) {
+    disturb_norms(net);
+    const Tensor x = randn({5, 6}), y = net(x);
+    const FoldReport report = fold(net);
+    CHECK(relative_difference(y, net(x)) <= 10 * tolerance);
+    return report;
+  };
+  SUBCASE("a bias") {
+    Sequential net(Linear(6, 6), BatchNorm1d(6), ReLU(), Linear(6, 6));
+    dynamic_cast<Linear&>(net[3]).bias.tie(dynamic_cast<Linear&>(net[0]).bias);
+    CHECK(reason(check_same(net), "1") == "Linear 6 -> 6 shares its weight or bias with another layer");
+  }
+  SUBCASE("the weight of a norm that is removed") {
+    Sequential net(Linear(6, 6), BatchNorm1d(6), ReLU(), BatchNorm1d(6));
+    dynamic_cast<BatchNorm1d&>(net[3]).weight.tie(dynamic_cast<BatchNorm1d&>(net[1]).weight);
+    CHECK(check_same(net).folded.size() == 1);
+  }
+}
+
+TEST_CASE("a norm is folded into the last layer of the sequence before it") {
+  manual_seed(6);
+  Sequential net(Sequential(Conv1d(4, 6, 3), Sequential()), BatchNorm1d(6));
+  disturb_norms(net);
+  const Tensor x = randn({2, 4, 7}), y = net(x);
+  const FoldReport report = fold(net);
+  REQUIRE(report.folded.size() == 1);
+  CHECK(report.folded[0].into == "0.0");
+  CHECK(relative_difference(y, net(x)) <= tolerance);
 }
 
 TEST_CASE("a norm over other channels than the layer's outputs stays") {

@@ -1,6 +1,8 @@
 // The contract of every layer in layer_list.h.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 
 #include <ballast/ballast.h>
@@ -40,6 +42,16 @@ void disturb(Module& layer) {
       layer, [](const std::string&, Parameter& p) { p.assign(rand(p.shape(), real(0.5), real(1.5))); });
   for_each_buffer(layer,
                   [](const std::string&, Buffer& b) { b.assign(rand(b.shape(), real(0.5), real(1.5))); });
+}
+
+// The change of each output channel.
+std::vector<double> changes(const Tensor& from, const Tensor& to, int channel_axis) {
+  const int axis = channel_axis < 0 ? from.rank() + channel_axis : channel_axis;
+  const int64_t channels = from.size(axis), positions = from.shape().count(axis + 1, from.rank());
+  std::vector<double> found(static_cast<size_t>(channels));
+  for (int64_t i = 0; i < from.count(); ++i)
+    found[static_cast<size_t>(i / positions % channels)] += std::abs(from.data()[i] - to.data()[i]);
+  return found;
 }
 
 }  // namespace
@@ -111,6 +123,43 @@ TEST_CASE("a wrong shape is refused, naming the layer, the shape and the remedy"
     CHECK(message.find(s.wrong.str()) != message.npos);
     const bool says_what_to_do = message.find("must") != message.npos || message.find("take") != message.npos;
     CHECK(says_what_to_do);
+  });
+}
+
+TEST_CASE("what a layer says of itself is so") {
+  manual_seed(5);
+  const double rounding = sizeof(real) == 4 ? 1e-3 : 1e-9;
+  const auto length = [](const Tensor& x) { return std::sqrt(static_cast<double>(sum(x * x).item())); };
+  for_each_subject([&](const Subject& s) {
+    disturb(s.layer);
+    const LayerInfo info = s.layer.info();
+    REQUIRE(info.known);
+    const bool counted = info.multiply_adds || info.structure != LayerInfo::Structure::other;
+    CHECK(counted);
+    const Tensor x = randn(s.shape), z = randn(s.shape), of_x = s.run(x), of_z = s.run(z);
+    if (info.affine)
+      CHECK(length(of_x + of_z - s.run(x + z) - s.run(zeros(s.shape))) <= rounding * length(of_x));
+    if (info.lipschitz) CHECK(length(of_x - of_z) <= *info.lipschitz * length(x - z) * (1 + rounding));
+    if (info.dead_at_zero) CHECK(length(s.run(full(s.shape, -1))) == 0);
+    if (info.norm && info.norm->tracks())
+      CHECK(info.norm->running_var->shape() == Shape{info.norm->channels});
+  });
+}
+
+TEST_CASE("row o of the weight and element o of the bias that a layer names make channel o") {
+  manual_seed(6);
+  for_each_subject([](const Subject& s) {
+    const LayerInfo info = s.layer.info();
+    const Tensor x = randn(s.shape), y = s.run(x);
+    for (Parameter* part : {info.weight, info.bias}) {
+      if (!part || part->empty()) continue;
+      part->data()[part->count() - 1] += 1;  // of the last row
+      std::vector<double> changed = changes(y, s.run(x), info.channel_axis);
+      part->data()[part->count() - 1] -= 1;
+      CHECK(changed.back() > 0);
+      changed.pop_back();
+      CHECK(std::all_of(changed.begin(), changed.end(), [](double change) { return change == 0; }));
+    }
   });
 }
 

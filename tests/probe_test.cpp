@@ -207,6 +207,42 @@ TEST_CASE("the condition number of a layer's input covariance") {
   CHECK(condition(Sequential(Linear(2, 1)), y).first == doctest::Approx(3).epsilon(tolerance));
 }
 
+TEST_CASE("the channels of a wrapped layer are where that layer's are") {
+  // Samples of two positions: columns of variances 1 and 100.
+  const Tensor x = reshape(tensor({{1, 10}, {1, -10}, {-1, 10}, {-1, -10}}), {2, 2, 2});
+  Sequential net{WeightNorm(Linear(2, 3))};
+  Probe probe(net, {.condition = true});
+  Tape tape;
+  net(x);
+  CHECK(*probe["0"].condition == doctest::Approx(100).epsilon(tolerance));
+}
+
+TEST_CASE("layers that are fused are measured as if they weren't") {
+  manual_seed(3);
+  Sequential net(Conv2d(1, 4, 3), BatchNorm2d(4), ReLU(), MaxPool2d(2), Flatten(), Linear(16, 3), ReLU());
+  Probe probe(net);
+  const Tensor x = randn({5, 1, 6, 6});
+  Tape tape;
+  net(x);
+  Tensor y = x;
+  const FrozenStatisticsScope again;
+  for (size_t i = 0; i < net.size(); ++i) {
+    y = net[i](y);
+    CAPTURE(i);
+    const ActivationStats& stats = probe[std::to_string(i)].output;
+    CHECK(stats.count == y.count());
+    CHECK(stats.mean == doctest::Approx(static_cast<double>(mean(y).item())).epsilon(1e-4));
+  }
+  CHECK(probe["2"].dead_units.has_value());
+  CHECK(probe["6"].dead_units.has_value());
+}
+
+TEST_CASE("a model of one layer is probed itself") {
+  Linear layer(2, 1);
+  Probe probe(layer);
+  CHECK(probe[""].layer == "Linear 2 -> 1");
+}
+
 TEST_CASE("an unknown layer's name is an error that lists the known ones") {
   Sequential net(Linear(2, 2), ReLU());
   const Probe probe(net);

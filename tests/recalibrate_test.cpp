@@ -83,6 +83,34 @@ TEST_CASE("frozen statistics stay, and so does everything else") {
   CHECK(random_state().tapes == tapes);
 }
 
+TEST_CASE("a norm whose mode is frozen goes on normalizing by its own statistics") {
+  Sequential net(BatchNorm1d(3), BatchNorm1d(3));
+  dynamic_cast<BatchNorm1d&>(net[0]).running_mean.assign(full({3}, 5));
+  auto& second = dynamic_cast<BatchNorm1d&>(net[1]);
+  second.running_mean.assign(full({3}, 7));
+  SUBCASE("by itself") { net[0].frozen.mode = true; }
+  SUBCASE("with the module around it") {
+    Sequential first(BatchNorm1d(3));
+    dynamic_cast<BatchNorm1d&>(first[0]).running_mean.assign(full({3}, 5));
+    first.frozen.mode = true;
+    Sequential outer(std::move(first), BatchNorm1d(3));
+    recalibrate(outer, std::vector<Sample>{{full({2, 3}, 5)}});
+    CHECK(dynamic_cast<BatchNorm1d&>(outer[1]).running_mean.data()[0] == 0);
+    return;
+  }
+  recalibrate(net, std::vector<Sample>{{full({2, 3}, 5)}, {full({4, 3}, 5)}});
+  CHECK(second.running_mean.data()[0] == 0);  // the first gives 0 for its mean
+}
+
+TEST_CASE("a norm that averages over all batches goes on doing so") {
+  Sequential net(BatchNorm1d(3, {.momentum = {}}), Linear(3, 2));
+  auto& norm = dynamic_cast<BatchNorm1d&>(net[0]);
+  norm.num_batches_tracked.value = 77;
+  recalibrate(net, batches(3));
+  CHECK(norm.num_batches_tracked.value == 3);
+  CHECK_FALSE(norm.options.momentum.has_value());
+}
+
 TEST_CASE("if a batch throws, or there is none, all is as it was") {
   manual_seed(3);
   Sequential net(BatchNorm1d(3, {.momentum = 0.3}), Linear(3, 2));

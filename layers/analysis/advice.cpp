@@ -2,93 +2,89 @@
 
 #include <algorithm>
 
-#include <ballast/layers/batch_norm.h>
-#include <ballast/layers/conv1d.h>
-#include <ballast/layers/conv2d.h>
-#include <ballast/layers/dropout.h>
-#include <ballast/layers/flatten.h>
-#include <ballast/layers/group_norm.h>
-#include <ballast/layers/layer_norm.h>
-#include <ballast/layers/linear.h>
-#include <ballast/layers/pooling.h>
-#include <ballast/layers/residual.h>
-#include <ballast/layers/rms_norm.h>
+#include <ballast/layers/analysis/parts.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
+
 namespace {
 
-template <class... Layers>
-bool is_any(const Module& layer) {
-  return ((dynamic_cast<const Layers*>(&layer) != nullptr) || ...);
-}
+using Positions = LayerInfo::Positions;
 
-bool is_norm(const Module& layer) { return is_any<TrackingNorm, LayerNorm, GroupNorm, RMSNorm>(layer); }
-
-// One that trains: with its mode frozen it is an affine map like any other.
-bool is_batch_norm(const Module& layer) {
-  return is_any<BatchNorm1d, BatchNorm2d>(layer) && !layer.frozen.mode;
-}
-
-// A layer without children, and what happened before it.
+// A layer, and what happened before it.
 struct Place {
   std::string path;
   Module* layer;
-  std::string before_path, dropout;  // of the layer directly before, of the last dropout; empty: none
-  Module* before;                    // null: none, or several
-  bool vectors;                      // it gets (N, C) or (N, C, 1, 1)
+  LayerInfo info{};
+  std::string before_path{}, dropout{};  // of the layer directly before, of the last dropout; empty: none
+  Module* before = nullptr;              // null: none, or several
+  bool one_position = false;             // it gets (N, C) or (N, C, 1, 1)
+  bool frozen_mode = false;              // evaluates even in training
 };
 
-struct Children : Visitor {
-  std::vector<std::pair<std::string, Module*>> found;
-  explicit Children(Module& of) { of.visit(*this); }
-  void module(const std::string& name, Module& part) override { found.emplace_back(name, &part); }
-};
+// A norm whose statistics over the batch are those it trains with.
+bool is_batch_norm(const Place& at) { return at.info.norm && at.info.norm->over_batch && !at.frozen_mode; }
+
+// Whether a norm evaluates by running statistics in training too: it is an affine map like any other.
+bool is_frozen_norm(const Place& at) { return at.info.norm && at.info.norm->tracks() && at.frozen_mode; }
 
 class Route {
  public:
   std::vector<Place> places;
-  explicit Route(Module& model) { walk({"", &model, "", "", nullptr, false}); }
+  explicit Route(Module& model) { walk({.path = "", .layer = &model}); }
 
  private:
   // Takes the state in front of a module, returns the one behind it.
   Place walk(Place at) {
     const std::string path = at.path;
     Module& module = *at.layer;
-    const auto inside = [&](const std::string& name, Module* child) {
-      at.path = path.empty() ? name : path + "." + name;
-      at.layer = child;
-      return at;
-    };
-    if (const auto residual = dynamic_cast<Residual*>(&module)) {
-      const Place body = walk(inside("body", &residual->body)),
-                  around = walk(inside("shortcut", &residual->shortcut));
-      at = body;
-      at.before = nullptr;
-      if (at.dropout.empty()) at.dropout = around.dropout;
-      return at;
+    const bool frozen_around = at.frozen_mode;
+    at.frozen_mode |= module.frozen.mode;
+    at.info = info_of(module);
+    const OwnParts parts = own_parts(module);
+    if (!is_container(at.info, parts)) {
+      at = pass(at);
+    } else if (at.info.structure == LayerInfo::Structure::sum) {
+      at = walk_sum(at, parts);
+    } else {
+      for (const auto& [name, child] : parts.modules) at = walk(inside(at, path, name, child));
     }
-    const Children children(module);
-    for (const auto& [name, child] : children.found) at = walk(inside(name, child));
-    return children.found.empty() && !is_any<Sequential>(module) ? pass(at) : at;
+    at.frozen_mode = frozen_around;
+    return at;
+  }
+
+  static Place inside(Place at, const std::string& path, const std::string& name, Module* child) {
+    at.path = joined(path, name);
+    at.layer = child;
+    return at;
+  }
+
+  // Each part begins at the same place, and behind them there is a sum.
+  Place walk_sum(const Place& at, const OwnParts& parts) {
+    Place behind = at;
+    bool first = true;
+    for (const auto& [name, child] : parts.modules) {
+      const Place end = walk(inside(at, at.path, name, child));
+      behind.one_position = end.one_position;
+      if (first || behind.dropout.empty()) behind.dropout = end.dropout;
+      first = false;
+    }
+    behind.before = nullptr;
+    return behind;
   }
 
   Place pass(Place at) {
     places.push_back(at);
-    const Module& layer = *at.layer;
     at.before = at.layer;
     at.before_path = at.path;
-    if (const auto dropout = dynamic_cast<const Dropout*>(&layer); dropout && dropout->p > 0)
-      at.dropout = at.path;
-    if (is_norm(layer)) at.dropout.clear();
-    if (is_any<Linear, Flatten, GlobalAvgPool>(layer)) at.vectors = true;
-    if (is_any<Conv1d, Conv2d>(layer)) at.vectors = false;
+    if (at.info.dropout > 0) at.dropout = at.path;
+    if (at.info.norm) at.dropout.clear();
+    if (at.info.positions == Positions::one) at.one_position = true;
+    if (at.info.positions == Positions::any || !at.info.known) at.one_position = false;
     return at;
   }
 };
-
-std::string name(const std::string& path, const Module& layer) {
-  return path.empty() ? layer.describe() : path + " (" + layer.describe() + ")";
-}
 
 using Places = std::vector<Place>;
 
@@ -100,51 +96,60 @@ using Findings = std::vector<Finding>;
 Findings small_batch(const Places& places, const TrainingContext& context) {
   if (context.batch_size >= 8) return {};
   for (const Place& at : places) {
-    if (!is_batch_norm(*at.layer)) continue;
+    if (!is_batch_norm(at)) continue;
     return {
         {at.path,  // once for the model
          fmt::format("{} normalizes by the statistics of {}, which are noise below 8; use GroupNorm or "
                      "LayerNorm, which don't look at the batch, or a larger batch",
-                     name(at.path, *at.layer),
+                     named(at.path, *at.layer),
                      context.batch_size == 1 ? "1 sample" : fmt::format("{} samples", context.batch_size))}};
   }
   return {};
 }
 
+// The number of values that share a variance in training; 0: not known.
+int64_t values_per_variance(const Place& at, const TrainingContext& context) {
+  const NormInfo& norm = *at.info.norm;
+  if (norm.over_positions && !at.one_position) return 0;
+  return norm.channels_together * (norm.over_batch ? context.batch_size : 1);
+}
+
 Findings one_value_per_channel(const Places& places, const TrainingContext& context) {
   Findings found;
-  if (context.batch_size != 1) return found;
   for (const Place& at : places) {
-    if (!is_batch_norm(*at.layer) || !at.vectors) continue;
+    if (!at.info.norm || is_frozen_norm(at) || values_per_variance(at, context) != 1) continue;
+    const char* remedy = at.info.norm->over_batch ? "use LayerNorm, or a larger batch"
+                         : at.info.norm->over_positions
+                             ? "normalize over several channels (fewer groups, or LayerNorm)"
+                             : "leave it out, or normalize over more axes";
     found.push_back(
-        {at.path, fmt::format("{} gets one value per channel from a batch of 1, whose variance means "
-                              "nothing: training stops with an error; use LayerNorm, or a larger batch",
-                              name(at.path, *at.layer))});
+        {at.path,
+         fmt::format("{} gets one value per {}, whose variance means nothing: {}; {}",
+                     named(at.path, *at.layer),
+                     at.info.norm->over_batch ? "channel from a batch of 1" : "mean and variance",
+                     at.info.norm->subtracts_mean ? "nothing of its input is left" : "only its sign is left",
+                     remedy)});
   }
   return found;
 }
 
-// Whether `norm` takes the mean of every single output of `layer`, and so takes out its bias again.
-bool takes_out_bias(Module& layer, const Module& norm) {
-  int64_t biases = 0, rank = 0;
-  for_each_parameter(layer, [&](const std::string& path, Parameter& p) {
-    if (path.ends_with("bias")) biases = p.count();
-    rank = std::max<int64_t>(rank, p.shape().rank());
-  });
-  if (biases == 0 || rank < 2 || is_norm(layer) || norm.frozen.mode) return false;
-  if (const auto tracking = dynamic_cast<const TrackingNorm*>(&norm)) return tracking->channels == biases;
-  const auto group = dynamic_cast<const GroupNorm*>(&norm);
-  return group && group->groups == biases && group->channels == biases;
+// Whether the norm at a place takes the mean of every single output of `layer`, and so takes out its bias
+// again.
+bool takes_out_bias(Module& layer, const Place& at) {
+  const LayerInfo before = info_of(layer);
+  if (!before.bias || before.bias->empty() || !at.info.norm || is_frozen_norm(at)) return false;
+  const NormInfo& norm = *at.info.norm;
+  return norm.subtracts_mean && norm.channels_together == 1 && norm.channels == before.bias->count();
 }
 
 Findings bias_before_norm(const Places& places, const TrainingContext&) {
   Findings found;
   for (const Place& at : places) {
-    if (!at.before || !takes_out_bias(*at.before, *at.layer)) continue;
+    if (!at.before || !takes_out_bias(*at.before, at)) continue;
     found.push_back(
         {at.before_path, fmt::format("the bias of {} is redundant: {} subtracts it again with the mean "
                                      "and adds its own; construct the layer with {{.bias = false}}",
-                                     name(at.before_path, *at.before), name(at.path, *at.layer))});
+                                     named(at.before_path, *at.before), named(at.path, *at.layer))});
   }
   return found;
 }
@@ -152,12 +157,12 @@ Findings bias_before_norm(const Places& places, const TrainingContext&) {
 Findings dropout_before_norm(const Places& places, const TrainingContext&) {
   Findings found;
   for (const Place& at : places) {
-    if (!is_batch_norm(*at.layer) || at.dropout.empty()) continue;
+    if (!is_batch_norm(at) || at.dropout.empty()) continue;
     found.push_back(
         {at.path, fmt::format("{} comes after the dropout {}, which raises the variance in training only: "
                               "in evaluation its running variance is too large; put dropout behind the "
                               "last batch norm",
-                              name(at.path, *at.layer), at.dropout)});
+                              named(at.path, *at.layer), at.dropout)});
   }
   return found;
 }
@@ -169,14 +174,26 @@ Findings decayed_norm(const Places& places, const TrainingContext& context) {
     for_each_parameter(*at.layer, [&](const std::string&, Parameter& p) {
       decayed |= p.trainable() && (context.decays_all || p.decays());
     });
-    if (!is_norm(*at.layer) || !decayed) continue;
+    if (!at.info.norm || !decayed) continue;
     return {
         {at.path,  // once for the model
          fmt::format("weight decay pulls the weight and bias of {}, and of every norm like it, to 0, which "
                      "regularizes nothing; decay weights only (DecayRule::weights_only)",
-                     name(at.path, *at.layer))}};
+                     named(at.path, *at.layer))}};
   }
   return {};
+}
+
+Findings unknown_layer(const Places& places, const TrainingContext&) {
+  Findings found;
+  for (const Place& at : places) {
+    if (at.info.known) continue;
+    found.push_back(
+        {at.path, fmt::format("{} doesn't say what it computes: the other rules pass it over, and don't "
+                              "know what comes out of it; override info()",
+                              named(at.path, *at.layer))});
+  }
+  return found;
 }
 
 struct Rule {
@@ -188,7 +205,7 @@ constexpr Rule rules[] = {
     {{"small-batch", "a batch norm that trains on batches below 8",
       "Wu & He 2018, Group Normalization, fig. 1"},
      small_batch},
-    {{"one-value-per-channel", "a batch norm that trains on single vectors",
+    {{"one-value-per-channel", "a norm with one value for each mean and variance",
       "Ioffe & Szegedy 2015, Batch Normalization, algorithm 1"},
      one_value_per_channel},
     {{"bias-before-norm", "a bias that the norm behind it subtracts again",
@@ -200,6 +217,8 @@ constexpr Rule rules[] = {
     {{"decayed-norm", "weight decay on the parameters of a norm",
       "He et al. 2019, Bag of Tricks, arXiv:1812.01187, sec. 3.1"},
      decayed_norm},
+    {{"unknown-layer", "a layer that the other rules can't judge", "LayerInfo in core/layer_info.h"},
+     unknown_layer},
 };
 
 }  // namespace

@@ -2,56 +2,43 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
+#include <ballast/core/ops/elementwise.h>
 #include <ballast/core/predict.h>
-#include <ballast/layers/activation.h>
+#include <ballast/core/random.h>
 #include <ballast/layers/analysis/fold.h>
+#include <ballast/layers/analysis/parts.h>
 #include <ballast/layers/analysis/spectrum.h>
-#include <ballast/layers/dropout.h>
-#include <ballast/layers/flatten.h>
-#include <ballast/layers/pooling.h>
-#include <ballast/layers/residual.h>
-#include <ballast/layers/spectral_norm.h>
-#include <ballast/layers/weight_norm.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
+
 namespace {
 
-template <class... Layers>
-bool is_any(const Module& layer) {
-  return ((dynamic_cast<const Layers*>(&layer) != nullptr) || ...);
+double length(const Tensor& x) {
+  double squares = 0;
+  for (const double v : x.values()) squares += v * v;
+  return std::sqrt(squares);
 }
 
-bool is_affine(const Module& layer) {
-  if (const auto norm = dynamic_cast<const TrackingNorm*>(&layer)) return norm->options.track_running_stats;
-  return is_any<Linear, Conv1d, Conv2d, WeightNorm<Linear>, WeightNorm<Conv2d>, SpectralNorm<Linear>,
-                SpectralNorm<Conv2d>, AvgPool1d, AvgPool2d, GlobalAvgPool>(layer);
-}
-
-// Each input element stands in at most so many windows, and each window passes one element on.
-double max_pool_bound(Pair window, const PoolOptions& options) {
-  const Pair stride = options.stride.value_or(window);
-  const auto shared = [](int64_t size, int64_t step) { return (size + step - 1) / step; };
-  return std::sqrt(static_cast<double>(shared(window.h, stride.h) * shared(window.w, stride.w)));
-}
-
-// The largest slope of a layer that isn't affine.
-std::optional<double> largest_slope(const Module& layer) {
-  if (is_any<ReLU, Tanh, Flatten, Dropout>(layer)) return 1;
-  if (const auto leaky = dynamic_cast<const LeakyReLU*>(&layer))
-    return std::max(1.0, static_cast<double>(leaky->slope));
-  if (is_any<Sigmoid>(layer)) return 0.25;  // at 0
-  if (is_any<SiLU>(layer)) return 1.09984;  // at 2.3994
-  if (is_any<GELU>(layer)) return 1.12905;  // at sqrt 2: Phi(sqrt 2) + sqrt 2 phi(sqrt 2)
-  // The Jacobian is the covariance of a draw of one class, whose variance along any unit vector is at most
-  // (sqrt 2 / 2)^2 (Popoviciu's inequality).
-  if (is_any<Softmax>(layer)) return 0.5;
-  if (const auto pool = dynamic_cast<const MaxPool1d*>(&layer))
-    return max_pool_bound(pool->window, pool->options);
-  if (const auto pool = dynamic_cast<const MaxPool2d*>(&layer))
-    return max_pool_bound(pool->window, pool->options);
-  return {};
+// Throws ValueError when what a layer says of itself is wrong at a few random places: that it stretches no
+// step by more than its bound, and, if it is affine, the step that attains it by as much anywhere.
+void check_claim(Module& layer, const LayerBound& found, const Shape& input) {
+  const RestoreRandomState restore;
+  for (int trial = 0; trial < 4; ++trial) {
+    const Tensor x = randn(input), y = predict(layer, x);
+    const Tensor step = found.direction.empty() || trial % 2 ? randn(input) : found.direction;
+    const double moved = length(predict(layer, x + step) - y), most = found.bound * length(step);
+    const double rounding = 1e-3 * (most + length(y));
+    const bool attains = found.direction.empty() || trial % 2 || moved >= found.attained - rounding;
+    check<ValueError>(
+        moved <= most + rounding && attains,
+        "certify: {} moves its output by {:.5g} for a step that should move it by at most {:.5g}{}: "
+        "what its info() says isn't so; a class that overrides forward must override info() too",
+        named(found.path, layer), moved, most,
+        found.direction.empty() ? "" : fmt::format(" and at least {:.5g}", found.attained));
+  }
 }
 
 class Bounds {
@@ -60,40 +47,50 @@ class Bounds {
 
   // x is a sample of the shape that arrives; becomes what the layer makes of it.
   double of(Module& layer, const std::string& path, Tensor& x) {
-    if (const auto sequence = dynamic_cast<Sequential*>(&layer)) return of_sequence(*sequence, path, x);
-    if (const auto residual = dynamic_cast<Residual*>(&layer)) {
-      Tensor around = x;
-      return of(residual->body, path + ".body", x) + of(residual->shortcut, path + ".shortcut", around);
-    }
+    const LayerInfo info = info_of(layer);
+    if (info.structure == LayerInfo::Structure::sequence) return of_sequence(layer, path, x);
+    if (info.structure == LayerInfo::Structure::sum) return of_sum(layer, path, x);
     LayerBound found{path, layer.describe(), 0, 0, {}};
-    if (is_affine(layer)) {
+    if (info.affine) {
       TopSingular top = top_singular([&](Tensor t) { return layer(std::move(t)); }, x.shape());
       found.bound = top.bound;
       found.attained = top.value;
       found.direction = std::move(top.direction);
     } else {
-      const std::optional<double> slope = largest_slope(layer);
       check<ValueError>(
-          slope.has_value(),
-          "certify: layer {} ({}) has no Lipschitz bound of use; known are Linear, convolutions, "
-          "activations, pooling, batch norm, Flatten, Dropout, Sequential and Residual (a norm by "
-          "each sample's own statistics stretches by up to 1/sqrt(eps), about 300, where the "
-          "variance vanishes)",
-          path, layer.describe());
-      found.bound = *slope;
+          info.known,
+          "certify: layer {} doesn't say how much it can stretch a distance; override info() to give "
+          ".affine, .lipschitz, or .structure for the modules inside it",
+          named(path, layer));
+      check<ValueError>(
+          info.lipschitz.has_value(), "certify: layer {} has no Lipschitz bound of use{}", named(path, layer),
+          info.norm ? " (a norm by each sample's own statistics stretches by up to 1/sqrt(eps), about "
+                      "300, where the variance vanishes)"
+                    : "");
+      found.bound = *info.lipschitz;
     }
+    if (std::isfinite(found.bound)) check_claim(layer, found, x.shape());
     x = predict(layer, std::move(x));
     layers.push_back(std::move(found));
     return layers.back().bound;
   }
 
  private:
-  double of_sequence(Sequential& sequence, const std::string& path, Tensor& x) {
+  double of_sequence(Module& sequence, const std::string& path, Tensor& x) {
     double product = 1;
-    for (size_t i = 0; i < sequence.size(); ++i) {
-      product *= of(sequence[i], (path.empty() ? "" : path + ".") + std::to_string(i), x);
-    }
+    for (const auto& [name, child] : own_parts(sequence).modules)
+      product *= of(*child, joined(path, name), x);
     return product;
+  }
+
+  double of_sum(Module& sum, const std::string& path, Tensor& x) {
+    double total = 0;
+    for (const auto& [name, child] : own_parts(sum).modules) {
+      Tensor input = x;
+      total += of(*child, joined(path, name), input);
+    }
+    x = predict(sum, std::move(x));
+    return total;
   }
 };
 
@@ -127,14 +124,13 @@ uint64_t hash_weights(Module& model) {
 
 }  // namespace
 
-Certificate certify(const Sequential& model, const Shape& sample_shape) {
-  Sequential folded = model;
-  Certificate certificate{0, {}, hash_statistics(folded), hash_weights(folded)};
-  fold(folded);
-  for_each_parameter(folded, [](const std::string&, Parameter& p) { p.set_trainable(false); });
+Certificate detail::certify_in_place(Module& model, const Shape& sample_shape) {
+  Certificate certificate{0, {}, hash_statistics(model), hash_weights(model)};
+  fold(model);
+  for_each_parameter(model, [](const std::string&, Parameter& p) { p.set_trainable(false); });
   Bounds bounds;
   Tensor x = zeros(sample_shape.inserted(0, 1));
-  certificate.bound = bounds.of(folded, "", x);
+  certificate.bound = bounds.of(model, "", x);
   certificate.layers = std::move(bounds.layers);
   check<ValueError>(std::isfinite(certificate.bound),
                     "certify: the bound is {}: the weights aren't all finite", certificate.bound);

@@ -1,11 +1,11 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include <ballast/core/tensor.h>
-#include <ballast/layers/sequential.h>
+#include <ballast/core/module.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -31,13 +31,21 @@ struct Certificate {
   void check_valid(Module& model) const;
 };
 
-/// The product of the layers' bounds, after folding batch norms in a copy; a Residual's bound is that of its
-/// two ways added up. Affine layers: the largest singular value for this sample shape (without N), a
-/// convolution's with its zero padding, by `top_singular`. Others: ReLU, Tanh, Flatten and Dropout 1,
-/// LeakyReLU max(1, slope), Sigmoid 1/4, SiLU 1.09984, GELU 1.12905 (the largest slopes), Softmax 1/2, max
-/// pooling the root of the number of windows that share an element. Exact arithmetic is assumed of the
-/// network. Throws ValueError for a layer without a bound of use, such as layer normalization.
-Certificate certify(const Sequential& model, const Shape& sample_shape);
+namespace detail {
+Certificate certify_in_place(Module& model, const Shape& sample_shape);
+}
+
+/// The product of the layers' bounds, after folding batch norms in a copy; where results are added up, as in
+/// a Residual, so are bounds. An affine layer's is its largest singular value for this sample shape (without
+/// N), a convolution's with its zero padding, by `top_singular`; any other's is LayerInfo::lipschitz. Exact
+/// arithmetic is assumed of the network. Throws ValueError for a layer without a bound of use, such as layer
+/// normalization, for one that doesn't override `info`, and when a few random steps show that what a layer
+/// says isn't so.
+template <std::derived_from<Module> Model>
+Certificate certify(const Model& model, const Shape& sample_shape) {
+  Model copy = model;
+  return detail::certify_in_place(copy, sample_shape);
+}
 
 /// For each sample the distance, in the 2-norm of the input, within which the prediction can't change: margin
 /// / (sqrt(2) bound), where the margin is the logit at the label less the largest other one (Tsuzuku, Sato &

@@ -6,12 +6,13 @@
 #include <cmath>
 
 #include <ballast/core/tape.h>
-#include <ballast/layers/activation.h>
+#include <ballast/layers/analysis/parts.h>
 #include <ballast/layers/analysis/spectrum.h>
-#include <ballast/layers/batch_norm.h>
-#include <ballast/layers/linear.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
+
 namespace {
 
 ActivationStats activation_stats(const Tensor& y, const std::vector<double>& percentiles,
@@ -35,7 +36,7 @@ ActivationStats activation_stats(const Tensor& y, const std::vector<double>& per
   return stats;
 }
 
-// (N, C, ...) or, for rank 2 and Linear, (..., C) as samples x channels x positions.
+// (N, C, ...), or (..., C) with channels last, as samples x channels x positions.
 struct Units {
   int64_t samples, channels, positions;
   Units(const Shape& shape, bool channels_last) {
@@ -112,12 +113,12 @@ double angle_between(const Tensor& a, const Tensor& b) {
   return 2 * std::asin(std::min(1.0, std::sqrt(squares) / 2));
 }
 
-Spread gamma_over_sigma(const TrackingNorm& norm) {
+Spread gamma_over_sigma(const NormInfo& norm) {
   Spread spread{INFINITY, 0, 0};
   for (int64_t c = 0; c < norm.channels; ++c) {
-    const double gamma = norm.weight.empty() ? 1 : std::abs(norm.weight.data()[c]);
-    const double ratio =
-        gamma / std::sqrt(double{norm.running_var.data()[c]} + static_cast<double>(norm.options.eps));
+    const bool scales = norm.weight && !norm.weight->empty();
+    const double gamma = scales ? std::abs(double{norm.weight->data()[c]}) : 1;
+    const double ratio = gamma / std::sqrt(double{norm.running_var->data()[c]} + norm.eps);
     spread.least = std::min(spread.least, ratio);
     spread.largest = std::max(spread.largest, ratio);
     spread.mean += ratio / static_cast<double>(norm.channels);
@@ -137,21 +138,30 @@ double root_mean_square(int64_t channels, F f) {
 
 Probe::Probe(Module& model, ProbeOptions options) : options_(std::move(options)) {
   for_each_module(model, [&](const std::string& path, Module& part) {
-    if (path.empty() || !index_.emplace(&part, layers_.size()).second) return;
+    Watched watched = watch(part);
+    if (path.empty() && !watched.leaf) return;
+    if (!index_.emplace(&part, layers_.size()).second) return;
     layers_.emplace_back();
     layers_.back().path = path;
     layers_.back().layer = part.describe();
-    watched_.push_back(watch(part));
+    if (watched.leaf && !watched.info.known)
+      layers_.back().left_out = fmt::format(
+          "{} doesn't override info(): dead units, running statistics and the condition of inputs with more "
+          "than "
+          "two axes are not measured",
+          named(path, part));
+    watched_.push_back(std::move(watched));
   });
 }
 
 Probe::Watched Probe::watch(Module& part) {
-  Watched watched{&part, true, nullptr, {}, {}, {}};
-  for_each_module(part, [&](const std::string& inner, Module&) { watched.leaf &= inner.empty(); });
+  const OwnParts parts = own_parts(part);
+  Watched watched{&part, info_of(part), parts.modules.empty(), nullptr, {}, {}, {}};
   if (!watched.leaf) return watched;
-  for_each_parameter(part, [&](const std::string&, Parameter& p) {
-    if (!watched.weight && p.shape().rank() >= 2 && p.decays()) watched.weight = &p;
-  });
+  watched.weight = watched.info.weight;
+  for (const Parameter* p : parts.parameters) {
+    if (!watched.weight && p->shape().rank() >= 2 && p->decays()) watched.weight = p;
+  }
   return watched;
 }
 
@@ -160,9 +170,12 @@ void Probe::called(const Module& module, const Tensor& x, const Tensor& y) {
   if (found == index_.end() || !Tape::recording()) return;
   LayerProbe& layer = layers_[found->second];
   layer.output = activation_stats(y, options_.percentiles, scratch_);
-  if (dynamic_cast<const ReLU*>(&module) && y.rank() > 0) layer.dead_units = dead_share(y);
-  if (options_.condition && watched_[found->second].weight)
-    measure_condition(layer, x, dynamic_cast<const Linear*>(&module) != nullptr);
+  const Watched& watched = watched_[found->second];
+  const LayerInfo& info = watched.info;
+  if (info.dead_at_zero && y.rank() > 0) layer.dead_units = dead_share(y);
+  const bool channels_known = info.known ? x.rank() > 1 : x.rank() == 2;
+  if (options_.condition && watched.weight && channels_known)
+    measure_condition(layer, x, info.channel_axis == -1);
 }
 
 void Probe::step(double lr) {
@@ -189,14 +202,12 @@ void Probe::step_layer(LayerProbe& layer, Watched& watched, double lr) {
     if (!watched.last_weight.empty()) layer.angle = angle_between(weight, watched.last_weight);
     watched.last_weight = weight.clone();
   }
-  const auto norm = dynamic_cast<const TrackingNorm*>(watched.module);
-  if (!norm || !norm->options.track_running_stats) return;
+  const std::optional<NormInfo>& norm = watched.info.norm;
+  if (!norm || !norm->tracks()) return;
   layer.gamma_over_sigma = gamma_over_sigma(*norm);
-  const Tensor mean = norm->running_mean.value().clone(), variance = norm->running_var.value().clone();
+  const Tensor mean = norm->running_mean->value().clone(), variance = norm->running_var->value().clone();
   if (!watched.mean.empty()) {
-    const auto before = [&](int64_t c) {
-      return double{watched.variance.data()[c]} + static_cast<double>(norm->options.eps);
-    };
+    const auto before = [&](int64_t c) { return double{watched.variance.data()[c]} + norm->eps; };
     layer.mean_drift = root_mean_square(norm->channels, [&](int64_t c) {
       return (double{mean.data()[c]} - watched.mean.data()[c]) / std::sqrt(before(c));
     });

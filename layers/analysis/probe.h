@@ -30,10 +30,13 @@ struct Spread {
 /// What is known of a layer; what doesn't apply to it is empty.
 struct LayerProbe {
   std::string path, layer;
+  /// What couldn't be measured since the layer doesn't override `info`; empty: nothing was left out.
+  std::string left_out;
   // From its last call while a tape recorded:
   ActivationStats output;
-  std::optional<double>
-      dead_units;                   // ReLU: share of units (channels of an image) that were 0 for all samples
+  // ReLU (LayerInfo::dead_at_zero): share of units, which are channels of an image, that were 0 for all
+  // samples
+  std::optional<double> dead_units;
   std::optional<double> condition;  // largest by smallest eigenvalue of the input's covariance over channels
   int64_t input_rank = 0;           // number of eigenvalues above rounding; the others are left out
   // From `step`:
@@ -51,9 +54,9 @@ struct LayerProbe {
 ///     Probe probe(model);
 ///     ... tape.backward(loss); probe.step(optimizer.lr()); optimizer.step(); ...
 ///
-/// It only reads: training goes on to the same bits. Only layers called as modules are seen, the model's own
-/// call left out; what comes from `step` is known of layers without layers inside. The model must outlive the
-/// probe and stay where it is.
+/// It only reads: training goes on to the same bits. Only layers called as modules are seen, the call of a
+/// model with layers inside left out; what comes from `step` is known of layers without layers inside. The
+/// model must outlive the probe and stay where it is.
 class Probe : public CallObserver {
  public:
   explicit Probe(Module& model, ProbeOptions options = {});
@@ -68,6 +71,7 @@ class Probe : public CallObserver {
  private:
   struct Watched {
     Module* module;
+    LayerInfo info;
     bool leaf;                           // has no layers inside
     const Parameter* weight;             // the matrix or kernel of a leaf, if it has one
     Tensor last_weight, mean, variance;  // at the last step

@@ -5,7 +5,6 @@
 #include <limits>
 #include <numeric>
 
-#include <ballast/core/random.h>
 #include <ballast/core/tape.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -162,11 +161,6 @@ class LinearPart {
   const std::function<Tensor(Tensor)>& f_;
   Shape input_;
   Tensor offset_;
-};
-
-struct RestoreRandomState {
-  RandomState before = random_state();
-  ~RestoreRandomState() { random_state() = before; }
 };
 
 Vector random_direction(const Shape& shape) {

@@ -4,7 +4,7 @@
 #include <functional>
 #include <vector>
 
-#include <ballast/core/tensor.h>
+#include <ballast/core/random.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -30,6 +30,12 @@ struct TopSingular {
   double value;  // attained: |f(x + direction) - f(x)| for every x
   double bound;  // never exceeded, but for a chance of 1e-9; at most 0.51 % above the largest singular value
   Tensor direction;  // of length 1, in the map's input shape
+};
+
+/// Puts the random state back as it was.
+struct RestoreRandomState {
+  RandomState before = random_state();
+  ~RestoreRandomState() { random_state() = before; }
 };
 
 /// By Lanczos's iteration on A^T A, where A is applied by calling f and A^T by a tape. From a random start, k
