@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# extending_test.sh BUILD: follows docs/extending.md word for word. The code blocks go where their marks say, into a copy of the tree
+# and into a project outside of it; what they add is built (the rest is taken from BUILD), tested and run.
+set -euo pipefail
+build=$1
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tree=$work/tree
+fail() { echo "extending_test: $*"; exit 1; }
+
+mkdir "$tree"
+cp -r "$root"/{core,layers,optim,data,apps,tests,cmake,docs} "$root/.clang-format" "$tree"
+
+# The blocks, in order: a line "new file PATH" or "add to PATH" for each, its code in $work/blocks/NUMBER.
+mkdir "$work/blocks"
+awk -v folder="$work/blocks/" '
+  /^<!-- (new file|add to|change) .* -->$/ { mark = $0; gsub(/^<!-- | -->$/, "", mark); next }
+  /^```/ { inside = !inside && mark != ""; if (inside) { print mark; file = folder (++count); printf "" > file } else if (mark != "") { close(file); mark = "" } next }
+  inside { print > file }' "$root/docs/extending.md" >"$work/marks"
+[ -s "$work/marks" ] || fail "no blocks found"
+
+# insert BLOCK FILE: an #include goes to its place in the alphabet, a case of a list to the list's end, anything else to the end of the file.
+insert() {
+  [ -f "$2" ] || fail "there is no ${2#"$tree"/} to add to"
+  case $(head -n 1 "$1") in
+    '#include'*) awk -v new="$(cat "$1")" '!done && /^#include/ && $0 > new { print new; done = 1 } { print; } !done && /^#include/ { last = NR }
+                   END { exit !done }' "$2" >"$work/new" || fail "no place for $(cat "$1")" ;;
+    '  '*) awk -v block="$1" '$0 == "}" { while ((getline line < block) > 0) print line } { print }' "$2" >"$work/new" ;;
+    *) cat "$2" "$1" >"$work/new" ;;
+  esac
+  cat "$work/new" >"$2"
+}
+
+# change BLOCK FILE: each line that begins with - becomes the lines behind it that begin with +.
+change() {
+  [ -f "$2" ] || fail "there is no ${2#"$tree"/} to change"
+  awk -v block="$1" '
+    BEGIN { while ((getline line < block) > 0) if (line ~ /^-/) { old = substr(line, 2); new[old] = "" } else new[old] = new[old] substr(line, 2) "\n" }
+    $0 in new { printf "%s", new[$0]; delete new[$0]; next }
+    { print }
+    END { for (old in new) { print "not found: " old > "/dev/stderr"; exit 1 } }' "$2" >"$work/new" || fail "${2#"$tree"/} has changed"
+  cat "$work/new" >"$2"
+}
+
+number=0
+while read -r mark; do
+  number=$((number + 1))
+  block=$work/blocks/$number
+  case $mark in
+    'new file user/'*) mkdir -p "$work/user"; cp "$block" "$work/user/${mark#new file user/}" ;;
+    'new file '*)
+      file=${mark#new file }
+      [ ! -e "$tree/$file" ] || fail "$file exists already"
+      mkdir -p "$(dirname "$tree/$file")"
+      cp "$block" "$tree/$file" ;;
+    'add to '*) insert "$block" "$tree/${mark#add to }" ;;
+    'change '*) change "$block" "$tree/${mark#change }" ;;
+  esac
+done <"$work/marks"
+
+# The copy still obeys the rules of the tree.
+"$tree/tests/architecture_test.sh"
+if command -v clang-format >/dev/null; then
+  while read -r mark; do
+    file=$tree/${mark##* }
+    case $file in *.h | *.cpp) [ ! -f "$file" ] || clang-format "$file" | diff "$file" - || fail "${mark##* } isn't formatted" ;; esac
+  done <"$work/marks"
+fi
+
+# The tests of what was added, with double, in which gradients are checked.
+mkdir -p "$work/include/ballast"
+for folder in core layers optim data; do ln -s "$tree/$folder" "$work/include/ballast/$folder"; done
+ln -s "$tree/cmake/ballast.h" "$work/include/ballast/ballast.h"
+suffix=_f64
+[ -f "$build/libballast_core$suffix.a" ] || suffix=
+sources="$tree/tests/main.cpp $tree/tests/layer_test.cpp $tree/tests/gradcheck_elementwise_test.cpp"
+while read -r mark; do
+  case $mark in 'new file user/'* | 'new file apps/'*) ;; 'new file '*.cpp) sources="$sources $tree/${mark#new file }" ;; esac
+done <"$work/marks"
+objects=() compiling=()
+for source in $sources; do
+  object=$work/$(basename "$source").o
+  "${CXX:-c++}" -std=c++20 -O0 -Wall -Wextra -Wconversion -Wshadow -Werror -DBALLAST_DOUBLE -I"$work/include" -c "$source" -o "$object" &
+  compiling+=($!) objects+=("$object")
+done
+for pid in "${compiling[@]}"; do wait "$pid" || fail "a step of docs/extending.md doesn't compile"; done
+"${CXX:-c++}" "${objects[@]}" -Wl,--start-group "$build"/libballast_{core,layers,optim,data}$suffix.a -Wl,--end-group \
+  -lfmt -lz -lopenblas -pthread -o "$work/tests"
+"$work/tests" | tee "$work/output"
+"$work/tests" --list-test-cases >"$work/cases"
+for case in 'gradient: softsign' 'Lion moves' 'csv: refuses'; do
+  grep -q "$case" "$work/cases" || fail "the test '$case' didn't run"
+done
+
+# The command, in a program that is otherwise the one built.
+if [ -f "$tree/apps/commands/classes.cpp" ] && [ -f "$build/apps/libballast_trainer.a" ] && [ -n "$suffix" ]; then
+  objects=() compiling=()
+  for source in main.cpp commands/commands.cpp commands/classes.cpp; do
+    object=$work/app_$(basename "$source").o
+    "${CXX:-c++}" -std=c++20 -O0 -Wall -Wextra -Wconversion -Wshadow -Werror -I"$work/include" -I"$tree/apps" -c "$tree/apps/$source" -o "$object" &
+    compiling+=($!) objects+=("$object")
+  done
+  for pid in "${compiling[@]}"; do wait "$pid" || fail "the command of docs/extending.md doesn't compile"; done
+  "${CXX:-c++}" "${objects[@]}" "$build/apps/libballast_trainer.a" -Wl,--start-group "$build"/libballast_{core,layers,optim,data}.a -Wl,--end-group \
+    -lfmt -lz -lopenblas -pthread -o "$work/ballast"
+  "$work/ballast" classes --train-size 100 >"$work/output"
+  grep -q 'class 9: [0-9]* training images' "$work/output" || fail "ballast classes"
+  "$work/ballast" --help >"$work/output"
+  grep -q 'count the training images of each class' "$work/output" || fail "ballast --help doesn't list the command"
+fi
+
+# The layer in a project outside of the tree.
+cmake --install "$build" --prefix "$work/prefix" >/dev/null
+cp "$tree/layers/aff.h" "$work/user"
+cmake -S "$work/user" -B "$work/user/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
+cmake --build "$work/user/build" >"$work/log" || { cat "$work/log"; fail "the project outside of the tree doesn't build"; }
+(cd "$work" && user/build/example) | tee "$work/output"
+for expected in 'loaded: the same' '1 Aff 4: 8 parameters, 0 multiply-adds' 'layer 2 folded into 1' 'Lipschitz bound [0-9]'; do
+  grep -q "^$expected" "$work/output" || fail "the program didn't print '$expected'"
+done
