@@ -214,7 +214,7 @@ int thread_number() { return number_here; }
 
 int threads_used_since_last_call() { return pool().used_since_last_call(); }
 
-void detail::parallel_for(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
+void detail::run_chunks(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
   if (!inside_loop && count > grain && pool().threads() > 1) {
     const std::unique_lock lock(pool().mutex, std::try_to_lock);
     if (lock.owns_lock()) return pool().run(count, grain, call, body);

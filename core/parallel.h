@@ -45,13 +45,13 @@ inline int64_t grain_for(int64_t count, int64_t least, int64_t chunks) {
 }
 
 namespace detail {
-void parallel_for(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body);
+void run_chunks(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body);
 }
 
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body) {
   using Plain = std::remove_reference_t<Body>;
-  detail::parallel_for(
+  detail::run_chunks(
       count, grain, [](void* b, int64_t begin, int64_t end) { (*static_cast<Plain*>(b))(begin, end); },
       const_cast<void*>(static_cast<const void*>(std::addressof(body))));
 }

@@ -50,7 +50,9 @@ template <bool Relu, class V, class Numbers, class Affine, class Mean>
 [[gnu::always_inline]] inline V gradient_at(const Numbers& n, const Affine& affine, const real* x,
                                             const real* dy, Mean a, Mean b, int64_t i) {
   const V xh = xhat<V>(n, x + i), g = passing<V, Relu>(affine, xh, load_as<V>(dy + i), i);
-  return (affine.template weights<V>(i) * g - a - xh * b) * n.rstd;
+  const V share = b - V{};
+  // Where b is 0, as for constant statistics, so is this term, even if xhat is infinite or NaN.
+  return (affine.template weights<V>(i) * g - a - (share == 0 ? V{} : xh) * share) * n.rstd;
 }
 
 }  // namespace BALLAST_ISA

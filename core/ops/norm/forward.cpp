@@ -1,0 +1,113 @@
+#include <ballast/core/ops/norm/detail/normalization.h>
+
+namespace ballast::inline BALLAST_PRECISION::detail {
+namespace {
+
+// The mean in two parts: x - high is exact near the mean, so that a large mean costs no digits.
+void split(double mean, real& high, real& low) {
+  high = static_cast<real>(mean);
+  low = std::isfinite(high) ? static_cast<real>(mean - double{high}) : 0;
+}
+
+real reciprocal_deviation(double variance, double eps) {
+  return static_cast<real>(1 / std::sqrt(variance + eps));
+}
+
+void normalize_columns(const Normalization& n, const real* x, real* y, int64_t begin, int64_t end) {
+  const ColumnBlock block(n, begin, end);
+  kernels().normalize_columns(block.columns, x + begin, y + begin);
+}
+
+// Segments begin, ..., end-1: each normalized, and pooled while it is in cache. `plane` has room for one.
+void normalize_segments(const Normalization& n, const real* x, real* y, uint8_t* winners, int64_t begin,
+                        int64_t end, real* plane) {
+  const int64_t length = n.layout.length, pooled = n.pooled_length();
+  const bool stream = leaves_caches(n.layout.segments * (n.then.max_pool ? pooled : length));
+  for (int64_t i = begin; i < end; ++i) {
+    Run run = n.run(i);
+    if (n.then.max_pool) {
+      kernels().normalize(run, x + i * length, plane);
+      kernels().max_pool(n.pooling(), plane, n.then.relu, y + i * pooled,
+                         winners ? winners + i * pooled : nullptr);
+    } else {
+      run.relu = n.then.relu, run.stream = stream;
+      kernels().normalize(run, x + i * length, y + i * length);
+    }
+  }
+}
+
+}  // namespace
+
+Run Normalization::run(int64_t segment) const {
+  // What is prefetched beside non-temporal stores: the next set, or of a large one what lies so far ahead
+  // that x and dy, read and prefetched, fit into L2.
+  constexpr int64_t far_ahead = (int64_t{1} << 16) / sizeof(real);
+  const int64_t set = layout.set_of(segment), parameter = layout.parameter_of(segment);
+  Run run = {.count = layout.length, .high = 0, .low = 0, .rstd = reciprocal_deviation(variance[set], eps)};
+  split(mean[set], run.high, run.low);
+  if (!layout.over_batch) run.x_ahead = run.dy_ahead = std::min(layout.values_per_set(), far_ahead);
+  if (layout.elementwise) {
+    run.weights = weight.data() + parameter, run.biases = bias.data() + parameter;
+  } else {
+    if (!weight.empty()) run.weight = weight.data()[parameter];
+    if (!bias.empty()) run.bias = bias.data()[parameter];
+  }
+  return run;
+}
+
+ColumnBlock::ColumnBlock(const Normalization& n, int64_t begin, int64_t end)
+    : columns{n.layout.segments_per_set(),
+              end - begin,
+              n.layout.sets,
+              high,
+              low,
+              rstd,
+              weight,
+              bias,
+              n.then.relu} {
+  for (int64_t i = 0, c = begin; c < end; ++i, ++c) {
+    split(n.mean[c], high[i], low[i]);
+    rstd[i] = reciprocal_deviation(n.variance[c], n.eps);
+    weight[i] = n.weight.empty() ? 1 : n.weight.data()[c];
+    bias[i] = n.bias.empty() ? 0 : n.bias.data()[c];
+  }
+}
+
+void normalize(Normalization& n, const real* x, real* y, uint8_t* winners) {
+  const Layout& layout = n.layout;
+  if (layout.columns()) {
+    return for_column_blocks(layout, [&](int64_t begin, int64_t end) {
+      column_statistics(n, x, begin, end);
+      normalize_columns(n, x, y, begin, end);
+    });
+  }
+  if (layout.over_batch) {
+    batch_statistics(n, x);
+    return normalize_by_known(n, x, y, winners);
+  }
+  reserve_scratch<real>(n.plane_length(), layout.sets);
+  parallel_for(layout.sets, row_grain(layout.values_per_set()), [&](int64_t begin, int64_t end) {
+    const Scratch<real> plane(n.plane_length());
+    const int64_t segments = layout.segments_per_set();
+    for (int64_t set = begin; set < end; ++set) {
+      set_statistics(n, x, set);
+      normalize_segments(n, x, y, winners, set * segments, (set + 1) * segments, plane.data());
+    }
+    kernels().end_streams();
+  });
+}
+
+void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t* winners) {
+  if (n.layout.columns()) {
+    return for_column_blocks(n.layout,
+                             [&](int64_t begin, int64_t end) { normalize_columns(n, x, y, begin, end); });
+  }
+  reserve_scratch<real>(n.plane_length(), n.layout.segments);
+  for_segments(n.layout, [&](int64_t begin, int64_t end) {
+    const Scratch<real> plane(n.plane_length());
+    normalize_segments(n, x, y, winners, begin, end, plane.data());
+    kernels().end_streams();
+  });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION::detail

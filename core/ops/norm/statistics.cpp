@@ -1,0 +1,91 @@
+#include <ballast/core/ops/norm/detail/normalization.h>
+
+namespace ballast::inline BALLAST_PRECISION::detail {
+namespace {
+
+// Mean and biased variance in one pass, from the sums of d = x - shift and d^2, where the shift is an element
+// of the set: so a constant gives exactly 0, and a large mean costs nothing (Chan, Golub & LeVeque 1983, sec.
+// 2). If it was an outlier, ten standard deviations off, the difference of the two loses more than two
+// digits: then, and only then, a second pass shifts by the mean.
+//
+// mean[i] is the shift at first; add_up() leaves the sums of set i in sums[i] and variance[i].
+template <class AddUp>
+void find_statistics(int64_t sets, int64_t values, double* mean, double* variance, double* sums,
+                     AddUp add_up) {
+  const auto count = static_cast<double>(values);
+  bool again = true;
+  for (int pass = 0; pass < 2 && again; ++pass) {
+    add_up();
+    again = false;
+    for (int64_t i = 0; i < sets; ++i) {
+      const double d = sums[i] / count, squares = variance[i] / count;
+      again |= d * d > 0.99 * squares;
+      mean[i] += d;
+      variance[i] = std::max(squares - d * d, 0.0);  // of NaN and 0 it gives the first
+    }
+  }
+}
+
+// An element to shift by; not an infinite one, from which every other is infinitely far.
+double shift_of(real x) { return std::isfinite(x) ? double{x} : 0; }
+
+}  // namespace
+
+void set_statistics(Normalization& n, const real* x, int64_t set) {
+  const int64_t values = n.layout.values_per_set();
+  double *mean = n.mean.data() + set, *variance = n.variance.data() + set, sum = 0;
+  *mean = *variance = 0;
+  if (values == 0) return;
+  x += set * values;
+  if (!n.layout.centred) {
+    *variance = kernels().deviations(x, values, 0).b / static_cast<double>(values);
+    return;
+  }
+  *mean = shift_of(*x);
+  find_statistics(1, values, mean, variance, &sum, [&] {
+    const Sums d = kernels().deviations(x, values, *mean);
+    sum = d.a, *variance = d.b;
+  });
+}
+
+void batch_statistics(Normalization& n, const real* x) {
+  const Layout& layout = n.layout;
+  std::fill_n(n.mean.data(), layout.sets, 0.0);
+  std::fill_n(n.variance.data(), layout.sets, 0.0);
+  if (layout.values_per_set() == 0) return;
+  for (int64_t set = 0; set < layout.sets; ++set) n.mean[set] = shift_of(x[set * layout.length]);
+  const Scratch<double> sums(layout.sets);
+  const Scratch<Sums> parts(layout.segments);
+  find_statistics(layout.sets, layout.values_per_set(), n.mean.data(), n.variance.data(), sums.data(), [&] {
+    for_segments(layout, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        parts[i] = kernels().deviations(x + i * layout.length, layout.length, n.mean[i % layout.sets]);
+    });
+    add_up_segments(parts, layout.segments, layout.sets, sums.data(), n.variance.data());
+  });
+}
+
+void column_statistics(Normalization& n, const real* x, int64_t begin, int64_t end) {
+  const int64_t rows = n.layout.values_per_set(), columns = end - begin;
+  double *mean = n.mean.data() + begin, *variance = n.variance.data() + begin, sums[ColumnBlock::size];
+  std::fill_n(mean, columns, 0.0);
+  std::fill_n(variance, columns, 0.0);
+  if (rows == 0) return;
+  x += begin;
+  std::transform(x, x + columns, mean, shift_of);
+  const Columns matrix = {.rows = rows,
+                          .columns = columns,
+                          .stride = n.layout.sets,
+                          .high = nullptr,
+                          .low = nullptr,
+                          .rstd = nullptr,
+                          .weight = nullptr,
+                          .bias = nullptr};
+  find_statistics(columns, rows, mean, variance, sums, [&] {
+    std::fill_n(sums, columns, 0.0);
+    std::fill_n(variance, columns, 0.0);
+    kernels().column_deviations(matrix, x, mean, sums, variance);
+  });
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION::detail
