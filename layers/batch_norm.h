@@ -9,8 +9,8 @@ namespace ballast::inline BALLAST_PRECISION {
 
 struct BatchNormOptions {
   real eps = real(1e-5);
-  /// Weight of the new value in the running statistics (PyTorch's convention); nullopt: the mean over all
-  /// batches.
+  /// Weight of the new value in the running statistics (PyTorch's convention), from 0 to 1; nullopt: the mean
+  /// over all batches.
   std::optional<double> momentum = 0.1;
   bool affine = true;
   /// Without running statistics, evaluation normalizes by the batch as well.
@@ -45,7 +45,11 @@ struct TrackingNorm : Fusible {
   }
 
  protected:
-  TrackingNorm(int64_t size, const BatchNormOptions& o) : options(o), channels(size) {
+  /// Throws ValueError for options or a number of channels out of their range; `name` is the layer's.
+  TrackingNorm(const char* name, int64_t size, const BatchNormOptions& o) : options(o), channels(size) {
+    detail::check_channels(name, size);
+    detail::check_eps(name, o.eps);
+    detail::check_momentum(name, o.momentum);
     if (o.affine)
       weight = Parameter(ones({size}), {.decay = false}), bias = Parameter(zeros({size}), {.decay = false});
     if (o.track_running_stats) running_mean = Buffer(zeros({size})), running_var = Buffer(ones({size}));
@@ -65,7 +69,7 @@ struct TrackingNorm : Fusible {
 
 /// Batch normalization of (N, C) or (N, C, L), per channel over the batch and positions; see `batch_norm`.
 struct BatchNorm1d : TrackingNorm {
-  explicit BatchNorm1d(int64_t size, const BatchNormOptions& o = {}) : TrackingNorm(size, o) {}
+  explicit BatchNorm1d(int64_t size, const BatchNormOptions& o = {}) : TrackingNorm("BatchNorm1d", size, o) {}
   Tensor forward_then(Tensor x, const Then& then) override {
     check_input(x, x.rank() == 2 || x.rank() == 3, "(N, C) or (N, C, L)");
     return batch_norm(std::move(x), weight, bias, running(), options.eps, then);
@@ -78,7 +82,7 @@ struct BatchNorm1d : TrackingNorm {
 
 /// Batch normalization of (N, C, H, W), per channel over the batch and all pixels; see `batch_norm`.
 struct BatchNorm2d : TrackingNorm {
-  explicit BatchNorm2d(int64_t size, const BatchNormOptions& o = {}) : TrackingNorm(size, o) {}
+  explicit BatchNorm2d(int64_t size, const BatchNormOptions& o = {}) : TrackingNorm("BatchNorm2d", size, o) {}
   Tensor forward_then(Tensor x, const Then& then) override {
     check_input(x, x.rank() == 4, "(N, C, H, W)");
     return batch_norm(std::move(x), weight, bias, running(), options.eps, then);

@@ -19,6 +19,8 @@ struct GroupNorm : Fusible {
 
   GroupNorm(int64_t number_of_groups, int64_t size, const GroupNormOptions& o = {})
       : groups(number_of_groups), channels(size), eps(o.eps) {
+    detail::check_channels("GroupNorm", size);
+    detail::check_eps("GroupNorm", o.eps);
     check<ValueError>(groups >= 1 && size % groups == 0,
                       "GroupNorm: {} channels can't be split into {} groups", size, groups);
     if (o.affine)

@@ -27,10 +27,11 @@ struct InstanceNorm : TrackingNorm {
 
  protected:
   InstanceNorm(int rank, int64_t size, const InstanceNormOptions& o)
-      : TrackingNorm(size, {.eps = o.eps,
-                            .momentum = o.momentum,
-                            .affine = o.affine,
-                            .track_running_stats = o.track_running_stats}),
+      : TrackingNorm(rank == 3 ? "InstanceNorm1d" : "InstanceNorm2d", size,
+                     {.eps = o.eps,
+                      .momentum = o.momentum,
+                      .affine = o.affine,
+                      .track_running_stats = o.track_running_stats}),
         rank_(rank) {}
 
  private:

@@ -18,6 +18,9 @@ struct LayerNorm : Fusible {
   real eps;
 
   explicit LayerNorm(const Shape& sizes, const LayerNormOptions& o = {}) : shape(sizes), eps(o.eps) {
+    check<ValueError>(sizes.rank() >= 1 && sizes.count() >= 1,
+                      "LayerNorm: the shape is {}; it must have an axis, and each at least 1", sizes);
+    detail::check_eps("LayerNorm", o.eps);
     if (o.affine)
       weight = Parameter(ones(sizes), {.decay = false}), bias = Parameter(zeros(sizes), {.decay = false});
   }

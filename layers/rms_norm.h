@@ -19,6 +19,9 @@ struct RMSNorm : Fusible {
   real eps;
 
   explicit RMSNorm(const Shape& sizes, const RMSNormOptions& o = {}) : shape(sizes), eps(o.eps) {
+    check<ValueError>(sizes.rank() >= 1 && sizes.count() >= 1,
+                      "RMSNorm: the shape is {}; it must have an axis, and each at least 1", sizes);
+    detail::check_eps("RMSNorm", o.eps);
     if (o.affine) weight = Parameter(ones(sizes), {.decay = false});
   }
   explicit RMSNorm(int64_t size, const RMSNormOptions& o = {}) : RMSNorm(Shape{size}, o) {}

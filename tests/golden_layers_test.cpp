@@ -116,7 +116,6 @@ std::map<std::string, std::shared_ptr<Module>> layers() {
       {"layer_norm/no_affine", make(LayerNorm(8, {.affine = false}))},
       {"layer_norm/eps", make(LayerNorm(8, {.eps = one_tenth}))},
       {"layer_norm/two_values", make(LayerNorm(2))},
-      {"layer_norm/one_value", make(LayerNorm(1))},
 
       {"group_norm", make(GroupNorm(2, 4))},
       {"group_norm/one_group", make(GroupNorm(1, 4))},

@@ -27,6 +27,7 @@ using namespace ballast;
 namespace {
 
 constexpr double epsilon = std::numeric_limits<real>::epsilon();
+constexpr real tiny_eps = real(1e-30);  // where an identity holds for eps = 0
 using Function = std::function<Tensor(Tensor)>;
 
 double largest(const Tensor& x) {
@@ -119,7 +120,7 @@ TEST_CASE("identity: scaling the weights in front leaves the output and divides 
   const Tensor x = randn({32, 6}), dy = randn({32, 5});
   const Tensor weight = randn({5, 6});
   const Function behind_linear = [&](Tensor w) {
-    return batch_norm(linear(x, std::move(w)), {}, {}, {}, /*eps=*/0);
+    return batch_norm(linear(x, std::move(w)), {}, {}, {}, /*eps=*/tiny_eps);
   };
   const Tensor y = behind_linear(weight), dw = gradient(behind_linear, weight, dy);
   for (const real a : {real(0.01), real(3), real(1000)}) {
@@ -155,7 +156,7 @@ TEST_CASE("identity: the gradient sums to zero over what is normalized together"
   const Tensor dx = gradient([&](Tensor t) { return group_norm(std::move(t), 2, w, b); }, x, dy);
   check(reshape(dx, {4, 2, 45}), {2});
   // RMS normalization has no mean to take out: its gradient is orthogonal to x instead.
-  const Function rms = [&](Tensor t) { return rms_norm(std::move(t), 3, w_all, 0); };
+  const Function rms = [&](Tensor t) { return rms_norm(std::move(t), 3, w_all, tiny_eps); };
   CHECK(largest(sum(gradient(rms, x, dy) * x, {1, 2, 3})) <= 2048 * epsilon);
 }
 

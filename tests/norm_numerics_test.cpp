@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <ballast/core/random.h>
+#include <ballast/core/reference/norm.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/instance_norm.h>
@@ -21,67 +22,52 @@ using namespace ballast;
 
 namespace {
 
-// A norm without affine parameters over x (N, C, P), which of its sets element (n, c, p) belongs to, and
-// shapes with sets of 64 and of 100,352 values.
+// A norm without affine parameters over x (N, C, P), its definition, and shapes with sets of 64 and of
+// 100,352 values.
 struct Norm {
   std::string name;
   std::function<Tensor(Tensor)> apply;
-  std::function<int64_t(int64_t n, int64_t c, int64_t channels)> set_of;
+  std::function<reference::NormOutput(const reference::NormInput&)> expected;
   Shape small, large;
-  bool centred = true;
 };
 
 std::vector<Norm> norms() {
-  const auto by_sample = [](int64_t n, int64_t, int64_t) { return n; };
-  const auto by_channel = [](int64_t, int64_t c, int64_t) { return c; };
-  const auto by_both = [](int64_t n, int64_t c, int64_t channels) { return n * channels + c; };
+  using reference::NormInput;
+  const auto group = [](const NormInput& in) { return reference::group_norm(in, 1); };
+  const auto layer = [](const NormInput& in) { return reference::layer_norm(in, 2); };
+  const auto rms = [](const NormInput& in) { return reference::rms_norm(in, 2); };
   return {
       {"batch_norm vectors",
        [](Tensor x) { return batch_norm(std::move(x), {}, {}); },
-       by_channel,
+       reference::batch_norm,
        {64, 3, 1},
        {100352, 3, 1}},
       {"batch_norm images",
        [](Tensor x) { return batch_norm(std::move(x), {}, {}); },
-       by_channel,
+       reference::batch_norm,
        {4, 3, 16},
        {128, 3, 784}},
       {"layer_norm",
        [](Tensor x) { return layer_norm(std::move(x), 2, {}, {}); },
-       by_sample,
+       layer,
        {3, 4, 16},
        {3, 128, 784}},
       {"group_norm",
        [](Tensor x) { return group_norm(std::move(x), 1, {}, {}); },
-       by_sample,
+       group,
        {3, 4, 16},
        {3, 128, 784}},
       {"instance_norm",
        [](Tensor x) { return instance_norm(std::move(x), {}, {}); },
-       by_both,
+       reference::instance_norm,
        {2, 2, 64},
        {2, 2, 100352}},
       {"rms_norm",
        [](Tensor x) { return rms_norm(std::move(x), 2, {}, real(1e-5)); },
-       by_sample,
+       rms,
        {3, 4, 16},
-       {3, 128, 784},
-       false},
+       {3, 128, 784}},
   };
-}
-
-struct Moment {
-  long double sum = 0, deviation = 0, squares = 0, dy = 0, dy_xhat = 0, count = 0;
-  long double mean() const { return sum / count; }
-};
-
-// Calls f(i, moment of its set) for every element.
-template <class F>
-void each(const Norm& norm, const Shape& s, std::vector<Moment>& moments, F f) {
-  for (int64_t i = 0; i < s.count(); ++i) {
-    const int64_t c = i / s[2] % s[1], n = i / s[2] / s[1];
-    f(i, moments[static_cast<size_t>(norm.set_of(n, c, s[1]))]);
-  }
 }
 
 struct Errors {
@@ -96,8 +82,7 @@ bool all_finite(const Tensor& x) {
 }
 
 Errors errors(const Norm& norm, Tensor x) {
-  const Shape s = x.shape();
-  const Tensor dy = randn(s);
+  const Tensor dy = randn(x.shape());
   Tape tape;
   tape.watch(x);
   const Tensor y = norm.apply(x);
@@ -106,26 +91,13 @@ Errors errors(const Norm& norm, Tensor x) {
   REQUIRE(all_finite(y));
   REQUIRE(all_finite(dx));
 
-  const real *from = x.data(), *gradient = dy.data();
-  std::vector<Moment> moments(static_cast<size_t>(s[0] * s[1]));
-  each(norm, s, moments, [&](int64_t i, Moment& m) { m.sum += from[i], ++m.count; });
-  const auto centre = [&](const Moment& m) { return norm.centred ? m.mean() : 0; };
-  each(norm, s, moments, [&](int64_t i, Moment& m) {
-    const long double d = from[i] - centre(m);
-    m.squares += d * d;
-  });
-  const auto rstd = [](const Moment& m) { return 1 / std::sqrt(m.squares / m.count + 1e-5L); };
-  each(norm, s, moments, [&](int64_t i, Moment& m) {
-    m.dy += gradient[i], m.dy_xhat += gradient[i] * (from[i] - centre(m)) * rstd(m);
-  });
+  const reference::NormOutput expected = norm.expected({x, dy, {}, {}, 1e-5L});
   Errors worst{};
-  each(norm, s, moments, [&](int64_t i, Moment& m) {
-    const long double xhat = (from[i] - centre(m)) * rstd(m);
-    const long double mean_dy = norm.centred ? m.dy / m.count : 0;
-    const long double in_sigmas = gradient[i] - mean_dy - xhat * m.dy_xhat / m.count;
-    worst.y = std::max(worst.y, static_cast<double>(std::abs(y.data()[i] - xhat)));
-    worst.dx = std::max(worst.dx, static_cast<double>(std::abs(dx.data()[i] / rstd(m) - in_sigmas)));
-  });
+  for (size_t i = 0; i < expected.y.size(); ++i) {
+    worst.y = std::max(worst.y, static_cast<double>(std::abs(y.data()[i] - expected.y[i])));
+    worst.dx =
+        std::max(worst.dx, static_cast<double>(std::abs(dx.data()[i] - expected.dx[i]) * expected.sigma[i]));
+  }
   return worst;
 }
 

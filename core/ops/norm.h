@@ -60,10 +60,11 @@ Tensor rms_norm(Tensor x, int axes, Tensor weight, real eps = std::numeric_limit
 
 namespace detail {
 
-/// Throw ValueError unless eps is finite and above 0, and momentum, if there is one, from 0 to 1. `norm` is
-/// named in the message.
+/// Throw ValueError unless eps is finite and above 0, momentum, if there is one, from 0 to 1, and the
+/// number of channels at least 1. `norm` is named in the message.
 void check_eps(const char* norm, real eps);
 void check_momentum(const char* norm, const std::optional<double>& momentum);
+void check_channels(const char* norm, int64_t channels);
 
 }  // namespace detail
 

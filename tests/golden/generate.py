@@ -202,7 +202,6 @@ def layers():
     layer(file, "layer_norm/no_affine", nn.LayerNorm(8, elementwise_affine=False), 4, 8)
     layer(file, "layer_norm/eps", nn.LayerNorm(8, eps=0.1), 4, 8)
     layer(file, "layer_norm/two_values", nn.LayerNorm(2), 5, 2)
-    layer(file, "layer_norm/one_value", nn.LayerNorm(1), 3, 1)
 
     layer(file, "group_norm", nn.GroupNorm(2, 4), 2, 4, 3, 2)
     layer(file, "group_norm/one_group", nn.GroupNorm(1, 4), 2, 4, 3, 2)

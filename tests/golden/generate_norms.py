@@ -106,7 +106,7 @@ def tracking_norms():
 
 def row_norms():
     """The norms that don't know whether they train, which is what evaluating some of them shows."""
-    shapes = [((3, 5), 1), ((2, 1), 1), ((2, 3, 4), 1), ((2, 3, 4), 2), ((2, 1, 3, 2), 3), ((1, 2), 2)]
+    shapes = [((3, 5), 1), ((2, 3, 4), 1), ((2, 3, 4), 2), ((2, 1, 3, 2), 3), ((1, 2), 2)]
     for (shape, axes), affine, eps in itertools.product(shapes, [0, 1], [1e-5, 0.1]):
         mode = "train" if eps < 0.1 else "eval"
         tail = f"shape={text(shape)} axes={axes} affine={affine} eps={eps:g} mode={mode}"

@@ -20,6 +20,10 @@ void check_momentum(const char* norm, const std::optional<double>& momentum) {
                     momentum.value_or(0));
 }
 
+void check_channels(const char* norm, int64_t channels) {
+  check<ValueError>(channels >= 1, "{}: the number of channels is {}; it must be at least 1", norm, channels);
+}
+
 namespace {
 
 // x as (N, C, P).
