@@ -181,45 +181,45 @@ ops/pooling.cpp: average without 1/N
 ops/pooling.cpp: global average without 1/N
 - from[plane] / static_cast<real>(inputs)
 + from[plane]
-ops/norm.cpp: the affine gradients overwrite
+ops/norm/norm.cpp: the affine gradients overwrite
 - (beta == 0 ? 0 : g[i])
 + 0
-ops/norm.cpp: evaluation takes the gradient through the batch's statistics
-- ByChannels{shape, moments, true}
-+ ByChannels{shape, moments, false}
+ops/norm/norm.cpp: evaluation takes the gradient through the batch's statistics
+- n.constant_statistics = true;
++ n.constant_statistics = false;
 ops/conv.cpp: a convolution is made again without its bias
 - convolved(s, x.get(grads), weight, bias, false)
 + convolved(s, x.get(grads), weight, {}, false)
-ops/norm.cpp: what is made again leaves out the ReLU
-- affine(), follow, y.data(), nullptr
-+ affine(), Follow{}, y.data(), nullptr
-ops/norm_rows.cpp: no mean term
-- rows.centred ? static_cast<real>(total.a / count) : 0
+ops/norm/forward.cpp: the ReLU behind a norm is left out
+- run.relu = n.then.relu, run.stream = stream;
++ run.stream = stream;
+ops/norm/backward.cpp: no mean term
+- layout_.centred && share > 0 ? static_cast<real>(share * sum_wg) : 0
 + 0
 kernels/isa/norm_columns.cpp: vectors' channels without the variance term
 - mean_b[j] = load_as<V>(b + first + j * lanes_of<V>);
 + mean_b[j] = V{};
 kernels/isa/norm.h: no mean term
-- * g - a - xh * b) * n.rstd
-+ * g - xh * b) * n.rstd
+- * g - a - (share == 0 ? V{} : xh) * share) * n.rstd
++ * g - (share == 0 ? V{} : xh) * share) * n.rstd
 kernels/isa/norm.h: the gradient passes where the ReLU was off
 - if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
 + 
 kernels/isa/norm_columns.cpp: sums of vectors' gradients count what the ReLU cut off
 - passing<V, Relu>(
 + passing<V, false>(
-ops/norm_rows.cpp: rows forget the weight in the means
-- const double w = rows.own ? 1 : double{run.weight};
-+ const double w = 1;
-ops/norm_channels.cpp: channels without the variance term
-- mean_b = static_cast<real>(of_mean * b.sums.weight[i % shape.c]);
-+ mean_b = 0;
-ops/norm_channels.cpp: channels' sums start anew with every image
-- a[c] += part->a, b[c] += part->b;
-+ a[c] = part->a, b[c] = part->b;
-ops/norm_rows.cpp: means without 1/N
-- static_cast<real>(total.a / count)
-+ static_cast<real>(total.a)
+ops/norm/backward.cpp: sets forget the weight in the means
+- total.a += w * part.a, total.b += w * part.b;
++ total.a += part.a, total.b += part.b;
+ops/norm/backward.cpp: no variance term
+- share > 0 ? static_cast<real>(share * sum_wgx) : 0
++ 0
+ops/norm/statistics.cpp: channels' sums start anew with every image
+- a[i] += part->a, b[i] += part->b;
++ a[i] = part->a, b[i] = part->b;
+ops/norm/backward.cpp: means without 1/N
+- 1 / static_cast<double>(layout_.values_per_set())
++ 1
 storage.cpp: a gap isn't joined with the one behind it
 - block.bytes += next->bytes;
 + 
@@ -302,7 +302,7 @@ locate_flips() {
         t = sites[i]; sites[i] = sites[j]; sites[j] = t
       }
       for (i = 1; i <= count; ++i) print sites[i]
-    }' ops/*.cpp kernels/isa/*.cpp kernels/isa/norm.h)
+    }' ops/*.cpp ops/norm/*.cpp kernels/isa/*.cpp kernels/isa/norm.h)
 }
 
 # The build's own commands, for a single file at -O1 and for the test program with that file put in front of the libraries.

@@ -31,6 +31,15 @@ double shift_of(real x) { return std::isfinite(x) ? double{x} : 0; }
 
 }  // namespace
 
+void add_up_segments(const Scratch<Sums>& parts, int64_t segments, int64_t channels, double* a, double* b) {
+  std::fill_n(a, channels, 0.0);
+  std::fill_n(b, channels, 0.0);
+  const Sums* part = parts.data();
+  for (int64_t first = 0; first < segments; first += channels) {
+    for (int64_t i = 0; i < channels; ++i, ++part) a[i] += part->a, b[i] += part->b;
+  }
+}
+
 void set_statistics(Normalization& n, const real* x, int64_t set) {
   const int64_t values = n.layout.values_per_set();
   double *mean = n.mean.data() + set, *variance = n.variance.data() + set, sum = 0;

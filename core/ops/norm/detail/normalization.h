@@ -103,14 +103,6 @@ void for_segments(const Layout& layout, Body body) {
 }
 
 /// a[i] and b[i] are the sums over the segments of channel i of `channels`.
-inline void add_up_segments(const Scratch<Sums>& parts, int64_t segments, int64_t channels, double* a,
-                            double* b) {
-  std::fill_n(a, channels, 0.0);
-  std::fill_n(b, channels, 0.0);
-  const Sums* part = parts.data();
-  for (int64_t first = 0; first < segments; first += channels) {
-    for (int64_t i = 0; i < channels; ++i, ++part) a[i] += part->a, b[i] += part->b;
-  }
-}
+void add_up_segments(const Scratch<Sums>& parts, int64_t segments, int64_t channels, double* a, double* b);
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail
