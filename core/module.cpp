@@ -1,7 +1,6 @@
 #include <ballast/core/module.h>
 
 #include <set>
-#include <type_traits>
 #include <utility>
 
 #include <ballast/core/thread_state.h>
@@ -92,76 +91,9 @@ CallObserver::~CallObserver() {
   *link = next_;
 }
 
-namespace {
-
-struct Walker : Visitor {
-  std::function<void(const std::string&, Parameter&)> on_parameter;
-  std::function<void(const std::string&, Buffer&)> on_buffer;
-  std::function<void(const std::string&, Counter&)> on_counter;
-  std::function<void(const std::string&, Module&)> on_module;
-
-  void parameter(const std::string& path, Parameter& p) override {
-    if (on_parameter) on_parameter(path, p);
-  }
-  void buffer(const std::string& path, Buffer& b) override {
-    if (on_buffer) on_buffer(path, b);
-  }
-  void counter(const std::string& path, Counter& c) override {
-    if (on_counter) on_counter(path, c);
-  }
-  void module(const std::string& path, Module& m) override {
-    if (on_module) on_module(path, m);
-    enter(m);
-  }
-};
-
-template <class F>
-void walk(const Parts& parts, F Walker::*called, const std::type_identity_t<F>& f) {
-  Walker walker;
-  walker.*called = f;
-  walk(parts, walker);
-}
-
-}  // namespace
-
 // `visit` hands out parts for reading and writing alike and changes none itself, so that one list serves
 // constant models too.
 void walk(const Parts& parts, Visitor& v) { const_cast<Parts&>(parts).visit(v); }
-
-void for_each_parameter(Parts& parts, const std::function<void(const std::string&, Parameter&)>& f) {
-  walk(parts, &Walker::on_parameter, f);
-}
-
-void for_each_parameter(const Parts& parts,
-                        const std::function<void(const std::string&, const Parameter&)>& f) {
-  walk(parts, &Walker::on_parameter, f);
-}
-
-void for_each_buffer(Parts& parts, const std::function<void(const std::string&, Buffer&)>& f) {
-  walk(parts, &Walker::on_buffer, f);
-}
-
-void for_each_buffer(const Parts& parts, const std::function<void(const std::string&, const Buffer&)>& f) {
-  walk(parts, &Walker::on_buffer, f);
-}
-
-void for_each_counter(Parts& parts, const std::function<void(const std::string&, Counter&)>& f) {
-  walk(parts, &Walker::on_counter, f);
-}
-
-void for_each_counter(const Parts& parts, const std::function<void(const std::string&, const Counter&)>& f) {
-  walk(parts, &Walker::on_counter, f);
-}
-
-void for_each_module(Parts& parts, const std::function<void(const std::string&, Module&)>& f) {
-  if (const auto root = dynamic_cast<Module*>(&parts)) f("", *root);
-  walk(parts, &Walker::on_module, f);
-}
-
-void for_each_module(const Parts& parts, const std::function<void(const std::string&, const Module&)>& f) {
-  if (const auto root = dynamic_cast<const Module*>(&parts)) f("", *root);
-  walk(parts, &Walker::on_module, f);
-}
 
 int64_t parameter_count(const Parts& parts) {
   std::set<const Storage*> seen;

@@ -2,11 +2,11 @@
 
 #include <array>
 #include <concepts>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include <ballast/core/layer_info.h>
@@ -157,18 +157,55 @@ class CallScope {
 /// Walks through parts that may be constant, for a visitor that changes nothing.
 void walk(const Parts& parts, Visitor& v);
 
+namespace detail {
+
+/// Calls f(path, part) for the parts of one kind.
+template <class Kind, class F>
+class Each : public Visitor {
+ public:
+  explicit Each(F& f) : f_(f) {}
+
+ private:
+  void parameter(const std::string& path, Parameter& p) override { call(path, p); }
+  void buffer(const std::string& path, Buffer& b) override { call(path, b); }
+  void counter(const std::string& path, Counter& c) override { call(path, c); }
+  void module(const std::string& path, Module& m) override { call(path, m), enter(m); }
+  template <class Part>
+  void call(const std::string& path, Part& part) {
+    if constexpr (std::is_same_v<Part, std::remove_const_t<Kind>>) f_(path, static_cast<Kind&>(part));
+  }
+  F& f_;
+};
+
+template <class Kind, class P, class F>
+void for_each(P& parts, F& f) {
+  Each<std::conditional_t<std::is_const_v<P>, const Kind, Kind>, F> each(f);
+  walk(parts, each);
+}
+
+}  // namespace detail
+
 /// Calls `f(path, parameter)` for every parameter, in the order of `visit`; one shared by two layers comes
-/// under each name.
-void for_each_parameter(Parts& parts, const std::function<void(const std::string&, Parameter&)>& f);
-void for_each_parameter(const Parts& parts,
-                        const std::function<void(const std::string&, const Parameter&)>& f);
-void for_each_buffer(Parts& parts, const std::function<void(const std::string&, Buffer&)>& f);
-void for_each_buffer(const Parts& parts, const std::function<void(const std::string&, const Buffer&)>& f);
-void for_each_counter(Parts& parts, const std::function<void(const std::string&, Counter&)>& f);
-void for_each_counter(const Parts& parts, const std::function<void(const std::string&, const Counter&)>& f);
+/// under each name. Parts of a constant model are constant.
+template <std::derived_from<Parts> P, class F>
+void for_each_parameter(P& parts, F f) {
+  detail::for_each<Parameter>(parts, f);
+}
+template <std::derived_from<Parts> P, class F>
+void for_each_buffer(P& parts, F f) {
+  detail::for_each<Buffer>(parts, f);
+}
+template <std::derived_from<Parts> P, class F>
+void for_each_counter(P& parts, F f) {
+  detail::for_each<Counter>(parts, f);
+}
 /// The module itself first, under the empty path, then all below it.
-void for_each_module(Parts& parts, const std::function<void(const std::string&, Module&)>& f);
-void for_each_module(const Parts& parts, const std::function<void(const std::string&, const Module&)>& f);
+template <std::derived_from<Parts> P, class F>
+void for_each_module(P& parts, F f) {
+  using M = std::conditional_t<std::is_const_v<P>, const Module, Module>;
+  if (const auto root = dynamic_cast<M*>(&parts)) f(std::string(), *root);
+  detail::for_each<Module>(parts, f);
+}
 
 /// Number of trainable and frozen values, each shared parameter counted once.
 int64_t parameter_count(const Parts& parts);

@@ -27,6 +27,11 @@ void write_in_place(Tensor& to, const Tensor& from, const char* what) {
 
 }  // namespace
 
+void Slab::add_stray(const StorageRef& parameter, const char* op) {
+  const auto is_this = [&](const Stray& stray) { return stray.parameter == parameter; };
+  if (std::none_of(strays.begin(), strays.end(), is_this)) strays.push_back({parameter, op});
+}
+
 Parameter::Parameter(Tensor value, ParameterOptions options) : value_(with_role(value, Role::parameter)) {
   value_.storage()->parameter = new ParameterState{.shape = shape(), .decay = options.decay};
 }

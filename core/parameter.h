@@ -1,7 +1,7 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include <ballast/core/tensor.h>
@@ -13,9 +13,14 @@ namespace ballast::inline BALLAST_PRECISION {
 struct Slab {
   Tensor values, grads;
   bool has_optimizer = true;
-  /// Set by `backward` when a tape that reached a parameter of this slab also reached one that no optimizer
-  /// owns.
-  std::string unowned;
+
+  /// A parameter that no optimizer owned when a tape reached it and one of this slab, and by which operation.
+  struct Stray {
+    StorageRef parameter;
+    const char* op;
+  };
+  std::vector<Stray> strays;
+  void add_stray(const StorageRef& parameter, const char* op);
 };
 
 /// What belongs to a parameter beside its value. A gradient is valid while `has_grad`: the first write since
@@ -27,9 +32,12 @@ struct ParameterState {
   bool trainable = true;
   bool decay = true;
   std::shared_ptr<Slab> slab{};
-  // The leaf made for it on the tape that used it last: a cache, so that no tape has to search.
-  uint64_t leaf_tape = 0;
-  NodeId leaf{};
+  // Where the tape that used it last has its leaf: a guess for the next use, so that no tape has to search.
+  std::atomic<int32_t> last_leaf = 0;
+  // Serial of the tape whose backward adds to the gradient now.
+  std::atomic<uint64_t> writer = 0;
+
+  bool owned() const { return slab && slab->has_optimizer; }
 };
 
 struct ParameterOptions {

@@ -1,6 +1,7 @@
 #include <ballast/core/tape.h>
 
 #include <atomic>
+#include <exception>
 
 #include <ballast/core/flush_to_zero.h>
 #include <ballast/core/ops/accumulate.h>
@@ -10,40 +11,20 @@
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
-thread_local Scope* innermost_scope = nullptr;
 std::atomic<uint64_t> next_serial = 1;
 
 }  // namespace
 
-Scope::Scope(const State& state) : state_(state), outer_(innermost_scope) { innermost_scope = this; }
-
-Scope::~Scope() { innermost_scope = outer_; }
-
-const Scope::State& Scope::now() {
-  static constexpr State evaluating{};
-  const Scope* scope = innermost_scope;
-  while (scope && scope->ended_) scope = scope->outer_;
-  return scope ? scope->state_ : evaluating;
-}
-
-bool Scope::innermost() const {
-  const Scope* scope = innermost_scope;
-  while (scope && scope != this && scope->ended_) scope = scope->outer_;
-  return scope == this;
-}
-
-FrozenStatisticsScope::FrozenStatisticsScope()
-    : Scope([] {
-        State state = now();
-        state.running_statistics_ = false;
-        return state;
-      }()) {}
-
 Tape::Tape(Mode mode)
-    : Scope(State{
-          .recording = this, .batch_statistics_ = mode == Mode::train, .dropout_ = mode == Mode::train}),
+    : Scope(
+          mode == Mode::train
+              ? [](const State&,
+                   Tape* tape) { return State{.recording = tape, .batch_statistics = true, .dropout = true}; }
+              : [](const State&, Tape* tape) { return State{.recording = tape}; },
+          this),
       serial_(next_serial.fetch_add(1, std::memory_order_relaxed)),
-      number_(random_state().tapes++) {
+      number_(random_state().tapes++),
+      exceptions_(std::uncaught_exceptions()) {
   auto& memories = spare();
   if (memories.empty()) {
     tape_ = std::make_unique<Memory>();
@@ -54,9 +35,11 @@ Tape::Tape(Mode mode)
 }
 
 Tape::~Tape() {
+  if (std::uncaught_exceptions() > exceptions_) drop_gradients();
   destroy_closures();
   tape_->nodes.clear();
   tape_->kept.clear();
+  tape_->reached.clear();
   tape_->block = tape_->used = 0;
   spare().push_back(std::move(tape_));
 }
@@ -93,12 +76,13 @@ Tape::Node& Tape::add_node(const char* op) {
 NodeId Tape::leaf(const StorageRef& parameter) {
   ParameterState& state = *parameter->parameter;
   if (!state.trainable) return {};
-  if (state.leaf_tape != serial_) {
-    add_node("parameter").parameter = parameter;
-    state.leaf = last_node();
-    state.leaf_tape = serial_;
-  }
-  return state.leaf;
+  const int32_t guess = state.last_leaf.load(std::memory_order_relaxed);
+  if (guess < static_cast<int32_t>(tape_->nodes.size()) &&
+      tape_->nodes[static_cast<size_t>(guess)].parameter == parameter)
+    return {guess};
+  add_node("parameter").parameter = parameter;
+  state.last_leaf.store(last_node().index, std::memory_order_relaxed);
+  return last_node();
 }
 
 void Tape::forget(Tensor& y) {
@@ -128,65 +112,72 @@ void Tape::sweep(const Tensor& y, Tensor dy, bool keep) {
       !ended(),
       "backward: this tape has already run backward; make a new one, or pass Keep to the earlier call");
   check<UsageError>(innermost(),
-                    "backward: a tape or scope opened after this tape is still in force; let it end first");
+                    "backward: a tape or scope opened after this tape is still in force, or this is another "
+                    "thread than the one that made the tape");
   check<UsageError>(
       y.tape_ == serial_ && y.node_,
       "backward: the loss was not recorded on this tape, or depends on nothing that takes a gradient");
   check<ShapeError>(dy.shape() == y.shape(), "backward: a gradient of shape {} for a tensor of shape {}",
                     dy.shape(), y.shape());
-  auto& nodes = tape_->nodes;
-  tape_->kept.clear();
-  Grads grads(*this, keep);
   if (!keep) end();
   try {
-    const EvalScope evaluating;  // what backward functions compute is not recorded
-    const FlushToZero flush;     // once for all of their loops
-    nodes[static_cast<size_t>(y.node_.index)].grad = dy.detach();
-    dy = {};
-    for (int32_t i = y.node_.index; i >= 0; --i) {
-      Node& node = nodes[static_cast<size_t>(i)];
-      Tensor grad = std::move(node.grad);
-      if (!grad.empty() && node.watched) tape_->kept.emplace_back(i, grad);
-      if (!grad.empty() && node.run) {
-        grads.op_ = node.op;
-        node.run(node.closure, std::move(grad), grads);
-      }
-      if (!keep && node.destroy) std::exchange(node.destroy, nullptr)(node.closure);
-    }
+    sweep_nodes(y, std::move(dy), keep);
     check_owned();
   } catch (...) {
-    clear_reached(true);
-    for (Node& node : nodes) node.grad = {};
+    drop_gradients();
+    for (Node& node : tape_->nodes) node.grad = {};
     end();
     throw;
   }
-  clear_reached(false);
+  release_parameters();
   if (!keep) destroy_closures();  // those recorded after y
+}
+
+void Tape::sweep_nodes(const Tensor& y, Tensor dy, bool keep) {
+  auto& nodes = tape_->nodes;
+  tape_->kept.clear();
+  Grads grads(*this, keep);
+  const EvalScope evaluating;  // what backward functions compute is not recorded
+  const FlushToZero flush;     // once for all of their loops
+  nodes[static_cast<size_t>(y.node_.index)].grad = dy.detach();
+  dy = {};
+  for (int32_t i = y.node_.index; i >= 0; --i) {
+    Node& node = nodes[static_cast<size_t>(i)];
+    Tensor grad = std::move(node.grad);
+    if (!grad.empty() && node.watched) tape_->kept.emplace_back(i, grad);
+    if (!grad.empty() && node.run) {
+      grads.op_ = node.op;
+      node.run(node.closure, std::move(grad), grads);
+    }
+    if (!keep && node.destroy) std::exchange(node.destroy, nullptr)(node.closure);
+  }
 }
 
 // A gradient for a parameter that no optimizer owns would be lost silently; the optimizers whose parameters
 // took part are told, and throw when they step.
 void Tape::check_owned() {
-  const auto state = [&](int32_t leaf) -> ParameterState& {
-    return *tape_->nodes[static_cast<size_t>(leaf)].parameter->parameter;
-  };
-  const auto owned = [](const ParameterState& p) { return p.slab && p.slab->has_optimizer; };
+  const auto parameter = [&](int32_t leaf) { return tape_->nodes[static_cast<size_t>(leaf)].parameter; };
   for (const auto& [leaf, op] : tape_->reached) {
-    if (owned(state(leaf))) continue;
-    const std::string lost = fmt::format("{}, with a parameter of shape {}", op, state(leaf).grad.shape());
+    const StorageRef stray = parameter(leaf);
+    if (stray->parameter->owned()) continue;
     for (const auto& [other, unused] : tape_->reached) {
-      if (owned(state(other))) state(other).slab->unowned = lost;
+      const StorageRef owned = parameter(other);
+      if (owned->parameter->owned()) owned->parameter->slab->add_stray(stray, op);
     }
   }
 }
 
-void Tape::clear_reached(bool drop_gradients) {
+void Tape::release_parameters() {
   for (const auto& [leaf, op] : tape_->reached) {
-    Node& node = tape_->nodes[static_cast<size_t>(leaf)];
-    node.reached = false;
-    if (drop_gradients) node.parameter->parameter->has_grad = false;
+    uint64_t own = serial_;
+    tape_->nodes[static_cast<size_t>(leaf)].parameter->parameter->writer.compare_exchange_strong(own, 0);
   }
-  tape_->reached.clear();
+}
+
+void Tape::drop_gradients() {
+  for (const auto& [leaf, op] : tape_->reached)
+    tape_->nodes[static_cast<size_t>(leaf)].parameter->parameter->has_grad = false;
+  release_parameters();
 }
 
 void Tape::destroy_closures() {
@@ -230,6 +221,12 @@ real* Grads::target(NodeId id, const Shape& shape, real& beta) {
     return node.grad.data();
   }
   ParameterState& state = *node.parameter->parameter;
+  uint64_t writer = 0;
+  check<UsageError>(
+      state.writer.compare_exchange_strong(writer, tape_.serial_) || writer == tape_.serial_,
+      "backward: another thread runs backward through a parameter of shape {}; give each thread "
+      "a copy of the model, or freeze what both share",
+      state.shape);
   if (state.grad.empty()) state.grad = Tensor(state.shape);
   beta = state.has_grad ? real{1} : real{0};
   state.has_grad = true;

@@ -22,7 +22,19 @@ struct Keep {};
 /// Records the operations of this thread while it lives, and lets layers train: batch statistics, dropout.
 /// Until backward is through, nobody may write into parameters or recorded tensors: gradients are taken from
 /// what these hold then. Tapes nest. The order of recording is a topological order, so backward is one sweep
-/// from the last node to the first.
+/// from the last node to the first. A tape destroyed by an exception takes the gradients of all parameters
+/// that it reached with it: the step they were for is given up, and the next one starts without them.
+///
+/// What threads may share:
+/// - A model that nobody writes to may be evaluated (`predict`) by any number of threads.
+/// - Each thread has tapes of its own, and runs a tape backward itself. Several threads may record through
+/// one
+///   model with tapes of Mode::eval, as for gradients of inputs. Where its parameters take gradients, only
+///   one may run backward at a time; a second one throws UsageError. A tape that trains updates running
+///   statistics, so each thread that trains needs a model of its own: a copy.
+/// - While one thread trains a model, no other may read it, not even to save it. It hands out a copy,
+///   `Net snapshot = net`, which shares nothing with it.
+/// - Tensors, tapes and models may be destroyed on any thread.
 class Tape : public Scope {
  public:
   explicit Tape(Mode mode = Mode::train);
@@ -83,7 +95,7 @@ class Tape : public Scope {
     size_t block = 0, used = 0;                    // the arena's fill
     std::vector<std::pair<int32_t, Tensor>> kept;  // gradients of watched nodes
     std::vector<std::pair<int32_t, const char*>>
-        reached;  // leaves reached by the running backward, and by which operation
+        reached;  // leaves that backward has reached, and by which operation
   };
 
   static std::vector<std::unique_ptr<Memory>>& spare();
@@ -91,12 +103,15 @@ class Tape : public Scope {
   Node& add_node(const char* op);
   NodeId last_node() const { return {static_cast<int32_t>(tape_->nodes.size()) - 1}; }
   void sweep(const Tensor& y, Tensor dy, bool keep);
+  void sweep_nodes(const Tensor& y, Tensor dy, bool keep);
   void check_owned();
-  void clear_reached(bool drop_gradients);
+  void release_parameters();
+  void drop_gradients();
   void destroy_closures();
 
   std::unique_ptr<Memory> tape_;
   uint64_t serial_, number_, calls_ = 0;
+  int exceptions_;  // in flight when the tape was made
 };
 
 /// What a backward function writes the gradients of its operation's inputs into.

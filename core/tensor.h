@@ -25,13 +25,16 @@ class Tensor {
   Tensor() = default;
   /// Uninitialized elements; see `zeros`, `full`, `tensor` ... for initialized ones.
   explicit Tensor(const Shape& shape);
+  /// `Tensor x({n})` has n elements, whatever the integer type of n: braces hold sizes.
+  explicit Tensor(std::initializer_list<int64_t> sizes) : Tensor(Shape(sizes)) {}
   /// A scalar.
   Tensor(real value);
 
   bool empty() const { return !storage_; }
   const Shape& shape() const { return shape_; }
   int rank() const { return shape_.rank(); }
-  int64_t count() const { return shape_.count(); }
+  /// Number of elements; 0 if there is no tensor.
+  int64_t count() const { return empty() ? 0 : shape_.count(); }
   int64_t size(int axis) const { return shape_[shape_.axis(axis, "size")]; }
 
   /// Throws UsageError if there is no tensor.

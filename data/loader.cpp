@@ -59,12 +59,12 @@ Loader::Iterator Loader::Range::begin() const {
 void Loader::start_epoch() {
   std::iota(order_.begin(), order_.end(), int64_t{0});
   if (options_.shuffle) shuffle(order_, options_.seed, epoch);
+  ++epoch;
 }
 
 void Loader::Iterator::read() {
   if (number_ < loader_->batches_) return loader_->read_batch(number_);
   loader_->batch_ = {};
-  ++loader_->epoch;
 }
 
 void Loader::read_batch(int64_t number) {

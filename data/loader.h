@@ -23,11 +23,11 @@ struct LoaderOptions {
       1;  // leave out a last batch smaller than this: 2 where a batch norm must not get one value per channel
 };
 
-/// The batches of a data set, epoch after epoch: `for (const Batch& batch : loader)` runs through one of them
-/// and then advances `epoch`. The order is a pure function of (seed, epoch), the same on every machine, so
-/// training resumed with `for (const Batch& batch : loader.from_batch(k))` sees what it would have seen
-/// uninterrupted. One loop at a time. Throws ValueError for a data set that yields no batch, and for a label
-/// that is no class.
+/// The batches of a data set, epoch after epoch: each loop `for (const Batch& batch : loader)` runs through
+/// another one, also after a loop that was left early, since `epoch` advances when a loop begins. The order
+/// is a pure function of (seed, epoch), the same on every machine, so training resumed with `loader.epoch =
+/// e` and `for (const Batch& batch : loader.from_batch(k))` sees what it would have seen uninterrupted. One
+/// loop at a time. Throws ValueError for a data set that yields no batch, and for a label that is no class.
 class Loader {
  public:
   class Iterator;

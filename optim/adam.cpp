@@ -15,7 +15,7 @@ Adam::Adam(Parts& model, const AdamOptions& options, bool decoupled_decay)
   const auto is_beta = [](double beta) { return beta >= 0 && beta < 1; };
   check<ValueError>(is_beta(options.beta1) && is_beta(options.beta2),
                     "Adam: betas of {} and {}; both must be in [0, 1)", options.beta1, options.beta2);
-  check<ValueError>(options.eps >= 0, "Adam: an eps of {}; it can't be negative", options.eps);
+  check_option("eps", options.eps);
 }
 
 void Adam::update(const Part& part) const {

@@ -22,9 +22,9 @@ bool decays(const Parameter& parameter, DecayRule rule) {
 }  // namespace
 
 Optimizer::Optimizer(Parts& model, double lr, double weight_decay, DecayRule rule)
-    : slab_(std::make_shared<Slab>()), lr_(lr), rule_(rule) {
-  check<ValueError>(lr >= 0, "a learning rate of {}; it can't be negative", lr);
-  check<ValueError>(weight_decay >= 0, "a weight decay of {}; it can't be negative", weight_decay);
+    : slab_(std::make_shared<Slab>()), first_lr_(lr), lr_(lr), weight_decay_(weight_decay), rule_(rule) {
+  check_option("learning rate", lr);
+  check_option("weight decay", weight_decay);
   int64_t size = 0;
   std::set<const Storage*> seen;
   for_each_parameter(model, [&](const std::string& path, Parameter& p) {
@@ -49,6 +49,11 @@ Optimizer::Optimizer(Parts& model, double lr, double weight_decay, DecayRule rul
     p.state().grad = Tensor(p.shape(), Storage::view(slab_->grads.storage(), slab_->grads.data() + offset));
   });
   cut_slots();
+}
+
+void Optimizer::check_option(const char* name, double value) {
+  check<ValueError>(std::isfinite(value) && value >= 0, "a {} of {}; it must be finite and at least 0", name,
+                    value);
 }
 
 Optimizer::~Optimizer() { slab_->has_optimizer = false; }
@@ -82,14 +87,25 @@ void Optimizer::visit(Visitor& v) {
   for (Slot& slot : slots_) v("steps." + slot.path, slot.steps);
 }
 
+void Optimizer::set_lr(double lr) {
+  check_option("learning rate", lr);
+  lr_ = lr;
+}
+
 void Optimizer::group(Parts& part, const GroupOptions& options) {
+  const double decay = options.weight_decay.value_or(weight_decay_);
+  check_option("learning rate", options.lr);
+  check_option("weight decay", decay);
+  check<ValueError>(first_lr_ > 0 || options.lr == 0,
+                    "group: a learning rate of {} has no ratio to the optimizer's, which was made with 0",
+                    options.lr);
   for_each_parameter(part, [&](const std::string& path, Parameter& p) {
     const auto slot = std::find_if(slots_.begin(), slots_.end(),
                                    [&](const Slot& s) { return s.storage == p.value().storage(); });
     check<UsageError>(slot != slots_.end(),
                       "group: the optimizer doesn't hold '{}'; construct it with the whole model", path);
-    slot->lr_ratio = options.lr / lr_;
-    slot->weight_decay = decays(p, rule_) ? options.weight_decay : 0;
+    slot->lr_ratio = first_lr_ > 0 ? options.lr / first_lr_ : 1;
+    slot->weight_decay = decays(p, rule_) ? decay : 0;
   });
 }
 
@@ -100,6 +116,34 @@ void Optimizer::check_slots() const {
         "step: parameter '{}' has been taken over by another optimizer; use one optimizer per parameter",
         slot.path);
   }
+}
+
+void Optimizer::check_strays() const {
+  for (const auto& [parameter, op] : slab_->strays) {
+    const ParameterState& state = *parameter->parameter;
+    check<UsageError>(
+        !state.has_grad || state.owned(),
+        "step: backward reached a parameter that no optimizer owns, through {}, with a parameter "
+        "of shape {}; list it in the visit() of its module, pass it to an optimizer, or freeze "
+        "it with set_trainable(false)",
+        op, state.shape);
+  }
+}
+
+void Optimizer::check_gradients() const {
+  const auto any = [&](auto holds) { return std::any_of(slots_.begin(), slots_.end(), holds); };
+  const auto state = [](const Slot& slot) -> const ParameterState& { return *slot.storage->parameter; };
+  if (any([&](const Slot& slot) { return state(slot).has_grad; })) return;
+  const char* reason =
+      "run backward first; if the model was copied, moved over or replaced since, make the "
+      "optimizer for the one that is trained";
+  if (!any([&](const Slot& slot) { return state(slot).trainable; }))
+    reason = "all of them are frozen";
+  else if (!any([&](const Slot& slot) { return slot.storage->references > 1; }))
+    reason =
+        "the model that the optimizer was made for is gone; make another one for the model that is trained";
+  throw UsageError(fmt::format("step: none of the optimizer's {} parameters ({}, ...) has a gradient: {}",
+                               slots_.size(), slots_.front().path, reason));
 }
 
 // Calls f(piece, i) for each piece, number i, of a parameter that has a gradient, on all threads.
@@ -116,12 +160,10 @@ void Optimizer::for_each_piece(F f) const {
 }
 
 void Optimizer::step() {
-  check<UsageError>(slab_->unowned.empty(),
-                    "step: backward reached a parameter that no optimizer owns, through {}; list it in the "
-                    "visit() of its module, pass it to "
-                    "an optimizer, or freeze it with set_trainable(false)",
-                    slab_->unowned);
   check_slots();
+  check_strays();
+  check_gradients();
+  slab_->strays.clear();
   for (Slot& slot : slots_) {
     if (slot.storage->parameter->has_grad) ++slot.steps.value;
   }
@@ -144,7 +186,6 @@ void Optimizer::step() {
 
 void Optimizer::zero_grad() {
   for (Slot& slot : slots_) slot.storage->parameter->has_grad = false;
-  slab_->unowned.clear();
 }
 
 double Optimizer::clip_grad_norm(double max_norm) {
@@ -157,6 +198,12 @@ double Optimizer::clip_grad_norm(double max_norm) {
   for_each_piece([&](const Piece& piece, int64_t i) {
     squares[i] = kernels().dot(grads + piece.first, grads + piece.first, piece.count);
   });
+  const double* infinite =
+      std::find_if(squares.data(), squares.data() + pieces, [](double s) { return !std::isfinite(s); });
+  check<ValueError>(infinite == squares.data() + pieces,
+                    "clip_grad_norm: the gradient of '{}' has elements that aren't finite; drop it with "
+                    "zero_grad, and look for the operation that overflows",
+                    pieces_[static_cast<size_t>(std::min(infinite - squares.data(), pieces - 1))].slot->path);
   const double norm = std::sqrt(std::accumulate(squares.data(), squares.data() + pieces, 0.0));
   if (const auto scale = static_cast<real>(max_norm / (norm + 1e-6)); scale < 1) {
     for_each_piece([&](const Piece& piece, int64_t) {

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,28 +27,35 @@ class Optimizer : public Parts {
   Optimizer& operator=(const Optimizer&) = delete;
   ~Optimizer() override;
 
-  /// Updates every parameter that has a gradient and drops the gradients. Throws UsageError if a trainable
-  /// parameter that took part in a backward pass belongs to no optimizer: it would silently never learn.
+  /// Updates every parameter that has a gradient and drops the gradients. Throws UsageError where something
+  /// would silently not learn: if a trainable parameter that took part in a backward pass with these belongs
+  /// to no optimizer, or if none of these has a gradient, as when the model was replaced or copied after the
+  /// optimizer was made.
   void step();
+  /// Drops the gradients. `step` does that too; this is for gradients that must not be part of the next step:
+  /// those of a step given up after `backward` (an exception that ends the tape drops them by itself), and
+  /// those left by a pass for another optimizer, as in a discriminator when its generator is trained.
   void zero_grad();
 
   /// The 2-norm of all gradients together; scales them down to `max_norm` if it is larger (Pascanu et al.
-  /// 2013). Call it between backward and step.
+  /// 2013). Call it between backward and step. Throws ValueError naming a parameter whose gradient has an
+  /// element that isn't finite, and leaves all gradients as they are.
   double clip_grad_norm(double max_norm);
-  /// Limits every element of the gradients to [-limit, limit].
+  /// Limits every element of the gradients to [-limit, limit]; NaN stays NaN.
   void clip_grad_value(double limit);
 
-  /// The learning rate of the parameters outside of groups; groups keep their ratio to it. What a schedule
-  /// sets.
+  /// The learning rate of the parameters outside of groups. What a schedule sets.
   double lr() const { return lr_; }
-  void set_lr(double lr) { lr_ = lr; }
+  /// Throws ValueError unless it is finite and at least 0.
+  void set_lr(double lr);
 
-  /// Gives the parameters of `part`, which the optimizer must hold already, a learning rate and a weight
-  /// decay of their own.
   struct GroupOptions {
     double lr;
-    double weight_decay = 0;
+    std::optional<double> weight_decay = {};  // the optimizer's own unless given
   };
+  /// Gives the parameters of `part`, which the optimizer must hold already, a learning rate and a weight
+  /// decay of their own. `lr` stands beside the learning rate that the optimizer was made with: their ratio
+  /// stays when `set_lr` changes it.
   void group(Parts& part, const GroupOptions& options);
 
   void visit(Visitor& v) override;
@@ -66,6 +74,8 @@ class Optimizer : public Parts {
   };
 
   Optimizer(Parts& model, double lr, double weight_decay, DecayRule rule);
+  /// Throws ValueError unless the option is finite and at least 0.
+  static void check_option(const char* name, double value);
   /// Memory beside each element of a parameter, zeros at first, named `name` in checkpoints.
   void add_state(const std::string& name);
   /// Called by several threads at a time, each for a part of its own.
@@ -91,6 +101,8 @@ class Optimizer : public Parts {
 
   void cut_slots();
   void check_slots() const;
+  void check_strays() const;
+  void check_gradients() const;
   template <class F>
   void for_each_piece(F f) const;
 
@@ -98,7 +110,7 @@ class Optimizer : public Parts {
   std::vector<Slot> slots_;
   std::vector<Piece> pieces_;
   std::vector<State> states_;
-  double lr_;
+  double first_lr_, lr_, weight_decay_;
   DecayRule rule_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <numbers>
 #include <utility>
 
@@ -19,14 +20,22 @@ void check_steps(int64_t steps, const char* name) {
   check<ValueError>(steps >= 1, "schedule::{}: {} steps; give at least 1", name, steps);
 }
 
+void check_rates(const char* name, std::initializer_list<double> rates) {
+  for (const double rate : rates)
+    check<ValueError>(std::isfinite(rate) && rate >= 0, "schedule::{}: {} must be finite and at least 0",
+                      name, rate);
+}
+
 }  // namespace
 
 Schedule schedule::constant(double lr) {
+  check_rates("constant", {lr});
   return [=](int64_t) { return lr; };
 }
 
 Schedule schedule::step(double lr, int64_t every, double gamma) {
   check_steps(every, "step");
+  check_rates("step", {lr, gamma});
   return [=](int64_t step) {
     const int64_t drops = step / every;
     return lr * std::pow(gamma, static_cast<double>(drops));
@@ -35,6 +44,7 @@ Schedule schedule::step(double lr, int64_t every, double gamma) {
 
 Schedule schedule::cosine(double lr, int64_t steps, double min) {
   check_steps(steps, "cosine");
+  check_rates("cosine", {lr, min});
   return [=](int64_t step) {
     return anneal(lr, min, static_cast<double>(std::min(step, steps)) / static_cast<double>(steps));
   };
@@ -42,6 +52,10 @@ Schedule schedule::cosine(double lr, int64_t steps, double min) {
 
 Schedule schedule::one_cycle(double max_lr, int64_t steps, const OneCycleOptions& options) {
   check_steps(steps, "one_cycle");
+  check_rates("one_cycle", {max_lr, options.warm_up});
+  check<ValueError>(options.divide_first > 0 && options.divide_last > 0,
+                    "schedule::one_cycle: division by {} and {}; both must be positive", options.divide_first,
+                    options.divide_last);
   const double first = max_lr / options.divide_first, last = first / options.divide_last;
   const double top = options.warm_up * static_cast<double>(steps) - 1, end = static_cast<double>(steps) - 1;
   return [=](int64_t step) {

@@ -8,7 +8,8 @@
 namespace ballast::inline BALLAST_PRECISION {
 
 /// The learning rate as a function of the step (0, 1, ...), free of state, so that a resumed run needs
-/// nothing but its step: `optimizer.set_lr(schedule(step))` before each step.
+/// nothing but its step: `optimizer.set_lr(schedule(step))` before each step. Those below throw ValueError
+/// for a rate that is negative or not finite.
 using Schedule = std::function<double(int64_t step)>;
 
 namespace schedule {

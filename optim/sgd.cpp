@@ -1,12 +1,16 @@
 #include <ballast/optim/sgd.h>
 
+#include <cmath>
+
 #include <ballast/core/kernels/kernels.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
 SGD::SGD(Parts& model, const SGDOptions& options)
     : Optimizer(model, options.lr, options.weight_decay, options.decay_rule), options_(options) {
-  check<ValueError>(options.momentum >= 0, "SGD: a momentum of {}; it can't be negative", options.momentum);
+  check_option("momentum", options.momentum);
+  check<ValueError>(std::isfinite(options.dampening), "SGD: a dampening of {}; it must be finite",
+                    options.dampening);
   check<ValueError>(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
                     "SGD: Nesterov momentum needs a momentum above 0 and no dampening; got {} and {}",
                     options.momentum, options.dampening);

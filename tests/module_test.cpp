@@ -98,6 +98,72 @@ TEST_CASE("assigning a module writes in place, so that its optimizer goes on tra
   CHECK(net.fc1.weight.data()[0] != other.fc1.weight.data()[0]);
 }
 
+TEST_CASE("a new model assigned to one that is trained goes on being trained") {
+  Net net;
+  SGD optimizer(net, {.lr = 0.1});
+  train_step(net, optimizer);
+  const StorageRef identity = net.fc1.weight.value().storage();
+  const StorageRef mean = net.norm.running_mean.value().storage();
+  net = Net();
+  CHECK(net.fc1.weight.value().storage() == identity);
+  CHECK(net.norm.running_mean.value().storage() == mean);
+  CHECK(net.norm.running_mean.data()[0] == 0);
+  const real before = net.fc1.weight.data()[0];
+  train_step(net, optimizer);
+  CHECK(net.fc1.weight.data()[0] != before);
+  Sequential layers(Linear(2, 2), ReLU());
+  auto& layer = dynamic_cast<Linear&>(layers[0]);
+  layers = Sequential(Linear(2, 2), ReLU());
+  CHECK(&layers[0] == &layer);
+  layers = Sequential(ReLU());
+  CHECK(layers.size() == 1);
+}
+
+TEST_CASE("assigning takes over whether a parameter trains, and drops a gradient of the old value") {
+  Linear net(2, 2), other(2, 2);
+  other.weight.set_trainable(false);
+  {
+    Tape tape;
+    tape.backward(sum(net(ones({1, 2}))));
+  }
+  net = other;
+  CHECK_FALSE(net.weight.trainable());
+  CHECK(net.bias.trainable());
+  CHECK(net.bias.grad().empty());
+}
+
+TEST_CASE("an optimizer whose parameters don't take part says so") {
+  const auto train = [](Net& trained, Optimizer& optimizer) {
+    return message([&] { train_step(trained, optimizer); });
+  };
+  Net net;
+  SUBCASE("the model was copied") {
+    Net copy = net;
+    SGD optimizer(copy, {.lr = 0.5});
+    CHECK(train(net, optimizer).starts_with("step: none of the optimizer's 6 parameters (fc1.weight, ...)"));
+  }
+  SUBCASE("two models were swapped") {
+    Net other;
+    SGD optimizer(net, {.lr = 0.5});
+    std::swap(net, other);
+    CHECK(train(net, optimizer).find("if the model was copied") != std::string::npos);
+    CHECK(train(other, optimizer) == "nothing was thrown");
+  }
+  SUBCASE("everything is frozen") {
+    SGD optimizer(net, {.lr = 0.5});
+    freeze(net, "*");
+    const std::string text = message([&] { optimizer.step(); });
+    CHECK(text.ends_with("all of them are frozen"));
+  }
+  SUBCASE("a model without any optimizer may take part in passes of its own") {
+    SGD optimizer(net, {.lr = 0.5});
+    Net other;
+    Tape tape;
+    tape.backward(sum(other(randn({5, 4}))));
+    CHECK(train(net, optimizer) == "nothing was thrown");
+  }
+}
+
 TEST_CASE("initializing and loading write in place") {
   Net net;
   SGD optimizer(net, {.lr = 0.1});
@@ -138,7 +204,8 @@ TEST_CASE("model and optimizer may die in either order") {
   const real value = kept.data()[0];
   net.reset();
   CHECK(kept.data()[0] == value);
-  CHECK_NOTHROW(optimizer.step());
+  kept = {};
+  CHECK(message([&] { optimizer.step(); }).ends_with("make another one for the model that is trained"));
 }
 
 TEST_CASE("a second optimizer takes the parameters over, and the first one says so") {
@@ -179,7 +246,9 @@ TEST_CASE("a parameter that visit forgot makes step throw") {
   CHECK(message([&] { train_step(net, optimizer); })
             .starts_with("step: backward reached a parameter that no optimizer owns, through linear, with a "
                          "parameter of shape (2"));
-  optimizer.zero_grad();
+  CHECK_THROWS_AS(optimizer.step(), UsageError);  // as long as the gradient is there
+  zero_grad(net);
+  zero_grad(net.forgotten);
   net.forgotten.weight.set_trainable(false);
   net.forgotten.bias.set_trainable(false);
   CHECK_NOTHROW(train_step(net, optimizer));
@@ -219,7 +288,7 @@ TEST_CASE("a GAN's generator trains through the discriminator without moving it"
     train_generator.step();
     train_discriminator.zero_grad();
   }
-  train_discriminator.step();  // nothing to do: no gradient is left
+  CHECK_THROWS_AS(train_discriminator.step(), UsageError);  // no gradient is left
   for (int64_t i = 0; i < 2; ++i) CHECK(discriminator.weight.data()[i] == before.data()[i]);
   CHECK(generator.weight.data()[0] != generator_before.data()[0]);
   {

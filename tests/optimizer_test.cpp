@@ -177,3 +177,63 @@ TEST_CASE("gradient accumulation over two half batches equals one whole batch") 
   for (int64_t i = 0; i < 6; ++i)
     CHECK(halves.weight.data()[i] == doctest::Approx(whole.weight.data()[i]).epsilon(1e-5));
 }
+
+TEST_CASE("a group keeps the optimizer's weight decay, and its ratio to the learning rate it was made with") {
+  Two net;
+  SGD optimizer(net, {.lr = 0.1, .weight_decay = 0.5});
+  optimizer.set_lr(0.2);
+  struct Part : Module {
+    Parameter& p;
+    explicit Part(Parameter& parameter) : p(parameter) {}
+    void visit(Visitor& v) override { v("p", p); }
+  } part(net.a);
+  optimizer.group(part, {.lr = 0.1});
+  Tape tape;
+  backward(sum(net.a.value()) + sum(net.b.value()));
+  optimizer.step();
+  CHECK(net.a.data()[0] == doctest::Approx(1 - 0.2 * 1.5));
+  CHECK(net.b.data()[0] == doctest::Approx(1 - 0.2 * 1.5));
+  SGD resting(net, {.lr = 0});
+  CHECK_THROWS_AS(resting.group(part, {.lr = 0.1}), ValueError);
+  CHECK_NOTHROW(resting.group(part, {.lr = 0}));
+}
+
+TEST_CASE("rates and decays must be finite and at least 0, whenever they are given") {
+  Two net;
+  SGD optimizer(net, {.lr = 0.1});
+  for (const double bad : {-1.0, double{NAN}, double{INFINITY}}) {
+    CHECK_THROWS_AS(optimizer.set_lr(bad), ValueError);
+    CHECK_THROWS_AS(optimizer.group(net, {.lr = bad}), ValueError);
+    CHECK_THROWS_AS(optimizer.group(net, {.lr = 0.1, .weight_decay = bad}), ValueError);
+    CHECK_THROWS_AS(SGD(net, {.lr = bad}), ValueError);
+    CHECK_THROWS_AS(SGD(net, {.weight_decay = bad}), ValueError);
+    CHECK_THROWS_AS(SGD(net, {.momentum = bad}), ValueError);
+    CHECK_THROWS_AS(Adam(net, {.eps = bad}), ValueError);
+    CHECK_THROWS_AS(schedule::constant(bad), ValueError);
+    CHECK_THROWS_AS(schedule::cosine(0.1, 10, bad), ValueError);
+    CHECK_THROWS_AS(schedule::one_cycle(bad, 10), ValueError);
+    CHECK_THROWS_AS(schedule::step(0.1, 10, bad), ValueError);
+  }
+  CHECK(optimizer.lr() == 0.1);
+  CHECK_NOTHROW(optimizer.set_lr(0));
+}
+
+TEST_CASE("a gradient that isn't finite is named by clipping, and left alone") {
+  Two net;
+  SGD optimizer(net, {.lr = 1});
+  for (const real bad : {real(INFINITY), real(NAN)}) {
+    {
+      Tape tape;
+      backward(sum(net.a.value()) + sum(net.b.value() * bad));
+    }
+    std::string text;
+    try {
+      optimizer.clip_grad_norm(1);
+    } catch (const ValueError& error) {
+      text = error.what();
+    }
+    CHECK(text.starts_with("clip_grad_norm: the gradient of 'b' has elements that aren't finite"));
+    CHECK(net.a.grad()(0) == 1);
+    optimizer.zero_grad();
+  }
+}

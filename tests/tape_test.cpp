@@ -1,6 +1,7 @@
 // The promises about tapes and gradients: the tape is the mode, and what a gradient is at every moment.
 #include <doctest/doctest.h>
 
+#include <memory>
 #include <thread>
 
 #include <ballast/ballast.h>
@@ -333,4 +334,72 @@ TEST_CASE("the loss must be one element, of this tape, and depend on something")
 TEST_CASE("an operation on no tensor says so") {
   CHECK_THROWS_AS(relu(Tensor()), UsageError);
   CHECK_THROWS_AS(tensor({1}) + Tensor(), UsageError);
+}
+
+TEST_CASE("tapes and scopes may end in any order, on the heap too") {
+  const Parameter w(tensor({2}));
+  const auto records = [&] { return bool(relu(w.value()).node()); };
+  SUBCASE("the next tape is made before the last one dies") {
+    Linear net(4, 2);
+    std::unique_ptr<Tape> tape;
+    for (int step = 0; step < 4; ++step) {
+      tape = std::make_unique<Tape>();
+      CHECK_NOTHROW(tape->backward(sum(net(ones({3, 4})))));
+    }
+  }
+  SUBCASE("the older of two tapes dies first") {
+    auto older = std::make_unique<Tape>(Mode::eval), younger = std::make_unique<Tape>();
+    older.reset();
+    CHECK(records());
+    CHECK(Scope::dropout());
+    younger->backward(w.value() * real(3));
+    CHECK_FALSE(records());
+  }
+  SUBCASE("a scope in between dies first") {
+    const Tape outer;
+    auto evaluating = std::make_unique<EvalScope>();
+    auto inner = std::make_unique<StatisticsScope>();
+    evaluating.reset();
+    CHECK_FALSE(records());
+    CHECK(Scope::batch_statistics());
+    inner.reset();
+    CHECK(records());
+  }
+  SUBCASE("a tape dies in a scope that records as outside") {
+    auto tape = std::make_unique<Tape>();
+    const FrozenModeScope mode;
+    const FrozenStatisticsScope statistics;
+    CHECK(records());
+    tape.reset();
+    CHECK_FALSE(records());
+    CHECK_FALSE(Scope::running_statistics());
+  }
+}
+
+TEST_CASE("the gradients of a step that an exception ends are no part of the next one") {
+  Parameter w(tensor({1}));
+  const auto step = [&](real factor, bool fails) {
+    Tape tape;
+    tape.backward(w.value() * factor);
+    if (fails) throw ValueError("after backward");
+  };
+  CHECK_THROWS_AS(step(100, true), ValueError);
+  CHECK(w.grad().empty());
+  step(2, false);
+  CHECK(w.grad().item() == 2);
+  Tape tape;
+  tape.backward(w.value() * real(3));
+  CHECK_THROWS_AS(throw ValueError("caught before the tape ends"), ValueError);
+  CHECK(w.grad().item() == 5);
+}
+
+TEST_CASE("an exception in a frozen module's call leaves the modes as they were") {
+  Sequential net(Linear(4, 3), Linear(5, 2));
+  net.frozen = {.statistics = true, .mode = true};
+  const Tape tape;
+  CHECK_THROWS_AS(net(ones({1, 4})), ShapeError);
+  CHECK(Scope::batch_statistics());
+  CHECK(Scope::running_statistics());
+  CHECK(Scope::dropout());
+  CHECK_THROWS_WITH_AS(linear(ones({2}), ones({3, 4}), {}), doctest::Contains("x is (2)"), ShapeError);
 }
