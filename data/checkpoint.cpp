@@ -21,6 +21,13 @@ struct Part {
     if (const auto buffer = std::get_if<Buffer*>(&part)) return (*buffer)->shape();
     return {};
   }
+  /// Files from before PyTorch 0.4.1 lack the batches that a norm has seen. As in PyTorch, the module keeps
+  /// its own number then.
+  bool may_be_missing() const {
+    constexpr std::string_view last = "num_batches_tracked";
+    return std::holds_alternative<Counter*>(part) &&
+           (name == last || name.ends_with("." + std::string(last)));
+  }
   /// The parameter's identity: equal for the names of a shared one.
   const Storage* identity() const {
     const auto parameter = std::get_if<Parameter*>(&part);
@@ -74,7 +81,7 @@ LoadReport compare(const SafetensorsFile& file, const std::vector<Part>& parts) 
   }
   for (const Part& part : parts) {
     const bool shared = part.identity() && given.count(part.identity());
-    if (!file.contains(part.name) && !shared) report.missing.push_back(part.name);
+    if (!file.contains(part.name) && !shared && !part.may_be_missing()) report.missing.push_back(part.name);
   }
   for (const auto& [name, entry] : file.entries()) {
     if (!known.count(name)) report.unexpected.push_back(name);
@@ -86,7 +93,7 @@ void check_fit(const std::string& path, const LoadReport& report) {
   std::string differences;
   const auto list = [&](const char* title, std::vector<std::string> names, bool quote) {
     if (names.empty()) return;
-    if (quote) std::ranges::transform(names, names.begin(), in_quotes);
+    if (quote) std::transform(names.begin(), names.end(), names.begin(), in_quotes);
     differences += fmt::format("; {} ({}): {}", title, names.size(), fmt::join(names, ", "));
   };
   list("missing in the file", report.missing, true);

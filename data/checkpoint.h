@@ -39,7 +39,8 @@ struct LoadReport {
 /// Reads what `save` or PyTorch wrote, in place, from F32, F64, F16 or BF16. Everything is checked and read
 /// before the first value changes: on an error the module is as it was. Throws FileError MODEL listing every
 /// difference in names and shapes when strict, and SafetensorsFile's errors. A shared parameter may lack all
-/// but one of its names.
+/// but one of its names; a counter num_batches_tracked may be missing, and then stays as it is, as in
+/// PyTorch.
 LoadReport load(const std::string& path, Parts& parts, const LoadOptions& options = {});
 LoadReport load(const std::string& path, const std::vector<Named<Parts>>& several,
                 const LoadOptions& options = {});

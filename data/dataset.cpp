@@ -98,7 +98,7 @@ Split mnist(const std::string& folder) {
     classes = std::max(classes, 1 + *std::max_element(part->labels.begin(), part->labels.end()));
   const auto dataset = [classes](LabeledImages& part) {
     return from_bytes(std::move(part.images.pixels), std::move(part.labels),
-                      {1, part.images.rows, part.images.cols}, classes);
+                      {part.images.channels, part.images.rows, part.images.cols}, classes);
   };
   return {dataset(files.train), dataset(files.test)};
 }

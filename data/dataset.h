@@ -42,8 +42,8 @@ Dataset subset(Dataset dataset, int64_t first, int64_t count);
 /// for every count.
 Split digits(int64_t train_count, int64_t test_count, uint64_t seed = 0);
 
-/// MNIST, or a data set laid out like it, from its four files in a folder (see `read_mnist`): (1, rows, cols)
-/// with at least 10 classes.
+/// MNIST, or a data set laid out like it, from its four files in a folder (see `read_mnist`): samples
+/// (channels, rows, cols), of at least 10 classes.
 Split mnist(const std::string& folder);
 
 /// One mean and one standard deviation for all pixels, as is usual for MNIST (0.1307, 0.3081).

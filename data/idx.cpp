@@ -1,175 +1,117 @@
 #include <ballast/data/idx.h>
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <limits>
-#include <memory>
+
+#include <ballast/data/detail/byte_source.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
 namespace fs = std::filesystem;
+using detail::ByteSource;
 
-/// The bytes of an IDX file, wherever they come from.
-struct Source {
-  std::string path;
-  int64_t position = 0;  // bytes handed out so far
-  int64_t capacity = 0;  // more than this the file can't hold
-
-  explicit Source(const std::string& name) : path(name) {}
-  virtual ~Source() = default;
-
-  [[noreturn]] void fail(const char* code, const std::string& detail) const {
-    throw FileError(path, code, fmt::format("{} at byte {}", detail, position));
-  }
-  /// Up to `size` bytes; fewer only at the end.
-  size_t read(uint8_t* out, size_t size) {
-    const size_t got = fetch(out, size);
-    position += static_cast<int64_t>(got);
-    return got;
-  }
-  /// What it is called when more follows than the header implies.
-  virtual const char* surplus() const = 0;
-
- protected:
-  virtual size_t fetch(uint8_t* out, size_t size) = 0;
+struct ElementType {
+  uint8_t code;
+  int64_t size;
+  const char* name;
 };
+constexpr std::array<ElementType, 6> element_types = {{{0x08, 1, "unsigned byte"},
+                                                       {0x09, 1, "signed byte"},
+                                                       {0x0b, 2, "int16"},
+                                                       {0x0c, 4, "int32"},
+                                                       {0x0d, 4, "float32"},
+                                                       {0x0e, 8, "float64"}}};
+constexpr uint8_t unsigned_byte = 0x08, int32 = 0x0c;
 
-class PlainSource : public Source {
- public:
-  explicit PlainSource(const std::string& name) : Source(name) {
-    std::error_code error;
-    if (!fs::is_regular_file(path, error)) throw FileError(path, "MISSING", "there is no such file");
-    capacity = static_cast<int64_t>(fs::file_size(path));
-    file_.open(path, std::ios::binary);
-    if (!file_) throw FileError(path, "READ", "can't be opened");
-  }
-  const char* surplus() const override { return "TRAIL"; }
-
- protected:
-  size_t fetch(uint8_t* out, size_t size) override {
-    file_.read(reinterpret_cast<char*>(out), static_cast<std::streamsize>(size));
-    if (file_.bad()) fail("READ", "can't be read");
-    return static_cast<size_t>(file_.gcount());
-  }
-
- private:
-  std::ifstream file_;
-};
-
-/// One gzip member that fills its file (RFC 1952). zlib checks the CRC and the length when it reaches the
-/// trailer.
-class GzipSource : public Source {
- public:
-  explicit GzipSource(const std::string& name) : Source(name), file_(name) {
-    capacity = file_.capacity * 1032;  // deflate's best ratio
-    refill();
-    if (stream_.avail_in == 0) fail("TRUNC", "the file is empty");
-    if (buffer_[0] != 0x1f || (stream_.avail_in > 1 && buffer_[1] != 0x8b))
-      fail("MAGIC", "named .gz but doesn't begin like gzip");
-    if (inflateInit2(&stream_, 16 + MAX_WBITS) != Z_OK) throw std::bad_alloc();
-  }
-  ~GzipSource() override { inflateEnd(&stream_); }
-  const char* surplus() const override { return "BOMB"; }
-
- protected:
-  size_t fetch(uint8_t* out, size_t size) override {
-    stream_.next_out = out;
-    stream_.avail_out = static_cast<uInt>(size);
-    while (stream_.avail_out > 0 && !ended_) {
-      if (stream_.avail_in == 0) refill();
-      if (stream_.avail_in == 0) fail("TRUNC", "the gzip data end early; their contents stop");
-      const int status = inflate(&stream_, Z_NO_FLUSH);
-      if (status == Z_MEM_ERROR) throw std::bad_alloc();
-      if (status != Z_OK && status != Z_STREAM_END)
-        fail("CRC", fmt::format("corrupt gzip data ({}) in the chunk of contents that begins",
-                                stream_.msg ? stream_.msg : "unknown"));
-      ended_ = status == Z_STREAM_END;
-    }
-    if (ended_) check_end();
-    return size - stream_.avail_out;
-  }
-
- private:
-  void refill() {
-    stream_.next_in = buffer_.data();
-    stream_.avail_in = static_cast<uInt>(file_.read(buffer_.data(), buffer_.size()));
-  }
-  void check_end() {
-    const int64_t end = file_.position - static_cast<int64_t>(stream_.avail_in);
-    if (end < file_.capacity)
-      throw FileError(path, "TRAIL", fmt::format("bytes after the gzip data at byte {}", end));
-  }
-
-  PlainSource file_;
-  z_stream stream_{};
-  std::array<uint8_t, 65536> buffer_;
-  bool ended_ = false;
-};
-
-std::unique_ptr<Source> open_source(const std::string& path) {
-  if (path.ends_with(".gz")) return std::make_unique<GzipSource>(path);
-  return std::make_unique<PlainSource>(path);
+const ElementType* find_type(uint32_t code) {
+  const auto found = std::find_if(element_types.begin(), element_types.end(),
+                                  [=](const ElementType& type) { return type.code == code; });
+  return found == element_types.end() ? nullptr : &*found;
 }
 
-/// Four big-endian bytes.
-uint32_t read_word(Source& source) {
-  std::array<uint8_t, 4> b{};
-  if (source.read(b.data(), 4) < 4) source.fail("TRUNC", "ends within the IDX header");
-  return uint32_t{b[0]} << 24 | uint32_t{b[1]} << 16 | uint32_t{b[2]} << 8 | b[3];
+/// A file's contents, whose elements are still as they are stored: big-endian.
+struct IdxArray {
+  ElementType type;
+  std::vector<int64_t> sizes;
+  std::vector<uint8_t> bytes;
+};
+
+uint32_t big_endian(const uint8_t* bytes) {
+  return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
 }
 
-void check_magic(const Source& source, uint32_t magic, uint32_t rank) {
-  const uint32_t expected = 0x0800 | rank;
-  if (magic == expected) return;
-  const auto name = [](uint32_t r) { return r == 3 ? "images" : "labels"; };
-  std::string detail = "not an IDX file";
-  if (magic == __builtin_bswap32(expected)) {
-    detail = "an IDX file in little-endian order, which the format doesn't allow";
-  } else if (magic == 0x0801 || magic == 0x0803) {
-    detail = fmt::format("IDX {}, where IDX {} were expected", name(magic & 255), name(rank));
-  } else if (magic >> 16 == 0x1f8b) {
-    detail = "gzip data: give the file a name ending in .gz";
-  } else if (magic >> 16 == 0 && (magic & 255) == rank) {
-    detail = fmt::format("an IDX file of element type 0x{:02x}, where unsigned bytes (0x08) were expected",
-                         magic >> 8);
+uint32_t read_word(ByteSource& source) {
+  std::array<uint8_t, 4> bytes{};
+  if (source.read(bytes.data(), 4) < 4) source.fail("TRUNC", "ends within the IDX header");
+  return big_endian(bytes.data());
+}
+
+/// What a caller accepts, and how it is called in messages.
+struct Expected {
+  std::vector<uint8_t> types;
+  uint32_t least_rank, largest_rank;
+  const char* what;
+};
+const Expected images_expected = {{unsigned_byte}, 3, 4, "images (unsigned byte, 3 axes, with channels 4)"};
+const Expected labels_expected = {
+    {unsigned_byte, int32},
+    1,
+    2,
+    "labels (unsigned byte or int32, 1 axis, or 2 with the class in the first column)"};
+
+/// The first word is 0, 0, the element type, the number of axes.
+ElementType check_magic(const ByteSource& source, uint32_t magic, const Expected& expected) {
+  const ElementType* type = find_type(magic >> 8);
+  const uint32_t rank = magic & 255;
+  const bool accepted =
+      type && rank >= expected.least_rank && rank <= expected.largest_rank &&
+      std::find(expected.types.begin(), expected.types.end(), type->code) != expected.types.end();
+  if (accepted) return *type;
+  std::string found = "not an IDX file";
+  if (type) {
+    found = fmt::format("IDX data of type {} and {} {}", type->name, rank, rank == 1 ? "axis" : "axes");
+  } else if (find_type(magic >> 16 & 255) && (magic & 255) == 0) {
+    found = "an IDX file in little-endian order, which the format doesn't allow";
+  } else if (magic >> 16 == 0) {
+    found = fmt::format("IDX data of the unknown type 0x{:02x}", magic >> 8);
   }
-  throw FileError(
-      source.path, "MAGIC",
-      fmt::format("{} (the first word is 0x{:08x}, not 0x{:08x}) at byte 0", detail, magic, expected));
+  throw FileError(source.path(), "MAGIC",
+                  fmt::format("{}, where {} were expected; the first word is 0x{:08x} at byte 0", found,
+                              expected.what, magic));
 }
 
-/// The product of the dimensions that follow the magic number, having checked that the file can hold as much.
-template <size_t Rank>
-int64_t read_dimensions(Source& source, std::array<int64_t, Rank>& dims) {
-  int64_t count = 1;
+/// The bytes that the sizes in the header imply, having checked that the file can hold as many.
+int64_t read_sizes(ByteSource& source, const ElementType& type, std::vector<int64_t>& sizes) {
+  int64_t bytes = type.size;
   bool overflow = false;
-  for (int64_t& dim : dims) {
-    dim = read_word(source);
-    if (dim == 0) source.fail("DIM", "a dimension is 0; the word that ends");
-    overflow |= __builtin_mul_overflow(count, dim, &count);
+  for (int64_t& size : sizes) {
+    size = read_word(source);
+    if (size == 0) source.fail("DIM", "a dimension is 0; the word that ends");
+    overflow |= __builtin_mul_overflow(bytes, size, &bytes);
   }
-  const std::string shape = fmt::format("{}", fmt::join(dims, " x "));
+  std::string shape = fmt::format("{}", fmt::join(sizes, " x "));
+  if (type.size > 1) shape += fmt::format(" x {} bytes", type.size);
   if (overflow)
     source.fail("OVERFLOW", fmt::format("{} bytes are more than any file holds; the header ends", shape));
-  if (count > source.capacity - source.position) {
+  const int64_t room = std::max<int64_t>(source.capacity() - source.position(), 0);
+  if (bytes > room) {
     // Beyond 2 GiB it is the header that is wrong, rather than a download that stopped.
-    const bool absurd = count >= std::numeric_limits<int32_t>::max();
+    const bool absurd = bytes >= std::numeric_limits<int32_t>::max();
     source.fail(absurd ? "OVERFLOW" : "TRUNC",
                 fmt::format("the header implies {} = {} bytes of data, the file can hold {}; the data begin",
-                            shape, count, std::max<int64_t>(source.capacity - source.position, 0)));
+                            shape, bytes, room));
   }
-  return count;
+  return bytes;
 }
 
 /// The rest of the file, which must be `count` bytes. Reserving touches no page, so that a header that lies
 /// about a gzip file costs address space only.
-std::vector<uint8_t> read_data(Source& source, int64_t count) {
+std::vector<uint8_t> read_data(ByteSource& source, int64_t count) {
   std::vector<uint8_t> data;
   data.reserve(static_cast<size_t>(count));
   std::array<uint8_t, 65536> chunk;
@@ -181,45 +123,84 @@ std::vector<uint8_t> read_data(Source& source, int64_t count) {
       source.fail("TRUNC",
                   fmt::format("the header implies {} bytes of data, there are {}; ends", count, data.size()));
   }
-  if (source.read(chunk.data(), 1) > 0) {
-    source.position -= 1;
-    source.fail(source.surplus(),
-                fmt::format("more than the {} bytes of data that the header implies", count));
-  }
+  source.expect_end(fmt::format("the {} bytes of data that the header implies", count));
   return data;
 }
 
-template <size_t Rank>
-std::vector<uint8_t> read_idx(const std::string& path, std::array<int64_t, Rank>& dims) {
-  const auto source = open_source(path);
-  check_magic(*source, read_word(*source), Rank);
-  const int64_t count = read_dimensions(*source, dims);
-  return read_data(*source, count);
+IdxArray read_idx(const std::string& path, const Expected& expected) {
+  const auto source = detail::open_bytes(path);
+  const uint32_t magic = read_word(*source);
+  IdxArray array{check_magic(*source, magic, expected), std::vector<int64_t>(magic & 255), {}};
+  const int64_t bytes = read_sizes(*source, array.type, array.sizes);
+  array.bytes = read_data(*source, bytes);
+  return array;
 }
 
-/// The path of one of MNIST's files under the name it has in this folder; empty if it isn't there.
-std::string find_file(const fs::path& folder, const std::string& stem, const std::string& kind) {
-  for (const char* separator : {"-", "."})
-    for (const char* suffix : {"", ".gz"}) {
-      const fs::path path = folder / (stem + separator + kind + suffix);
-      std::error_code error;
-      if (fs::is_regular_file(path, error)) return path.string();
-    }
-  return "";
+/// Images as (channels, rows, cols), from (rows, cols, channels).
+std::vector<uint8_t> channels_first(const std::vector<uint8_t>& pixels, const IdxImages& images) {
+  std::vector<uint8_t> result(pixels.size());
+  const int64_t area = images.rows * images.cols;
+  uint8_t* to = result.data();
+  for (int64_t n = 0; n < images.count; ++n)
+    for (int64_t c = 0; c < images.channels; ++c)
+      for (int64_t i = 0; i < area; ++i)
+        *to++ = pixels[static_cast<size_t>((n * area + i) * images.channels + c)];
+  return result;
 }
 
-LabeledImages read_split(const std::string& folder, const std::string& name) {
-  const std::string images = find_file(folder, name + "-images", "idx3-ubyte");
-  const std::string labels = find_file(folder, name + "-labels", "idx1-ubyte");
-  if (images.empty() || labels.empty()) {
+/// The file that holds one part of a data set: its name ends in one of `endings`, behind whatever prefix ends
+/// in a separator. A file that lies there packed and unpacked counts as one. Empty if there is none.
+std::string find_file(const std::string& folder, const std::vector<std::string>& endings) {
+  std::vector<std::string> found;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    std::string name = entry.path().filename().string();
+    if (name.ends_with(".gz")) name.resize(name.size() - 3);
+    const bool fits = std::any_of(endings.begin(), endings.end(), [&](const std::string& ending) {
+      return name == ending || (name.ends_with(ending) &&
+                                std::string_view("-_.").find(name[name.size() - ending.size() - 1]) < 3);
+    });
     std::error_code error;
+    if (fits && entry.is_regular_file(error)) found.push_back(name);
+  }
+  std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
+  if (found.empty()) return "";
+  if (found.size() > 1)
+    throw FileError(folder, "NAME",
+                    fmt::format("{} could all be {}; leave one of them in this folder",
+                                fmt::join(found, ", "), endings.front()));
+  const std::string path = (fs::path(folder) / found.front()).string();
+  std::error_code error;
+  return fs::is_regular_file(path, error) ? path : path + ".gz";
+}
+
+/// The names without a prefix that one part may have.
+std::vector<std::string> usual_names(const std::vector<std::string>& splits, bool of_images) {
+  const std::vector<std::string> kinds =
+      of_images ? std::vector<std::string>{"idx3-ubyte", "idx4-ubyte"}
+                : std::vector<std::string>{"idx1-ubyte", "idx2-ubyte", "idx2-int"};
+  std::vector<std::string> names;
+  for (const std::string& split : splits)
+    for (const std::string& kind : kinds)
+      for (const char* separator : {"-", "."})
+        names.push_back(split + (of_images ? "-images" : "-labels") + separator + kind);
+  return names;
+}
+
+LabeledImages read_split(const std::string& folder, const std::vector<std::string>& splits) {
+  std::error_code error;
+  const bool is_folder = fs::is_directory(folder, error);
+  const std::string images = is_folder ? find_file(folder, usual_names(splits, true)) : "";
+  const std::string labels = is_folder ? find_file(folder, usual_names(splits, false)) : "";
+  if (images.empty() || labels.empty()) {
     throw FileError(
         folder, "MISSING",
-        fmt::format("{}; looked for train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte "
-                    "and t10k-labels-idx1-ubyte, also with .idx for -idx, and with .gz",
-                    fs::is_directory(folder, error)
-                        ? fmt::format("no {}-{} in this folder", name, images.empty() ? "images" : "labels")
-                        : "there is no such folder"));
+        fmt::format("{}; looked for names that end in train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+                    "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, also with test for t10k, .idx for "
+                    "-idx, and .gz",
+                    is_folder ? fmt::format("no {}-{} in this folder", splits.front(),
+                                            images.empty() ? "images" : "labels")
+                              : "there is no such folder"));
   }
   return read_idx_pair(images, labels);
 }
@@ -227,14 +208,42 @@ LabeledImages read_split(const std::string& folder, const std::string& name) {
 }  // namespace
 
 IdxImages read_idx_images(const std::string& path) {
-  std::array<int64_t, 3> dims{};
-  std::vector<uint8_t> pixels = read_idx(path, dims);
-  return {dims[0], dims[1], dims[2], std::move(pixels)};
+  IdxArray array = read_idx(path, images_expected);
+  const std::vector<int64_t>& sizes = array.sizes;
+  if (sizes.size() == 3) return {sizes[0], 1, sizes[1], sizes[2], std::move(array.bytes)};
+  constexpr int64_t most_channels = 4;
+  if (sizes[1] <= most_channels) return {sizes[0], sizes[1], sizes[2], sizes[3], std::move(array.bytes)};
+  if (sizes[3] > most_channels)
+    throw FileError(
+        path, "SHAPE",
+        fmt::format("images of {} x {} x {}: neither the first nor the last of these is a number of "
+                    "channels, which is at most {}",
+                    sizes[1], sizes[2], sizes[3], most_channels));
+  IdxImages images{sizes[0], sizes[3], sizes[1], sizes[2], {}};
+  images.pixels = channels_first(array.bytes, images);
+  return images;
 }
 
 std::vector<uint8_t> read_idx_labels(const std::string& path) {
-  std::array<int64_t, 1> dims{};
-  return read_idx(path, dims);
+  IdxArray array = read_idx(path, labels_expected);
+  const int64_t columns = array.sizes.size() == 2 ? array.sizes[1] : 1;
+  if (array.type.code == unsigned_byte) {
+    if (columns > 1)
+      throw FileError(path, "SHAPE",
+                      fmt::format("{} x {} unsigned bytes, where one label for each image was expected",
+                                  array.sizes[0], columns));
+    return std::move(array.bytes);
+  }
+  std::vector<uint8_t> labels;
+  for (int64_t n = 0; n < array.sizes[0]; ++n) {
+    const uint32_t label = big_endian(array.bytes.data() + n * columns * array.type.size);
+    if (label > 255)
+      throw FileError(
+          path, "LABEL",
+          fmt::format("label {} is {}; classes from 0 to 255 are read", n, static_cast<int32_t>(label)));
+    labels.push_back(static_cast<uint8_t>(label));
+  }
+  return labels;
 }
 
 LabeledImages read_idx_pair(const std::string& images, const std::string& labels) {
@@ -247,12 +256,14 @@ LabeledImages read_idx_pair(const std::string& images, const std::string& labels
 }
 
 MnistFiles read_mnist(const std::string& folder) {
-  MnistFiles files{read_split(folder, "train"), read_split(folder, "t10k")};
-  const IdxImages &a = files.train.images, &b = files.test.images;
-  if (a.rows != b.rows || a.cols != b.cols)
-    throw FileError(
-        folder, "SHAPE",
-        fmt::format("training images are {} x {}, test images {} x {}", a.rows, a.cols, b.rows, b.cols));
+  MnistFiles files{read_split(folder, {"train"}), read_split(folder, {"t10k", "test"})};
+  const auto shape = [](const IdxImages& x) {
+    return x.channels == 1 ? fmt::format("{} x {}", x.rows, x.cols)
+                           : fmt::format("{} x {} x {}", x.channels, x.rows, x.cols);
+  };
+  const std::string train = shape(files.train.images), test = shape(files.test.images);
+  if (train != test)
+    throw FileError(folder, "SHAPE", fmt::format("training images are {}, test images {}", train, test));
   return files;
 }
 

@@ -8,18 +8,23 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// Gray images (count, rows, cols), one byte per pixel.
+/// Images (count, channels, rows, cols), one byte per pixel and channel.
 struct IdxImages {
-  int64_t count = 0, rows = 0, cols = 0;
+  int64_t count = 0, channels = 1, rows = 0, cols = 0;
   std::vector<uint8_t> pixels;
 };
 
-/// Reads an IDX file of unsigned bytes, the format of MNIST: images of rank 3, labels of rank 1. A name that
-/// ends in
-/// `.gz` is inflated, up to the size its header implies and no further. Every size is checked before memory
-/// is asked for. Throws FileError; its codes: MISSING, TRUNC (ends early), MAGIC (something else), DIM (a
-/// size of 0), OVERFLOW (sizes no file can hold), TRAIL (bytes after the data), CRC (corrupt gzip data), BOMB
-/// (inflates to more than the header implies).
+/// Reads IDX, the format of MNIST. A file may be packed with gzip, whatever its name; it is inflated up to
+/// the size its header implies and no further, and every size is checked before memory is asked for.
+///
+/// Images are unsigned bytes of 3 axes (count, rows, cols), or of 4 with 1 to 4 channels in front of the rows
+/// or behind the columns; where both could be channels, they are those in front.
+/// Labels are unsigned bytes (count) or (count, 1), or int32 with any number of columns, of which the first
+/// is the class, as in QMNIST.
+///
+/// Throws FileError; its codes: MISSING, READ, TRUNC (ends early), MAGIC (something else), DIM (a size of 0),
+/// OVERFLOW (sizes no file can hold), SHAPE (axes that are none of the above), LABEL (beyond 0 to 255), TRAIL
+/// (bytes after the data), CRC (corrupt gzip data), BOMB (inflates to more than the header implies).
 IdxImages read_idx_images(const std::string& path);
 std::vector<uint8_t> read_idx_labels(const std::string& path);
 
@@ -35,9 +40,12 @@ struct MnistFiles {
   LabeledImages train, test;
 };
 
-/// The four files of MNIST, or of a data set laid out like it, in a folder: {train,t10k}-images-idx3-ubyte
-/// and {train,t10k}-labels-idx1-ubyte, with `-` or `.` in front of idx, plain or with .gz. FileError MISSING
-/// names those looked for; SHAPE when images of the test split differ in size.
+/// The four files of MNIST, or of a data set laid out like it, in a folder: one whose name ends in
+/// train-images-idx3-ubyte, one in train-labels-idx1-ubyte, and two with t10k or test for train. In front
+/// there may be a prefix, as in emnist-digits-train-images-idx3-ubyte; `.idx` may stand for `-idx`, idx4 for
+/// idx3, idx2 for idx1, `int` for `ubyte` of labels, and .gz may follow. Throws FileError MISSING naming
+/// those looked for, NAME listing several files for one part, SHAPE when images of the test split differ in
+/// size.
 MnistFiles read_mnist(const std::string& folder);
 
 }  // namespace ballast::inline BALLAST_PRECISION

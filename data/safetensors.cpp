@@ -20,22 +20,28 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
 
+float float_of_bits(uint32_t bits) {
+  float value = 0;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
 struct Bf16 {
   uint16_t bits;
-  explicit operator real() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
+  operator float() const { return float_of_bits(uint32_t{bits} << 16); }
 };
 
 /// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits.
 struct F16 {
   uint16_t bits;
-  explicit operator real() const {
+  operator float() const {
     const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
     const uint32_t exponent = bits >> 10 & 0x1F;
     const uint32_t fraction = bits & 0x3FF;
     // A subnormal half is a normal float: fraction * 2^-24.
     if (exponent == 0) return std::copysign(static_cast<float>(fraction) * 0x1p-24f, sign ? -1.0f : 1.0f);
     const uint32_t float_exponent = exponent == 31 ? 255 : exponent + 127 - 15;
-    return std::bit_cast<float>(sign | float_exponent << 23 | fraction << 13);
+    return float_of_bits(sign | float_exponent << 23 | fraction << 13);
   }
 };
 
@@ -95,7 +101,7 @@ void check_layout(const std::string& path, const std::map<std::string, Safetenso
   items.reserve(entries.size());
   for (const Item& item : entries) items.push_back(&item);
   const auto extent = [](const Item* item) { return std::pair(item->second.begin, item->second.end); };
-  std::ranges::sort(items, {}, extent);
+  std::sort(items.begin(), items.end(), [&](const Item* a, const Item* b) { return extent(a) < extent(b); });
 
   uint64_t position = 0;
   for (const Item* item : items) {
@@ -169,8 +175,9 @@ void SafetensorsFile::read_as(const std::string& name, const SafetensorsEntry& e
   }
 }
 
-void SafetensorsFile::read(const std::string& name, std::span<real> out) const {
-  const SafetensorsEntry& entry = this->entry(name);
+template <class Value>
+void SafetensorsFile::read_floating(const std::string& name, const SafetensorsEntry& entry,
+                                    std::span<Value> out, const char* advice) const {
   switch (entry.dtype) {
     case DType::f64:
       return read_as<double>(name, entry, out);
@@ -182,10 +189,13 @@ void SafetensorsFile::read(const std::string& name, std::span<real> out) const {
       return read_as<Bf16>(name, entry, out);
     default:
       throw FileError(path_, "DTYPE",
-                      fmt::format("tensor {} is {}, a legal type, but not supported here; store it as F32, "
-                                  "F64, F16 or BF16",
-                                  in_quotes(name), dtype_name(entry.dtype)));
+                      fmt::format("tensor {} is {}, a legal type, but not supported here; store it as {}",
+                                  in_quotes(name), dtype_name(entry.dtype), advice));
   }
+}
+
+void SafetensorsFile::read(const std::string& name, std::span<real> out) const {
+  read_floating(name, entry(name), out, "F32, F64, F16 or BF16");
 }
 
 void SafetensorsFile::read(const std::string& name, std::span<int64_t> out) const {
@@ -207,9 +217,23 @@ void SafetensorsFile::read(const std::string& name, std::span<int64_t> out) cons
     case DType::boolean:
       return read_as<uint8_t>(name, entry, out);
     default:
-      throw FileError(path_, "DTYPE",
-                      fmt::format("tensor {} is {}, a legal type, but not supported here; store it as I64",
-                                  in_quotes(name), dtype_name(entry.dtype)));
+      return read_whole(name, entry, out);
+  }
+}
+
+/// From a file whose every tensor was cast to a floating-point type, counters included.
+void SafetensorsFile::read_whole(const std::string& name, const SafetensorsEntry& entry,
+                                 std::span<int64_t> out) const {
+  std::vector<double> values(out.size());
+  read_floating(name, entry, std::span(values), "I64");
+  for (size_t i = 0; i < out.size(); ++i) {
+    constexpr double exact = 0x1p53;  // beyond it not every whole number is a double
+    if (!(std::abs(values[i]) <= exact) || std::trunc(values[i]) != values[i])
+      throw FileError(
+          path_, "DTYPE",
+          fmt::format("tensor {} is {} and holds {}, where whole numbers are expected; store it as I64",
+                      in_quotes(name), dtype_name(entry.dtype), values[i]));
+    out[i] = static_cast<int64_t>(values[i]);
   }
 }
 
@@ -224,8 +248,10 @@ SafetensorsTensor::SafetensorsTensor(std::string tensor_name, const Shape& tenso
 
 void write_safetensors(const std::string& path, std::vector<SafetensorsTensor> tensors,
                        const std::map<std::string, std::string>& metadata) {
-  std::ranges::stable_sort(tensors, std::ranges::greater{},
-                           [](const auto& tensor) { return dtype_bits(tensor.dtype); });
+  std::stable_sort(tensors.begin(), tensors.end(),
+                   [](const SafetensorsTensor& a, const SafetensorsTensor& b) {
+                     return dtype_bits(a.dtype) > dtype_bits(b.dtype);
+                   });
   const std::string text = format_safetensors_header(path, tensors, metadata);
   const uint64_t length = text.size();
   std::vector<std::string_view> parts = {{reinterpret_cast<const char*>(&length), sizeof length}, text};

@@ -68,13 +68,18 @@ class SafetensorsFile {
   const SafetensorsEntry& entry(const std::string& name) const;
 
   /// Copies a tensor's values to `out`, which must have as many elements. Throws FileError DTYPE unless the
-  /// stored type is a floating-point one (for `real`) or an integer one (for int64) that Ballast reads.
+  /// stored type is a floating-point one (for `real`) or an integer one (for int64) that Ballast reads; as
+  /// int64, floating-point values are read too if all of them are whole.
   void read(const std::string& name, std::span<real> out) const;
   void read(const std::string& name, std::span<int64_t> out) const;
 
  private:
   template <class Stored, class Value>
   void read_as(const std::string& name, const SafetensorsEntry& entry, std::span<Value> out) const;
+  template <class Value>
+  void read_floating(const std::string& name, const SafetensorsEntry& entry, std::span<Value> out,
+                     const char* advice) const;
+  void read_whole(const std::string& name, const SafetensorsEntry& entry, std::span<int64_t> out) const;
 
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }

@@ -96,7 +96,8 @@ class HeaderReader {
       return true;
     }
     if (place_ != Place::dtype) return refuse(in_quotes(value));
-    const auto found = std::ranges::find(dtypes, std::string_view(value), &DTypeInfo::name);
+    const auto found =
+        std::find_if(dtypes.begin(), dtypes.end(), [&](const DTypeInfo& info) { return info.name == value; });
     if (found == dtypes.end()) fail("DTYPE", fmt::format("{} is no type of the format", in_quotes(value)));
     dtype_ = static_cast<DType>(found - dtypes.begin());
     return go(Place::fields);

@@ -38,8 +38,8 @@ std::string in_quotes(std::string_view text) {
   };
   while (length > 0 && length < text.size() && inside_code_point(length)) --length;
   std::string shown(text.substr(0, length));
-  std::ranges::replace_if(
-      shown, [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; }, '?');
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return (c >= 0 && c < ' ') || c == 0x7F; }, '?');
   return fmt::format("'{}{}'", shown, length < text.size() ? "..." : "");
 }
 

@@ -61,12 +61,14 @@ std::vector<std::string> names(const std::string& path) {
   return result;
 }
 
-/// A file of one tensor "weight" (2), stored as `dtype`, written byte for byte.
+/// A file of one tensor, a scalar or a row, stored as `dtype`, written byte for byte.
 template <class Stored>
-void write_weight(const std::string& path, const char* dtype, const std::vector<Stored>& stored) {
+void write_tensor(const std::string& path, const std::string& name, const char* dtype,
+                  const std::vector<Stored>& stored) {
   const size_t size = stored.size() * sizeof(Stored);
-  const std::string header = fmt::format(
-      R"({{"weight":{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})", dtype, stored.size(), size);
+  const std::string shape = stored.size() == 1 ? "" : std::to_string(stored.size());
+  const std::string header = fmt::format(R"({{"{}":{{"dtype":"{}","shape":[{}],"data_offsets":[0,{}]}}}})",
+                                         name, dtype, shape, size);
   const uint64_t length = header.size();
   write_bytes(path, std::string(reinterpret_cast<const char*>(&length), 8) + header +
                         std::string(reinterpret_cast<const char*>(stored.data()), size));
@@ -132,14 +134,64 @@ TEST_CASE("checkpoint: loads every floating-point type") {
     load(path, module);
     return values(module);
   };
-  write_weight<float>(path, "F32", {1.5f, -2});
+  write_tensor<float>(path, "weight", "F32", {1.5f, -2});
   CHECK(loaded() == std::vector<double>{1.5, -2});
-  write_weight<double>(path, "F64", {2.5, -3});
+  write_tensor<double>(path, "weight", "F64", {2.5, -3});
   CHECK(loaded() == std::vector<double>{2.5, -3});
-  write_weight<uint16_t>(path, "F16", {0x3C00, 0xC000});
+  write_tensor<uint16_t>(path, "weight", "F16", {0x3C00, 0xC000});
   CHECK(loaded() == std::vector<double>{1, -2});
-  write_weight<uint16_t>(path, "BF16", {0x4040, 0xC080});
+  write_tensor<uint16_t>(path, "weight", "BF16", {0x4040, 0xC080});
   CHECK(loaded() == std::vector<double>{3, -4});
+}
+
+TEST_CASE("checkpoint: a counter may have been cast like every other tensor of the file") {
+  const TempFolder folder;
+  const std::string path = folder / "c.safetensors";
+  struct Counting : Module {
+    Counter num_batches_tracked;
+    void visit(Visitor& v) override { v("norm.num_batches_tracked", num_batches_tracked); }
+  } module;
+  const auto loaded = [&] {
+    load(path, module);
+    return module.num_batches_tracked.value;
+  };
+  const auto write = [&](const char* dtype, auto value) {
+    write_tensor<decltype(value)>(path, "norm.num_batches_tracked", dtype, {value});
+  };
+  write("F32", 3.0f);
+  CHECK(loaded() == 3);
+  write("F64", 4.0);
+  CHECK(loaded() == 4);
+  write("F16", uint16_t{0x4500});
+  CHECK(loaded() == 5);
+  write("BF16", uint16_t{0x40C0});
+  CHECK(loaded() == 6);
+  write("F32", 2.5f);
+  CHECK_THROWS_WITH_AS(load(path, module), doctest::Contains("holds 2.5, where whole numbers"), FileError);
+  CHECK(module.num_batches_tracked.value == 6);
+}
+
+TEST_CASE("checkpoint: num_batches_tracked may be missing, and keeps its value; other counters may not") {
+  const TempFolder folder;
+  const std::string path = folder / "old.safetensors";
+  struct Norm : Module {
+    Parameter weight{zeros({2})};
+    Counter counter;
+    std::string name;
+    explicit Norm(std::string counter_name) : name(std::move(counter_name)) { counter.value = 7; }
+    void visit(Visitor& v) override { v("weight", weight), v(name, counter); }
+  };
+  const Tensor weight = ones({2});
+  write_safetensors(path, {{"weight", {2}, weight.data()}});
+  for (const char* name : {"num_batches_tracked", "norm.num_batches_tracked"}) {
+    Norm norm(name);
+    CHECK(load(path, norm).missing.empty());
+    CHECK(values(norm) == std::vector<double>{1, 1, 7});
+  }
+  for (const char* name : {"step", "my_num_batches_tracked"}) {
+    Norm norm(name);
+    CHECK_THROWS_WITH_AS(load(path, norm), doctest::Contains("missing in the file (1)"), FileError);
+  }
 }
 
 TEST_CASE("checkpoint: another model's file is refused with every difference, and nothing is loaded") {
@@ -178,7 +230,7 @@ TEST_CASE("checkpoint: a tensor that can't be read leaves the ones before it as 
     Counter second;
     void visit(Visitor& v) override { v("first", first), v("second", second); }
   } pair;
-  const Tensor one = ones({2}), scalar = ones({});
+  const Tensor one = ones({2}), scalar = full({}, real(0.5));
   write_safetensors(path,
                     {{"first", {2}, one.data()}, {"second", {}, scalar.data()}});  // a counter must be whole
   CHECK_THROWS_WITH_AS(load(path, pair), doctest::Contains("DTYPE"), FileError);

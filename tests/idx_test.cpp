@@ -51,6 +51,7 @@ std::string flip(std::string bytes, size_t from_end) {
 }
 
 const std::string six = "abcdef";
+const std::string good_sizes = word(2) + word(3);
 
 struct Case {
   const char* id;
@@ -83,9 +84,10 @@ std::vector<Case> corpus() {
       {"I6 reversed", "MAGIC", "labels", good, true},
       {"I7", "MAGIC", "images", std::string("\3\10\0\0", 4) + good.substr(4)},
       {"I8", "MAGIC", "images", word(0x0d03) + good.substr(4)},
-      {"I8 text", "MAGIC", "images", "version https://git-lfs.github.com/spec/v1\n"},
-      {"I9", "MAGIC", "images.gz", good},
-      {"I9 without .gz", "MAGIC", "images", zipped},
+      {"I8 no such type", "MAGIC", "images", word(0x0a03) + good.substr(4)},
+      {"I8 text", "MAGIC", "images", "P5 28 28 255"},
+      {"I9", "MAGIC", "images.gz", "\x1f\x8a" + zipped.substr(2)},
+      {"I9 gzip in gzip", "MAGIC", "images.gz", gzip(zipped)},
       {"I10", "OVERFLOW", "images", images(1, 65536, 65536, six)},
       {"I10 three times", "OVERFLOW", "images", images(65536, 65536, 65536, six)},
       {"I10 beyond 64 bits", "OVERFLOW", "images", images(1u << 31, 1u << 31, 4, six)},
@@ -138,13 +140,93 @@ TEST_CASE("idx: messages say what to do") {
   const std::string path = write(folder, "images", labels(6, six));
   CHECK(refusal("MAGIC", [&] { read_idx_images(path); }) ==
         path +
-            ": MAGIC: IDX labels, where IDX images were expected (the first word is 0x00000801, not "
-            "0x00000803) at byte 0");
+            ": MAGIC: IDX data of type unsigned byte and 1 axis, where images (unsigned byte, 3 axes, with "
+            "channels 4) were expected; the first word is 0x00000801 at byte 0");
+  write(folder, "images", word(0x0d02) + good_sizes + six);
+  CHECK(refusal("MAGIC", [&] { read_idx_labels(path); }).find("type float32 and 2 axes, where labels") !=
+        std::string::npos);
   write(folder, "images", images(1, 2, 3, "abcde"));
   CHECK(refusal("TRUNC", [&] { read_idx_images(path); }) ==
         path +
             ": TRUNC: the header implies 1 x 2 x 3 = 6 bytes of data, the file can hold 5; the data begin at "
             "byte 16");
+}
+
+TEST_CASE("idx: what was saved in place of the file is called by its name") {
+  const TempFolder folder;
+  const auto refused = [&](const std::string& bytes) {
+    const std::string path = write(folder, "train-images-idx3-ubyte.gz", bytes);
+    return refusal("MAGIC", [&] { read_idx_images(path); }).substr((path + ": MAGIC: ").size());
+  };
+  for (const char* page : {"<!DOCTYPE html><html>", "\xef\xbb\xbf\r\n <html>", "<?xml version='1.0'?>"})
+    CHECK(refused(page) ==
+          "this is a web page, as a server sends it in place of a file that it doesn't have; download the "
+          "file again");
+  CHECK(refused("version https://git-lfs.github.com/spec/v1\n").find("git lfs pull") != std::string::npos);
+  CHECK(refused("PK\3\4 ...").find("unpack") != std::string::npos);
+  CHECK(refused("BZh9").find("bunzip2") != std::string::npos);
+  CHECK(refused("\xfd"
+                "7zXZ")
+            .find("unxz") != std::string::npos);
+}
+
+TEST_CASE("idx: a file is read by its content, packed or not, whatever its name") {
+  const TempFolder folder;
+  const std::string bytes = images(1, 2, 3, six);
+  CHECK(read_idx_images(write(folder, "unpacked.gz", bytes)).count == 1);
+  CHECK(read_idx_images(write(folder, "packed", gzip(bytes))).count == 1);
+}
+
+TEST_CASE("idx: labels of one column, and the classes of QMNIST's labels") {
+  const TempFolder folder;
+  CHECK(read_idx_labels(write(folder, "y", word(0x802) + word(3) + word(1) + "abc")) ==
+        std::vector<uint8_t>{'a', 'b', 'c'});
+  CHECK(read_idx_labels(write(folder, "y", word(0x0c01) + word(2) + word(0) + word(255))) ==
+        std::vector<uint8_t>{0, 255});
+  std::string rows;
+  for (uint32_t n = 0; n < 3; ++n) {
+    rows += word(n + 7);
+    for (uint32_t column = 1; column < 8; ++column) rows += word(1000 * column);
+  }
+  const std::string qmnist = word(0x0c02) + word(3) + word(8) + rows;
+  CHECK(read_idx_labels(write(folder, "y", qmnist)) == std::vector<uint8_t>{7, 8, 9});
+  const std::string path = write(folder, "y", qmnist.substr(0, qmnist.size() - 1));
+  CHECK(refusal("TRUNC", [&] { read_idx_labels(path); }).find("3 x 8 x 4 bytes = 96 bytes") !=
+        std::string::npos);
+  write(folder, "y", word(0x802) + word(3) + word(2) + six);
+  CHECK(refusal("SHAPE", [&] { read_idx_labels(path); }).find("3 x 2 unsigned bytes, where one label") !=
+        std::string::npos);
+  for (const auto& [stored, shown] : {std::pair(256u, "256"), std::pair(~0u, "-1")}) {
+    write(folder, "y", word(0x0c01) + word(2) + word(1) + word(stored));
+    CHECK(refusal("LABEL", [&] { read_idx_labels(path); }).find(std::string("label 1 is ") + shown) !=
+          std::string::npos);
+  }
+}
+
+TEST_CASE("idx: images with channels in front or behind") {
+  const TempFolder folder;
+  const auto read = [&](const std::vector<uint32_t>& sizes, const std::string& data) {
+    std::string bytes = word(0x804);
+    for (const uint32_t size : sizes) bytes += word(size);
+    return read_idx_images(write(folder, "x", bytes + data));
+  };
+  const auto shape = [](const IdxImages& x) {
+    return std::vector<int64_t>{x.count, x.channels, x.rows, x.cols};
+  };
+  const auto pixels = [](const IdxImages& x) { return std::string(x.pixels.begin(), x.pixels.end()); };
+  const std::string twelve = "abcdefghijkl";
+  const IdxImages in_front = read({2, 3, 1, 2}, twelve);
+  CHECK(shape(in_front) == std::vector<int64_t>{2, 3, 1, 2});
+  CHECK(pixels(in_front) == twelve);
+  const std::string thirty = "abcdefghijklmnopqrstuvwxyz0123";
+  const IdxImages behind = read({1, 5, 2, 3}, thirty);
+  CHECK(shape(behind) == std::vector<int64_t>{1, 3, 5, 2});
+  CHECK(pixels(behind) == "adgjmpsvy1behknqtwz2cfilorux03");
+  const IdxImages two = read({2, 5, 1, 3}, thirty);
+  CHECK(pixels(two) == "adgjmbehkncfilopsvy1qtwz2rux03");
+  CHECK(refusal("SHAPE", [&] {
+          read({2, 5, 1, 5}, std::string(50, 'x'));
+        }).find("images of 5 x 1 x 5: neither") != std::string::npos);
 }
 
 TEST_CASE("idx: a bomb costs no memory, and a header that lies costs none either") {
@@ -199,6 +281,33 @@ TEST_CASE("idx: images and labels must be as many (I17)") {
   CHECK(read_idx_pair(x, y).labels.size() == 3);
 }
 
+TEST_CASE("idx: each part is the one file whose name ends in the usual way") {
+  const TempFolder folder;
+  const std::string path = folder.path().string();
+  write(folder, "emnist-digits-train-images-idx3-ubyte.gz", gzip(images(3, 1, 2, six)));
+  write(folder, "qmnist-train-labels-idx2-int",
+        word(0x0c02) + word(3) + word(1) + word(1) + word(2) + word(3));
+  write(folder, "test-images-idx4-ubyte", word(0x804) + word(2) + word(1) + word(1) + word(2) + "abcd");
+  write(folder, "x_test-labels.idx1-ubyte", labels(2, "xy"));
+  write(folder, "atrain-labels-idx1-ubyte", "not separated from its prefix");
+  write(folder, "train-labels-idx1-ubyte.bak", "goes on behind the ending");
+  std::filesystem::create_directory(folder / "train-labels-idx1-ubyte");
+  const MnistFiles files = read_mnist(path);
+  CHECK(files.train.labels == std::vector<uint8_t>{1, 2, 3});
+  CHECK(files.test.labels == std::vector<uint8_t>{'x', 'y'});
+  CHECK(files.test.images.pixels == std::vector<uint8_t>{'a', 'b', 'c', 'd'});
+
+  // Packed and unpacked is one file, of which the unpacked one is read.
+  write(folder, "emnist-digits-train-images-idx3-ubyte", images(3, 1, 2, "ABCDEF"));
+  CHECK(read_mnist(path).train.images.pixels.front() == 'A');
+
+  write(folder, "t10k-images.idx3-ubyte", images(2, 1, 2, "abcd"));
+  CHECK(refusal("NAME", [&] { read_mnist(path); }) ==
+        path +
+            ": NAME: t10k-images.idx3-ubyte, test-images-idx4-ubyte could all be t10k-images-idx3-ubyte; "
+            "leave one of them in this folder");
+}
+
 TEST_CASE("idx: what isn't a file") {
   const TempFolder folder;
   const auto refuse = [&](const std::string& path) {
@@ -214,7 +323,8 @@ TEST_CASE("idx: MNIST's four files are found by their names") {
   const std::string path = folder.path().string();
   const std::string no_folder = refusal("MISSING", [&] { read_mnist(path + "/nowhere"); });
   CHECK(no_folder.starts_with(
-      path + "/nowhere: MISSING: there is no such folder; looked for train-images-idx3-ubyte"));
+      path +
+      "/nowhere: MISSING: there is no such folder; looked for names that end in train-images-idx3-ubyte"));
   CHECK(refusal("MISSING", [&] { read_mnist(path); }).find("no train-images in this folder") !=
         std::string::npos);
 

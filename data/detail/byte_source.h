@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include <ballast/core/check.h>
+
+namespace ballast::inline BALLAST_PRECISION::detail {
+
+/// The bytes of a file from first to last, inflated when the file holds gzip data. Errors name the position
+/// among the bytes handed out.
+class ByteSource {
+ public:
+  explicit ByteSource(const std::string& path) : path_(path) {}
+  virtual ~ByteSource() = default;
+
+  const std::string& path() const { return path_; }
+  int64_t position() const { return position_; }
+  /// At most so many bytes can come, whatever a header claims: the file's size, or what deflate could have
+  /// made it from.
+  virtual int64_t capacity() const = 0;
+  /// Fills `out` with up to `size` bytes; returns how many, fewer only at the end. Throws FileError READ,
+  /// TRUNC (gzip data that end early), CRC (corrupt gzip data) or TRAIL (bytes after the gzip data).
+  size_t read(uint8_t* out, size_t size) {
+    const size_t got = fetch(out, size);
+    position_ += static_cast<int64_t>(got);
+    return got;
+  }
+  /// Nothing may be left. Throws FileError TRAIL, of gzip data BOMB, saying "more than `what`".
+  void expect_end(const std::string& what);
+  [[noreturn]] void fail(const char* code, const std::string& detail) const;
+
+ protected:
+  virtual size_t fetch(uint8_t* out, size_t size) = 0;
+  virtual const char* code_of_surplus() const = 0;
+
+ private:
+  std::string path_;
+  int64_t position_ = 0;
+};
+
+/// What a file is, is decided by how it begins, not by its name. Throws FileError MISSING, READ, or MAGIC for
+/// what no reader takes: a web page saved in place of the file, a git-LFS pointer, an archive.
+std::unique_ptr<ByteSource> open_bytes(const std::string& path);
+
+}  // namespace ballast::inline BALLAST_PRECISION::detail
