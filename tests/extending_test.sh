@@ -10,7 +10,7 @@ tree=$work/tree
 fail() { echo "extending_test: $*"; exit 1; }
 
 mkdir "$tree"
-cp -r "$root"/{core,layers,optim,data,apps,tests,cmake,docs} "$root/.clang-format" "$tree"
+cp -r "$root"/{core,layers,optim,data,apps,tests,cmake,docs} "$root"/{ballast.h,.clang-format} "$tree"
 
 # The blocks, in order: a line "new file PATH" or "add to PATH" for each, its code in $work/blocks/NUMBER.
 mkdir "$work/blocks"
@@ -71,7 +71,7 @@ fi
 # The tests of what was added, with double, in which gradients are checked.
 mkdir -p "$work/include/ballast"
 for folder in core layers optim data; do ln -s "$tree/$folder" "$work/include/ballast/$folder"; done
-ln -s "$tree/cmake/ballast.h" "$work/include/ballast/ballast.h"
+ln -s "$tree/ballast.h" "$work/include/ballast/ballast.h"
 suffix=_f64
 [ -f "$build/libballast_core$suffix.a" ] || suffix=
 sources="$tree/tests/main.cpp $tree/tests/layer_test.cpp $tree/tests/gradcheck_elementwise_test.cpp"

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bad=0
-for file in $(git ls-files '*.h' '*.cpp' 2>/dev/null || find core layers optim data apps tests cmake -name '*.h' -o -name '*.cpp'); do
+for file in $(git ls-files '*.h' '*.cpp' 2>/dev/null || find ballast.h core layers optim data apps tests -name '*.h' -o -name '*.cpp'); do
   clang-format "$file" | cmp -s - "$file" || { echo "not formatted: $file (clang-format -i $file)"; bad=1; }
 done
 exit $bad
