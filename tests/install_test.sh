@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # install_test.sh BUILD: installs Ballast from a build folder and, outside of the tree, builds and runs README's example and
-# README's custom layer against it, exactly as they stand there.
+# README's custom layer against it, exactly as they stand there, with each compiler that there is.
 set -euo pipefail
 build=$1
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,12 +23,18 @@ for file in example.cpp scale_norm.h layer_use.cpp CMakeLists.txt; do
 done
 [ "$(wc -l <"$work/user/scale_norm.h")" -lt 40 ] || { echo "README's custom layer has 40 lines or more"; exit 1; }
 cat >>"$work/user/CMakeLists.txt" <<'CMAKE'
+if(NOT CMAKE_MODULE_PATH STREQUAL "mine")
+  message(FATAL_ERROR "find_package(Ballast) changed CMAKE_MODULE_PATH to ${CMAKE_MODULE_PATH}")
+endif()
 add_executable(layer_use layer_use.cpp)
 target_link_libraries(layer_use PRIVATE ballast::ballast)
 CMAKE
 
-cmake -S "$work/user" -B "$work/user/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
-  -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
-cmake --build "$work/user/build"
-(cd "$work" && "$work/user/build/example" && "$work/user/build/layer_use") | tee "$work/output"
-grep -Eq '^[0-9.]+%$' "$work/output" || { echo "the example did not print its accuracy"; exit 1; }
+for compiler in g++ clang++; do
+  command -v "$compiler" >/dev/null || continue
+  cmake -S "$work/user" -B "$work/$compiler" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_MODULE_PATH=mine -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
+  cmake --build "$work/$compiler"
+  (cd "$work" && "$work/$compiler/example" && "$work/$compiler/layer_use") | tee "$work/output"
+  grep -Eq '^[0-9.]+%$' "$work/output" || { echo "$compiler: the example did not print its accuracy"; exit 1; }
+done

@@ -1,22 +1,29 @@
 #!/usr/bin/env bash
-# Sets everything up on a bare Debian machine and runs the tests. --all adds the sanitizer builds, clang-tidy, the check of the format, the
-# seeded bugs and, where BALLAST_MNIST names a folder with MNIST's files, what is shown on real data.
+# Sets everything up on a bare Debian machine and runs the tests. --all adds clang++, the sanitizer builds, clang-tidy, the check of the
+# format, the seeded bugs and, where BALLAST_MNIST names a folder with MNIST's files, what is shown on real data. Each part says how long
+# it took.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+timed() {  # timed COMMAND ...
+  local start=$SECONDS
+  "$@"
+  echo "$*: $((SECONDS - start)) s"
+}
 run_suite() {  # run_suite PRESET
-  cmake/setup.sh "$1" all
-  ctest --test-dir "build/$1" --output-on-failure --timeout 1500 -j "$(nproc)"
+  timed cmake/setup.sh "$1" all
+  timed ctest --test-dir "build/$1" --output-on-failure --timeout 1500 -j "$(nproc)"
 }
 
 case "${1:-}" in
   "") run_suite release ;;
   --all)
-    export BALLAST_EXTRA_PACKAGES="clang-format clang-tidy"
+    export BALLAST_EXTRA_PACKAGES="clang clang-format clang-tidy"
     run_suite release
-    [ -z "${BALLAST_MNIST:-}" ] || tests/mnist_test.sh build/release/ballast "$BALLAST_MNIST"
-    tests/seeded_bugs.sh
-    tests/tidy.sh build/release/include
+    [ -z "${BALLAST_MNIST:-}" ] || timed tests/mnist_test.sh build/release/ballast "$BALLAST_MNIST"
+    timed tests/seeded_bugs.sh
+    timed tests/tidy.sh build/release/include
+    run_suite clang
     run_suite asan
     run_suite tsan
     ;;
