@@ -116,11 +116,11 @@ TEST_CASE("NaN passes what follows a norm") {
 
 TEST_CASE("what can't be pooled is an error that names the layer") {
   BatchNorm2d norm(1);
-  CHECK_THROWS_WITH_AS(
-      norm(zeros({1, 1, 1, 4}), then::relu_max_pool),
-      "ShapeError in BatchNorm2d 1: batch_norm: x is (1, 1, 1, 4); pooling over windows of 2 x 2 takes (N, C, "
-      "H, W) with H and W at least 2",
-      ShapeError);
+  CHECK_THROWS_WITH_AS(norm(zeros({1, 1, 1, 4}), then::relu_max_pool),
+                       "ShapeError in BatchNorm2d 1: batch_norm: x is (1, 1, 1, 4); pooling over windows of "
+                       "2 x 2 takes (N, C, "
+                       "H, W) with H and W at least 2",
+                       ShapeError);
 }
 
 TEST_CASE("a Sequential fuses by itself, and trains alike without") {

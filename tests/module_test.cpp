@@ -67,7 +67,8 @@ TEST_CASE("a shape error names the layer, the shapes and the remedy") {
     Tape tape;
     net(zeros({1, 4}));
   });
-  CHECK(one_value.starts_with("ShapeError in norm (BatchNorm1d 3): batch_norm: x is (1, 3): one value per channel"));
+  CHECK(one_value.starts_with(
+      "ShapeError in norm (BatchNorm1d 3): batch_norm: x is (1, 3): one value per channel"));
   CHECK(one_value.find("use LayerNorm or GroupNorm") != std::string::npos);
 }
 
