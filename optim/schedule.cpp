@@ -38,6 +38,7 @@ Schedule schedule::step(double lr, int64_t every, double gamma) {
   check_rates("step", {lr, gamma});
   return [=](int64_t step) {
     const int64_t drops = step / every;
+    //~ const int64_t drops = (step + 1) / every;
     return lr * std::pow(gamma, static_cast<double>(drops));
   };
 }
@@ -58,8 +59,10 @@ Schedule schedule::one_cycle(double max_lr, int64_t steps, const OneCycleOptions
                     options.divide_last);
   const double first = max_lr / options.divide_first, last = first / options.divide_last;
   const double top = options.warm_up * static_cast<double>(steps) - 1, end = static_cast<double>(steps) - 1;
+  //~ const double top = options.warm_up * static_cast<double>(steps), end = static_cast<double>(steps);
   return [=](int64_t step) {
     const double t = std::min(static_cast<double>(step), end);
+    //~ const auto t = static_cast<double>(step);
     if (t <= top) return top > 0 ? anneal(first, max_lr, t / top) : max_lr;
     return anneal(max_lr, last, end > top ? (t - top) / (end - top) : 1);
   };
@@ -69,7 +72,9 @@ Schedule schedule::warm_up(int64_t steps, Schedule then) {
   check_steps(steps, "warm_up");
   return [=, then = std::move(then)](int64_t step) {
     if (step >= steps) return then(step - steps);
+    //~ if (step >= steps) return then(step);
     return then(0) * static_cast<double>(step + 1) / static_cast<double>(steps);
+    //~ return then(0) * static_cast<double>(step) / static_cast<double>(steps);
   };
 }
 

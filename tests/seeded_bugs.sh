@@ -1,28 +1,34 @@
 #!/usr/bin/env bash
-# Do the tests notice? Puts bugs into the operations, one at a time, and runs the operations' tests: they must fail.
+# Do the tests notice? Puts bugs into the sources, one at a time, and runs the tests that can see them: they must fail.
 #
-#   tests/seeded_bugs.sh                       the bugs in the backward functions listed below: all must be caught
+#   tests/seeded_bugs.sh                       the bugs that the sources name: all must be caught
 #   tests/seeded_bugs.sh --flips 100 --seed 1  operators in core/ops and core/kernels/isa flipped at random: nine in ten must be caught
 #
-# Options: --build DIR, a build made by Ninja (default build/release); --jobs N (default: the processors there are).
+# A bug is named where it would be: below a line of code, `//~` is followed by what stands there instead of that line. A line may have
+# several, each a bug of its own; `//~` alone deletes the line. In a header that has no source file beside it, the line must be in a
+# function that is no template.
+#
+# Options: --build DIR, a build made by Ninja (default build/release); --jobs N (default: the processors there are); --only PATTERN,
+# bugs whose file matches the regular expression.
 # What goes wrong at once (doesn't compile, or compiles to the same machine code) is no bug: the next flip takes its
 # place. Flips leave alone comments, strings, templates' brackets, and lines that only set how a loop is cut into chunks
-# for the threads or what is called for ahead: by construction these change no result. The source tree isn't touched.
+# for the threads or what is prefetched: by construction these change no result. The source tree isn't touched.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=$root/build/release flips=0 seed=1 jobs=$(nproc)
+build=$root/build/release flips=0 seed=1 jobs=$(nproc) only=.
 while [ $# -gt 0 ]; do
   case $1 in
     --flips) flips=$2 ;;
     --seed) seed=$2 ;;
     --build) build=$(cd "$2" && pwd) ;;
     --jobs) jobs=$2 ;;
+    --only) only=$2 ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
   esac
   shift 2
 done
 
-# Each bug: a file in core and what is wrong; the code; what it becomes.
+# Bugs that aren't marked in the sources yet: a file in core and what is wrong; the code; what it becomes.
 bugs() {
   cat <<'EOF'
 ops/accumulate.cpp: later gradients overwrite earlier ones
@@ -256,7 +262,7 @@ locate_bugs() {
                file, found, old > "/dev/stderr"
         failed = 1
       }
-      print file ": " name, file, row, place, length(old), new
+      print "core/" file ": " name, "core/" file, row, place, length(old), new
     }
     /^- / { old = substr($0, 3); next }
     /^\+/ { new = substr($0, 3); finish(); next }
@@ -264,9 +270,21 @@ locate_bugs() {
     END { exit failed }'
 }
 
+locate_marks() {
+  cd "$root"
+  grep -rlE --include=*.h --include=*.cpp '^ *//~' core layers optim data | sort | xargs awk -v OFS='\t' '
+    FNR == 1 { code = 0 }
+    /^ *\/\/~/ {
+      sub(/^ *\/\/~ ?/, "")
+      print FILENAME ":" code ": " ($0 == "" ? "deleted" : $0), FILENAME, code, 1, size, $0
+      next
+    }
+    { code = FNR; size = length($0) }'
+}
+
 # Every operator that can be flipped, in an order that the seed decides.
 locate_flips() {
-  (cd "$root/core" && awk -v seed="$seed" -v OFS='\t' '
+  (cd "$root" && awk -v seed="$seed" -v OFS='\t' '
     BEGIN {
       n = split("+ - * / < >= > <= == != += -= *= /= && ||", ops, " ")
       for (i = 1; i <= n; i += 2) { flip[ops[i]] = ops[i + 1]; flip[ops[i + 1]] = ops[i] }
@@ -302,16 +320,22 @@ locate_flips() {
         t = sites[i]; sites[i] = sites[j]; sites[j] = t
       }
       for (i = 1; i <= count; ++i) print sites[i]
-    }' ops/*.cpp ops/norm/*.cpp kernels/isa/*.cpp kernels/isa/norm.h)
+    }' $(find core/ops -name '*.cpp' | sort) core/kernels/isa/*.cpp core/kernels/isa/norm.h)
 }
 
 # The build's own commands, for a single file at -O1 and for the test program with that file put in front of the libraries.
-# INCLUDE has a changed FILE as it would be included; of a header the source file beside it is compiled.
+# INCLUDE has a changed FILE as it would be included. Of a header the source file beside it is compiled or, if there is none, all its
+# functions that aren't templates: the linker takes them instead of those that the tests were compiled with.
 object_command() {  # object_command FILE INCLUDE OBJECT
-  local source=${1%.h} from=$2/ballast/core/$1
-  source=${source%.cpp}.cpp
-  [ "$source" = "$1" ] || from=$root/core/$source
-  awk -v source="/core/$source *$" -v include="$2" -v from="$from" -v to="$3" '
+  local source=$1 from=$2/ballast/$1
+  if [[ $1 == *.h ]]; then
+    source=${1%.h}.cpp from=$root/${1%.h}.cpp
+    if [ ! -e "$from" ]; then
+      echo "#include <ballast/$1>" > "$3.cpp"
+      source=core/tensor.cpp from="-fkeep-inline-functions $3.cpp"
+    fi
+  fi
+  awk -v source="/$source *$" -v include="$2" -v from="$from" -v to="$3" '
     $0 ~ source && / -DBALLAST_DOUBLE/ && (!/ -DBALLAST_ISA=/ || / -DBALLAST_ISA=baseline/) {
       sub(/ -MD .* -o .*/, ""); sub(/ -MD .*/, ""); sub(/ -o .*/, ""); sub(/ -I/, " -I" include " -I")
       print $0, "-O1 -w -o", to, "-c", from
@@ -324,13 +348,25 @@ link_command() {  # link_command OBJECT PROGRAM
     END { print line }' "$work/commands"
 }
 
-# The quick tests come first: they catch most bugs.
-run_tests() {  # run_tests PROGRAM
+# The tests that can see the bugs of a folder. The quick ones come first: they catch most.
+run_tests() {  # run_tests PROGRAM FOLDER
   ulimit -v 16000000 -c 0
   local files
-  for files in "$quick_tests" "$slow_tests"; do
+  for files in $(tests_of "$2"); do
     BALLAST_ISA=baseline BALLAST_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 timeout 60 "$1" --abort-after=1 --source-file="$files" 2>&1 || return
   done
+}
+
+tests_of() {  # tests_of FOLDER: lists of tests, as --source-file takes them
+  local norms='*/golden_norms_test.cpp' layers='*/golden_layers_test.cpp'
+  case $1 in
+    core) echo "*/gradcheck*,$layers,$norms,*/ops_test.cpp,*/pooling_test.cpp,*/gemm_test.cpp,*/fusing_test.cpp,*/storage_test.cpp"
+          echo '*/conv_test.cpp,*/norm_*_test.cpp' ;;
+    layers) echo "*/layer_test.cpp,$layers,$norms,*/module_test.cpp,*/freeze_test.cpp,*/gradcheck_layers_test.cpp,*/gradcheck_norms_test.cpp"
+            echo '*/advice_test.cpp,*/fold_test.cpp,*/fusing_test.cpp,*/lipschitz_test.cpp,*/norm_*_test.cpp,*/probe_test.cpp,*/recalibrate_test.cpp' ;;
+    optim) echo '*/optimizer_test.cpp,*/golden_optim_test.cpp,*/schedule_test.cpp' ;;
+    data) echo '*/atomic_file_test.cpp,*/checkpoint_test.cpp,*/dataset_test.cpp,*/digits_test.cpp,*/evaluate_test.cpp,*/idx_test.cpp,*/safetensors_test.cpp' ;;
+  esac
 }
 
 # One bug; prints what came of it: caught, survived, or none (it doesn't compile, or compiles to the same).
@@ -338,10 +374,10 @@ try_bug() {  # try_bug NUMBER
   local name file line column length replacement here=$work/$1 log status=0
   [ -d "$work" ] || exit 255  # the script was stopped: xargs gives up
   IFS=$'\x1f' read -r name file line column length replacement < <(sed -n "$1p" "$work/list" | tr '\t' '\037')
-  mkdir -p "$here/ballast/core/$(dirname "$file")"
+  mkdir -p "$here/ballast/$(dirname "$file")"
   replacement=$replacement awk -v line="$line" -v column="$column" -v count="$length" '
     NR == line { $0 = substr($0, 1, column - 1) ENVIRON["replacement"] substr($0, column + count) } 1' \
-    "$root/core/$file" > "$here/ballast/core/$file"
+    "$root/$file" > "$here/ballast/$file"
   cd "$build"
   if ! sh -c "$(object_command "$file" "$here" "$here/bug.o")" > "$here/log" 2>&1; then
     printf 'none\t%s\n' "$name"
@@ -349,7 +385,7 @@ try_bug() {  # try_bug NUMBER
     printf 'none\t%s\n' "$name"
   else
     sh -c "$(link_command "$here/bug.o" "$here/tests")" > "$here/log" 2>&1 || { cat "$here/log" >&2; exit 255; }
-    log=$(run_tests "$here/tests") || status=$?
+    log=$(run_tests "$here/tests" "${file%%/*}") || status=$?
     if [ $status = 0 ]; then
       printf 'survived\t%s\n' "$name"
     elif [ $status = 124 ]; then
@@ -363,20 +399,19 @@ try_bug() {  # try_bug NUMBER
 
 # The unchanged file as it compiles, to tell changes that change nothing.
 compile_unchanged() {  # compile_unchanged FILE
-  mkdir -p "$work/unchanged/$(dirname "$1")" "$work/unchanged/ballast/core/$(dirname "$1")"
-  cp "$root/core/$1" "$work/unchanged/ballast/core/$1"
+  mkdir -p "$work/unchanged/$(dirname "$1")" "$work/unchanged/ballast/$(dirname "$1")"
+  cp "$root/$1" "$work/unchanged/ballast/$1"
   cd "$build"
   sh -c "$(object_command "$1" "$work/unchanged" "$work/unchanged/$1.o")"
 }
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-quick_tests='*/gradcheck*,*/golden_layers_test.cpp,*/golden_norms_test.cpp,*/ops_test.cpp,*/pooling_test.cpp,*/gemm_test.cpp,*/fusing_test.cpp,*/storage_test.cpp'
-slow_tests='*/conv_test.cpp,*/norm_*_test.cpp'
-export work root build quick_tests slow_tests
-export -f try_bug compile_unchanged object_command link_command run_tests
+export work root build
+export -f try_bug compile_unchanged object_command link_command run_tests tests_of
 
-if [ "$flips" = 0 ]; then locate_bugs; else locate_flips; fi > "$work/list"
+if [ "$flips" = 0 ]; then locate_bugs && locate_marks; else locate_flips; fi > "$work/all"
+awk -F '\t' -v only="$only" '$2 ~ only' "$work/all" > "$work/list"
 wanted=$flips
 [ "$wanted" != 0 ] || wanted=$(wc -l < "$work/list")
 
@@ -384,7 +419,9 @@ program=ballast_tests_f64
 ninja -C "$build" -t query $program > /dev/null 2>&1 || program=ballast_tests  # a build for double
 ninja -C "$build" "$program" > "$work/log" || { cat "$work/log"; exit 1; }
 ninja -C "$build" -t commands "$program" > "$work/commands"
-run_tests "$build/$program" > "$work/log" || { cat "$work/log"; echo "the tests fail without any bug"; exit 1; }
+for folder in $(cut -f 2 "$work/list" | cut -d / -f 1 | sort -u); do
+  run_tests "$build/$program" "$folder" > "$work/log" || { cat "$work/log"; echo "the tests fail without any bug"; exit 1; }
+done
 cut -f 2 "$work/list" | sort -u | xargs -P "$jobs" -I{} bash -c 'compile_unchanged {}'
 
 tried=0 valid=0
