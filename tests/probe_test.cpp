@@ -163,7 +163,7 @@ TEST_CASE("gradients, weights, effective learning rate and the angle moved") {
 }
 
 TEST_CASE("batch norm: gamma/sigma, and the drift of its statistics") {
-  Sequential net{BatchNorm1d(2, {.eps = 0})};
+  Sequential net{BatchNorm1d(2, {.eps = real(1e-12)})};
   auto& norm = dynamic_cast<BatchNorm1d&>(net[0]);
   norm.weight.assign(tensor({3, -1}));
   norm.running_var.assign(tensor({4, 1}));
