@@ -1,11 +1,14 @@
 #include <ballast/data/atomic_file.h>
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
+#include <utility>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
@@ -48,7 +51,16 @@ fs::path resolve(const std::string& path) {
   return target;
 }
 
-/// A new file beside the target that disappears again unless it was renamed.
+/// Whether `name` is still the name of the open file.
+bool is_name_of(const std::string& name, int descriptor) {
+  struct stat named {
+  }, open{};
+  return ::stat(name.c_str(), &named) == 0 && ::fstat(descriptor, &open) == 0 &&
+         named.st_ino == open.st_ino && named.st_dev == open.st_dev;
+}
+
+/// A new file beside the target that disappears again unless it was renamed. It is locked as long as it has
+/// its temporary name, so that `remove_abandoned_files` can tell whether its process lives.
 class TemporaryFile {
  public:
   TemporaryFile(const std::string& path, const fs::path& target) : path_(path) {
@@ -60,13 +72,19 @@ class TemporaryFile {
       descriptor_ = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (descriptor_ < 0 && (errno != EEXIST || attempt == 100))
         fail(path_, "can't create a file beside it", errno);
+      if (descriptor_ < 0) continue;
+      ::flock(descriptor_, LOCK_EX);
+      // Between its creation and the lock it may have been taken for abandoned.
+      if (!is_name_of(name_, descriptor_)) ::close(std::exchange(descriptor_, -1));
     }
+    lock_ = ::fcntl(descriptor_, F_DUPFD_CLOEXEC, 0);
   }
   TemporaryFile(const TemporaryFile&) = delete;
   TemporaryFile& operator=(const TemporaryFile&) = delete;
   ~TemporaryFile() {
-    if (descriptor_ >= 0) ::close(descriptor_);
     if (!renamed_) ::unlink(name_.c_str());
+    if (descriptor_ >= 0) ::close(descriptor_);
+    if (lock_ >= 0) ::close(lock_);
   }
 
   void write(std::string_view bytes) {
@@ -90,6 +108,7 @@ class TemporaryFile {
   const std::string& path_;
   std::string name_;
   int descriptor_ = -1;
+  int lock_ = -1;  // keeps the lock between closing and renaming
   bool renamed_ = false;
 };
 
@@ -103,7 +122,33 @@ void sync_folder(const std::string& path, const fs::path& folder) {
   if (error != 0 && error != EINVAL) fail(path, "is written, but may not survive a power cut", error);
 }
 
+/// Whether `name` is one that a TemporaryFile of the target `target` could have.
+bool is_temporary(std::string_view name, std::string_view target) {
+  constexpr std::string_view end = ".tmp";
+  if (name.size() <= target.size() + 1 + end.size() || name.substr(0, target.size()) != target ||
+      name[target.size()] != '.' || name.substr(name.size() - end.size()) != end)
+    return false;
+  const std::string_view middle =
+      name.substr(target.size() + 1, name.size() - target.size() - 1 - end.size());
+  return middle.find_first_not_of("0123456789-") == std::string_view::npos;
+}
+
 }  // namespace
+
+void remove_abandoned_files(const std::string& path) {
+  std::error_code error;
+  const fs::path target = fs::weakly_canonical(fs::absolute(path, error), error);
+  if (error) return;
+  for (fs::directory_iterator entry(target.parent_path(), error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().native();
+    if (!is_temporary(entry->path().filename().native(), target.filename().native())) continue;
+    const int descriptor = ::open(name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) continue;
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0 && is_name_of(name, descriptor)) ::unlink(name.c_str());
+    ::close(descriptor);
+  }
+}
 
 void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts) {
   const fs::path target = resolve(path);

@@ -15,4 +15,8 @@ namespace ballast::inline BALLAST_PRECISION {
 void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
 void write_file_atomically(const std::string& path, std::string_view content);
 
+/// Removes the temporary files that processes which were killed while they wrote `path` have left beside it;
+/// those of living processes, on this machine or another, stay. Never throws: what can't be removed stays.
+void remove_abandoned_files(const std::string& path);
+
 }  // namespace ballast::inline BALLAST_PRECISION

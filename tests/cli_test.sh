@@ -8,7 +8,8 @@ saved_step() { head -c 4000 "$1/state.safetensors" 2>/dev/null | grep -ao '\\"st
 
 # stopped SIGNAL DIR: starts the long run in DIR, saving after every step, and sends SIGNAL after a few of them.
 stopped() {
-  "$ballast" train $long --save-every 1 --out "$2" >"$2.txt" 2>&1 &
+  # A shell without job control starts its background jobs with SIGINT ignored.
+  env --default-signal=INT "$ballast" train $long --save-every 1 --out "$2" >"$2.txt" 2>&1 &
   local process=$!
   for _ in $(seq 3000); do
     local step
@@ -71,7 +72,7 @@ grep -q '"step":3,' odd/metrics.jsonl || fail "61 images in batches of 20: $(cat
 
 echo "config.toml"
 expect 0 'run folder: a b' train $small --norm group --act gelu --hidden 8,16 --optimizer sgd --lr 0.01 --dropout 0.2 \
-  --schedule cosine --warmup 1 --seed 18446744073709551615 --threads 1 --save-every 7 --weight-decay 0.1 --out 'a b'
+  --schedule cosine --warmup 1 --seed 9223372036854775807 --threads 1 --save-every 7 --weight-decay 0.1 --out 'a b'
 expect 0 'run folder: b' train --config 'a b/config.toml' --out b
 same 'a b/config.toml' b/config.toml
 same 'a b/last.safetensors' b/last.safetensors

@@ -4,7 +4,8 @@
 source "$(dirname "$0")/cli.sh"
 
 zero='\0\0\0\0' one='\0\0\200\77' nan='\0\0\300\177'
-small="--train-size 60 --test-size 40 --epochs 1 --model mlp --hidden 8 --batch-size 20"
+tiny="--train-size 60 --test-size 40 --epochs 1 --batch-size 20"
+small="$tiny --model mlp --hidden 8"
 data="--train-size 3000 --test-size 500 --epochs 2 --model mlp --batch-size 50"
 good="$data --hidden 32,16"
 expect 0 '' train $good --norm batch --out run
@@ -46,7 +47,7 @@ grep -q '^  loaded (8): 1.weight, 2.weight, 2.bias, 2.running_mean, 2.running_va
   grep -q "^  new, of another shape (6): '4.weight': file (16, 32), model (20, 32), " out.txt || fail "report: $(cat out.txt)"
 expect 0 'left out, not in the model (11): ' train $good --norm none --init-from run/best.safetensors --out plain
 grep -q '  new, not in the file (3): 1.bias, 3.weight, 3.bias$' out.txt || fail "report: $(cat out.txt)"
-expect 2 'nothing in it fits the model; new, not in the file (' train $small --model lenet --norm none --init-from run
+expect 2 'nothing in it fits the model; new, not in the file (' train $tiny --model lenet --norm none --init-from run
 expect 2 'this is the state of a run' train $small --init-from run/state.safetensors
 expect 2 'missing: OPEN' train $small --init-from missing
 
@@ -104,7 +105,7 @@ expect 0 'Linear 784 -> 32' summary run/last-folded.safetensors
 grep -q BatchNorm out.txt && fail "a batch norm in the folded network: $(cat out.txt)"
 expect 2 'run/last-folded.safetensors exists already' fold run
 expect 2 'there is nothing to fold' fold run/last-folded.safetensors
-expect 0 '' train $small --model lenet --norm instance --out instance
+expect 0 '' train $tiny --model lenet --norm instance --out instance
 expect 2 '1 (InstanceNorm2d 6): keeps no running statistics' fold instance
 cp run/last.safetensors broken.safetensors
 fill broken.safetensors 7.bias $nan
@@ -133,7 +134,7 @@ sed 's/"bound": /"bound": "x/' run/last-certificate.json >typo.json
 expect 2 'typo.json: CERTIFICATE: ' certify run --check typo.json
 expect 2 'missing.json: OPEN: ' certify run --check missing.json
 expect 2 "--check writes nothing" certify run --check run/last-certificate.json --out x.json
-expect 2 '--radii -1: give distances of at least 0' certify run --radii 0.1,-1
+expect 2 '--radii -1: give at least 0' certify run --radii 0.1,-1
 expect 2 '--radii: "x" is not a number' certify run --radii x
 expect 0 '' train $small --norm layer --out layer
 expect 2 'layer 2 (LayerNorm (8)) has no Lipschitz bound of use' certify layer

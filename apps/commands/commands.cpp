@@ -1,0 +1,12 @@
+#include "commands/command.h"
+
+namespace ballast::app {
+
+extern const Command train, eval, summary, recalibrate, fold, certify;
+
+const std::vector<const Command*>& commands() {
+  static const std::vector<const Command*> all = {&train, &eval, &summary, &recalibrate, &fold, &certify};
+  return all;
+}
+
+}  // namespace ballast::app

@@ -1,0 +1,109 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include <ballast/core/scope.h>
+#include <ballast/data/checkpoint.h>
+#include <ballast/data/safetensors.h>
+#include <ballast/layers/analysis/advice.h>
+#include <ballast/layers/conv2d.h>
+#include <ballast/layers/linear.h>
+
+#include "commands/command.h"
+#include "options/options.h"
+#include "output.h"
+#include "trainer/checkpoint_info.h"
+#include "trainer/models.h"
+#include "trainer/text.h"
+
+namespace ballast::app {
+namespace {
+
+struct SummaryOptions {
+  std::string path;
+  ModelOptions model;
+  bool advise = false;
+  int64_t batch_size = 128;  // to advise for
+  Given given;
+};
+
+/// Multiplications of one sample's forward pass through a layer's weight; other layers do none worth
+/// counting.
+int64_t multiplications(Module& layer, const Shape& output) {
+  if (const auto linear = dynamic_cast<Linear*>(&layer)) return linear->weight.count();
+  if (const auto conv = dynamic_cast<Conv2d*>(&layer)) return conv->weight.count() * output[2] * output[3];
+  return 0;
+}
+
+void print_row(std::string_view path, std::string_view layer, std::string_view shape,
+               std::string_view parameters, std::string_view multiplications) {
+  say("{:<6}{:<32}{:<20}{:>12}{:>18}\n", path, layer, shape, parameters, multiplications);
+}
+
+/// What every rule of advice says of the model.
+void print_advice(Module& model, int64_t batch_size) {
+  const std::vector<Advice> found = advise(model, {.batch_size = batch_size});
+  say("\nadvice, for batches of {}:\n", batch_size);
+  for (const AdviceRule& rule : advice_rules()) {
+    const auto applies = [&](const Advice& advice) { return advice.rule == rule.name; };
+    const bool clean = std::none_of(found.begin(), found.end(), applies);
+    say("{:<23}{}: {} [{}]\n", rule.name, clean ? "none" : "found", rule.about, rule.source);
+    for (const Advice& advice : found)
+      if (applies(advice)) say("  - {}\n", advice.text);
+  }
+}
+
+int run(const SummaryOptions& options) {
+  CheckpointInfo info;
+  const std::string path = options.path.empty() ? "" : checkpoint_of(options.path);
+  if (!path.empty()) {
+    info = checkpoint_info(path, SafetensorsFile(path).metadata()).value_or(info);
+  }
+  info.model = merged(info.model, options.model, options.given);
+  check_effect(info.model, options.given);
+  Sequential model = make_model(info.model, info.sample_shape, info.classes);
+  if (!path.empty()) load(path, model);
+
+  const EvalScope evaluating;
+  Tensor x = zeros(info.sample_shape.inserted(0, 1));
+  int64_t total = 0;
+  print_row("", "layer", "output, per image", "parameters", "multiplications");
+  print_row("", "input", x.shape().without(0).str(), "", "");
+  for (size_t i = 0; i < model.size(); ++i) {
+    x = model[i](std::move(x));
+    const int64_t work = multiplications(model[i], x.shape()), parameters = parameter_count(model[i]);
+    total += work;
+    print_row(std::to_string(i), model[i].describe(), x.shape().without(0).str(), grouped(parameters),
+              grouped(work));
+  }
+  print_row("", "total", "", grouped(parameter_count(model)), grouped(total));
+  if (options.advise) print_advice(model, options.batch_size);
+  return 0;
+}
+
+OptionList list(SummaryOptions& o) {
+  return joined(
+      joined({path_option(o.path, false)}, grouped("Model", options_of(o.model))),
+      {{.name = "advise", .value = &o.advise, .help = "check it against the rules of what goes wrong"},
+       {.name = "batch-size",
+        .value = &o.batch_size,
+        .help = "images per training step, to advise for",
+        .least = 1,
+        .most = 1e9,
+        .needs = "advise"}});
+}
+
+}  // namespace
+
+extern const Command summary;
+const Command summary{
+    "summary", "show a network layer by layer",
+    "Shows a network layer by layer: shapes, parameters and multiplications.",
+    "Examples:\n"
+    "  ballast summary                              the default model\n"
+    "  ballast summary --model mlp --hidden 64,64   another one\n"
+    "  ballast summary runs/group                   that of a run\n"
+    "  ballast summary --model mlp --dropout 0.5 --advise    what is known to go wrong with it",
+    invocation(list, run)};
+
+}  // namespace ballast::app

@@ -1,0 +1,235 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <ballast/core/parallel.h>
+#include <ballast/data/checkpoint.h>
+#include <ballast/layers/analysis/advice.h>
+#include <ballast/layers/batch_norm.h>
+
+#include "commands/command.h"
+#include "options/config.h"
+#include "output.h"
+#include "trainer/failure.h"
+#include "trainer/progress.h"
+#include "trainer/run_folder.h"
+#include "trainer/stop_signal.h"
+#include "trainer/text.h"
+#include "trainer/trained.h"
+#include "trainer/training.h"
+
+namespace ballast::app {
+namespace {
+
+/// What --freeze, --freeze-stats and --freeze-mode have come to.
+void print_frozen(Module& model) {
+  int64_t frozen = 0;
+  for_each_parameter(model,
+                     [&](const std::string&, Parameter& p) { frozen += p.trainable() ? 0 : p.count(); });
+  std::vector<std::string> stats, mode;
+  for_each_module(model, [&](const std::string& path, Module& part) {
+    const auto norm = dynamic_cast<const TrackingNorm*>(&part);
+    if (part.frozen.statistics && norm && norm->options.track_running_stats) stats.push_back(path);
+    if (part.frozen.mode && !path.empty()) mode.push_back(path);
+  });
+  if (frozen > 0) say("frozen: {} of {} parameters\n", frozen, parameter_count(model));
+  if (!stats.empty()) say("frozen: the running statistics of {}\n", fmt::join(stats, ", "));
+  if (!mode.empty()) say("evaluating while the rest trains: {}\n", fmt::join(mode, ", "));
+}
+
+/// Every rule of advice that applies, once.
+void warn(Run& run) {
+  const TrainingOptions& training = run.options.training;
+  const int64_t batch_size = std::min(training.batch_size, run.loader.dataset().size);
+  const std::vector<Advice> found =
+      advise(run.model, {.batch_size = batch_size, .weight_decay = *training.weight_decay});
+  std::set<std::string> said;
+  for (const Advice& advice : found) {
+    if (!said.insert(advice.rule).second) continue;
+    const auto others =
+        std::ranges::count_if(found, [&](const Advice& other) { return other.rule == advice.rule; }) - 1;
+    complain("warning: {}: {}{} [{}]\n", advice.rule, advice.text,
+             others > 0 ? fmt::format(" (and {} more like it)", others) : "", advice.source);
+  }
+}
+
+void announce(Run& run) {
+  const ModelOptions& model = run.options.model;
+  say("{}, {}: {} parameters; {} training and {} test images; {} x {} steps; {}\n", model.model,
+      model.norm == "none" ? "no normalization" : model.norm + " normalization", parameter_count(run.model),
+      run.loader.dataset().size, run.test.size, run.options.training.epochs, run.loader.batches(),
+      num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
+  if (run.loader.dropped() > 0)
+    say("note: the last image of each epoch is left out, since batch normalization can't train on a single "
+        "one; "
+        "another --batch-size than {} avoids that\n",
+        run.options.training.batch_size);
+  print_frozen(run.model);
+  flush_output();
+  warn(run);
+}
+
+/// Begins with the weights of --init-from, as far as they fit, and says how far that is.
+void init_from(const std::string& given, Module& model) {
+  const std::string path = checkpoint_of(given);
+  check_not_state(path);
+  const LoadReport report = load(path, model, {.strict = false});
+  std::vector<std::string> lines;
+  const auto list = [&](const char* title, const std::vector<std::string>& names) {
+    if (!names.empty())
+      lines.push_back(fmt::format("{} ({}): {}", title, names.size(), fmt::join(names, ", ")));
+  };
+  list("loaded", report.matched);
+  list("new, not in the file", report.missing);
+  list("new, of another shape", report.mismatched);
+  list("left out, not in the model", report.unexpected);
+  check<ValueError>(!report.matched.empty(), "--init-from {}: nothing in it fits the model; {}", path,
+                    fmt::join(lines, "; "));
+  say("initialized from {}\n  {}\n", path, fmt::join(lines, "\n  "));
+}
+
+void print_result(const Run& run, const RunFolder& folder) {
+  const EpochMetrics &last = run.at.history.back(), &best = *best_epoch(run.at.history);
+  const auto correct = [&](const EpochMetrics& m) {
+    return accuracy_text(std::llround(m.test_accuracy * static_cast<double>(run.test.size)), run.test.size);
+  };
+  say("test accuracy {}; the best was {} after epoch {}\n", correct(last), correct(best), best.epoch);
+  say("run folder: {}\n", folder.path());
+}
+
+/// The weights of a diverged run are worthless: those saved before stay.
+[[noreturn]] void fail_diverged(const Run& run, const RunFolder& folder, const EpochMetrics& line) {
+  std::vector<EpochMetrics> history = run.at.history;
+  history.push_back(line);
+  folder.write_metrics(history);
+  throw TrainingFailed(fmt::format(
+      "training diverged in epoch {}, step {}: the loss is {}; try a lower --lr than {}, a --warmup or "
+      "a --norm (what was saved before is in {})",
+      line.epoch, line.step, std::isfinite(line.train_loss) ? line.test_loss : line.train_loss,
+      *run.options.training.lr, folder.path()));
+}
+
+int train_in(const RunFolder& folder, Run& run) {
+  const StopSignal stop;
+  Progress progress;
+  const TrainingEvents events{.step = [&](const Run& r) { progress.step(r); },
+                              .epoch =
+                                  [&](Run& r, const EpochMetrics& line) {
+                                    folder.write_weights(r);
+                                    folder.write_metrics(r.at.history);
+                                    folder.write_summary(r);
+                                    progress.epoch(line, r.options.training.epochs);
+                                  },
+                              .save = [&](Run& r) { folder.save_state(r); },
+                              .stop = [] { return StopSignal::received() != 0; }};
+  const TrainingResult result = run_training(run, events);
+  progress.clear();
+  if (result.end == TrainingResult::End::diverged) fail_diverged(run, folder, result.diverged);
+  if (result.end == TrainingResult::End::finished) {
+    print_result(run, folder);
+    return 0;
+  }
+  say("stopped after step {} and saved; go on with: ballast train --resume {}\n", run.at.step, folder.path());
+  return 128 + StopSignal::received();
+}
+
+int train_and_report(const RunFolder& folder, Run& run) {
+  try {
+    return train_in(folder, run);
+  } catch (const FileError& error) {
+    throw TrainingFailed(
+        fmt::format("{} (what was saved before is unharmed; go on with: ballast train --resume {})",
+                    error.message, folder.path()));
+  }
+}
+
+int resume(const TrainOptions& given) {
+  const RunFolder folder = RunFolder::open(given.resume);
+  Run run = folder.resume(given);
+  if (run.done()) {
+    say("{} is finished: all of its {} epochs are done\n", folder.path(), run.at.epoch);
+    return 0;
+  }
+  folder.write_config(run.options);
+  folder.write_metrics(run.at.history);
+  announce(run);
+  say("going on after step {} of {}, in epoch {}\n", run.at.step, run.steps(), run.at.epoch + 1);
+  flush_output();
+  return train_and_report(folder, run);
+}
+
+/// The folder of a new run, in which it can be resumed from now on.
+RunFolder begin_in_folder(Run& run) {
+  const TrainOptions& options = run.options;
+  RunFolder folder = RunFolder::create(options.out, options.model.model + "-" + options.model.norm);
+  try {
+    folder.save_state(run);
+    folder.write_config(options);
+  } catch (...) {
+    folder.discard();
+    throw;
+  }
+  return folder;
+}
+
+int run(const TrainOptions& given) {
+  if (!given.resume.empty()) return resume(given);
+  TrainOptions options = given;
+  if (!given.config.empty()) read_config(given.config, options);
+  validate(options);
+  RunFolder::check_free(options.out);
+  Run run(options);
+  if (!options.training.init_from.empty()) init_from(options.training.init_from, run.model);
+  const RunFolder folder = begin_in_folder(run);
+  announce(run);
+  return train_and_report(folder, run);
+}
+
+OptionList list(TrainOptions& o) {
+  return joined(
+      options_of(o),
+      grouped(
+          "Run",
+          {{.name = "out",
+            .value = &o.out,
+            .help = "folder for the run, new or empty [runs/MODEL-NORM-NUMBER]",
+            .placeholder = "DIR"},
+           {.name = "resume",
+            .value = &o.resume,
+            .help =
+                "go on with the run in this folder from its last saved state; besides this only --threads, "
+                "--save-every, --data (if it has moved) and, with a constant schedule, --epochs may be given",
+            .placeholder = "DIR"},
+           {.name = "config",
+            .value = &o.config,
+            .help = "read options from a run's config.toml, or from the one in a run's folder; those given "
+                    "here win",
+            .placeholder = "FILE"}}));
+}
+
+}  // namespace
+
+extern const Command train;
+const Command train{
+    "train", "train a network",
+    "Trains a network and keeps everything about the run in a folder: config.toml (the options), "
+    "metrics.jsonl (one\n"
+    "line per epoch: epoch, step, train_loss, train_accuracy, test_loss, test_accuracy, lr, images_per_s of "
+    "training\n"
+    "alone, seconds since the start), summary.json, last.safetensors and best.safetensors (weights under "
+    "PyTorch's\n"
+    "names), state.safetensors (for --resume). Ctrl-C, termination, a hangup and a closed pipe save and "
+    "stop; a second\n"
+    "signal stops at once. A folder belongs to the process that trains in it.",
+    "Examples:\n"
+    "  ballast train --norm group --epochs 5 --out runs/group   another norm, in a folder of that name\n"
+    "  ballast train --resume runs/group                        go on where it was stopped, to the same "
+    "bits\n"
+    "  ballast train --config runs/group --seed 1               the same once more, from another seed\n"
+    "  ballast train --init-from runs/group --freeze '[0-7]' --data mnist/   only the layers behind it learn",
+    invocation(list, run)};
+
+}  // namespace ballast::app

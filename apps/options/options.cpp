@@ -1,0 +1,223 @@
+#include "options/options.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+
+#include <ballast/core/check.h>
+#include <ballast/core/parallel.h>
+
+#include "trainer/models.h"
+#include "trainer/optimizers.h"
+
+namespace ballast::app {
+namespace {
+
+constexpr int64_t most_threads = 256;
+
+/// So that resuming finds it from any folder.
+std::string absolute(const std::string& path) {
+  return std::filesystem::absolute(path).lexically_normal().native();
+}
+
+/// Throws ValueError if an option was given that other choices than `chosen` use, and it doesn't.
+template <class Make>
+void check_effect(const std::string& option, const Choices<Make>& choices, const std::string& chosen,
+                  const Given& given) {
+  const Choice<Make>& choice = find(option, choices, chosen);
+  for (const Choice<Make>& other : choices)
+    for (const std::string& used : other.options)
+      check<ValueError>(
+          !given.contains(used) || std::ranges::find(choice.options, used) != choice.options.end(),
+          "--{0} has no effect with --{1} {2}: it is for --{1} {3}; leave one of them out", used, option,
+          chosen, other.name);
+}
+
+}  // namespace
+
+OptionList options_of(DataOptions& o) {
+  return {
+      {.name = "data",
+       .value = &o.data,
+       .help = "'digits', drawn by the program itself, or a folder with the four files of MNIST"},
+      {.name = "train-size",
+       .value = &o.train_size,
+       .help = "number of training images, of the built-in digits only",
+       .least = 1,
+       .most = 1e7},
+      {.name = "test-size",
+       .value = &o.test_size,
+       .help = "number of test images, of the built-in digits only",
+       .least = 1,
+       .most = 1e7},
+  };
+}
+
+OptionList options_of(ModelOptions& o) {
+  return {
+      {.name = "model", .value = &o.model, .help = help_of(models()), .choices = names_of(models())},
+      {.name = "norm",
+       .value = &o.norm,
+       .help = "normalization: " + help_of(norms()),
+       .choices = names_of(norms())},
+      {.name = "act",
+       .value = &o.act,
+       .help = "activation: " + help_of(activations()),
+       .choices = names_of(activations())},
+      {.name = "hidden",
+       .value = &o.hidden,
+       .help = "widths of the mlp's hidden layers, separated by commas",
+       .least = 1,
+       .most = 1e6},
+      {.name = "dropout",
+       .value = &o.dropout,
+       .help = "probability of dropping each value after a hidden fully connected layer",
+       .least = 0,
+       .most = 1},
+  };
+}
+
+OptionList options_of(TrainingOptions& o) {
+  return {
+      {.name = "optimizer",
+       .value = &o.optimizer,
+       .help = help_of(optimizers()),
+       .choices = names_of(optimizers())},
+      {.name = "lr", .value = &o.lr, .help = "learning rate, the largest of the schedule [0.003; sgd 0.05]"},
+      {.name = "weight-decay",
+       .value = &o.weight_decay,
+       .help = "decay of the weights, not of biases and norms [adamw 0.01; others 0]",
+       .least = 0,
+       .most = 1e6},
+      {.name = "momentum", .value = &o.momentum, .help = "momentum of sgd", .least = 0, .most = 1},
+      {.name = "schedule",
+       .value = &o.schedule,
+       .help = "learning rate over the run: " + help_of(schedules()),
+       .choices = names_of(schedules())},
+      {.name = "warmup",
+       .value = &o.warmup,
+       .help = "steps of linear warm-up in front of the schedule",
+       .least = 0,
+       .most = 1e15},
+      {.name = "batch-size", .value = &o.batch_size, .help = "images per step", .least = 1, .most = 1e9},
+      {.name = "epochs",
+       .value = &o.epochs,
+       .help = "passes over the training images",
+       .least = 1,
+       .most = 1e9},
+      {.name = "seed",
+       .value = &o.seed,
+       .help = "seed of initialization, shuffling and dropout; the same seed gives the same bits",
+       .least = 0},
+      {.name = "threads",
+       .value = &o.threads,
+       .help = "threads to compute with, 0 for all processors; the result doesn't depend on it",
+       .least = 0,
+       .most = most_threads},
+      {.name = "save-every",
+       .value = &o.save_every,
+       .help = "save what resuming needs this often within an epoch, in seconds (60s) or steps (500); after "
+               "each epoch it is saved anyway"},
+      {.name = "init-from",
+       .value = &o.init_from,
+       .help = "begin with the weights in this checkpoint or run, as far as names and shapes fit"},
+      {.name = "freeze",
+       .value = &o.freeze,
+       .help = "parameters to keep as they are, by name: '0', '0.weight', '[03]' or '*.bias'"},
+      {.name = "freeze-stats",
+       .value = &o.freeze_stats,
+       .help = "layers whose running statistics stay as they are"},
+      {.name = "freeze-mode",
+       .value = &o.freeze_mode,
+       .help = "layers that evaluate while the others train: no dropout, no batch statistics"},
+  };
+}
+
+OptionList options_of(TrainOptions& o) {
+  return joined(grouped("Data", options_of(o.data)),
+                joined(grouped("Model", options_of(o.model)), grouped("Training", options_of(o.training))));
+}
+
+OptionList options_of(TrainedOptions& o, const std::string& batch_help) {
+  return joined(
+      joined({path_option(o.path, true)},
+             joined(grouped("Data", options_of(o.data)), grouped("Model", options_of(o.model)))),
+      {{.name = "threads",
+        .value = &o.threads,
+        .help = "threads to compute with, 0 for all processors",
+        .least = 0,
+        .most = most_threads},
+       {.name = "batch-size", .value = &o.batch_size, .help = batch_help, .least = 1, .most = 1e9}});
+}
+
+Option path_option(std::string& path, bool required) {
+  return {.name = "RUN_OR_CHECKPOINT",
+          .value = &path,
+          .help = "folder of a run, or a .safetensors file",
+          .positional = true,
+          .required = required};
+}
+
+Option out_option(std::string& out, const std::string& what) {
+  return {.name = "out",
+          .value = &out,
+          .help = fmt::format("file to write, a new one [beside the checkpoint: <checkpoint>-{}]", what),
+          .placeholder = "FILE"};
+}
+
+void validate(TrainOptions& options) {
+  TrainingOptions& t = options.training;
+  check_effect(options.data, options.given);
+  check_effect(options.model, options.given);
+  check_effect("optimizer", optimizers(), t.optimizer, options.given);
+  const OptimizerDefaults& defaults = find("optimizer", optimizers(), t.optimizer).make.defaults;
+  if (!t.lr) t.lr = defaults.lr;
+  if (!t.weight_decay) t.weight_decay = defaults.weight_decay;
+  check<ValueError>(*t.lr > 0 && std::isfinite(*t.lr), "--lr {}: it must be above 0", *t.lr);
+  check<ValueError>(!options.model.hidden.empty(), "--hidden: give at least one width");
+  if (options.data.data != "digits") options.data.data = absolute(options.data.data);
+  if (!t.init_from.empty()) t.init_from = absolute(t.init_from);
+  parse_save_interval(t.save_every);
+}
+
+void check_effect(const DataOptions& options, const Given& given) {
+  for (const char* size : {"train-size", "test-size"})
+    check<ValueError>(options.data == "digits" || !given.contains(size),
+                      "--{}: only for the built-in digits; {} is used whole", size, options.data);
+}
+
+void check_effect(const ModelOptions& options, const Given& given) {
+  check_effect("model", models(), options.model, given);
+}
+
+void check_environment() {
+  const char* text = std::getenv("BALLAST_NUM_THREADS");
+  if (!text) return;
+  int64_t count = 0;
+  const std::string word = text;
+  const std::from_chars_result read = std::from_chars(word.data(), word.data() + word.size(), count);
+  check<ValueError>(
+      read.ec == std::errc{} && read.ptr == word.data() + word.size() && count >= 1 && count <= most_threads,
+      "BALLAST_NUM_THREADS is \"{}\"; give 1 to {}, or unset it for all processors", word, most_threads);
+}
+
+void use_threads(int64_t count) {
+  if (count > 0) set_num_threads(static_cast<int>(count));
+}
+
+SaveInterval parse_save_interval(const std::string& text) {
+  const bool in_seconds = text.ends_with('s');
+  const char *begin = text.data(), *end = begin + text.size() - in_seconds;
+  SaveInterval interval;
+  const std::from_chars_result read = in_seconds ? std::from_chars(begin, end, interval.seconds)
+                                                 : std::from_chars(begin, end, interval.steps);
+  check<ValueError>(read.ec == std::errc{} && read.ptr == end && std::isfinite(interval.seconds) &&
+                        (interval.seconds > 0 || interval.steps > 0),
+                    "--save-every \"{}\": give seconds, as in 60s, or steps, as in 500", text);
+  return interval;
+}
+
+}  // namespace ballast::app

@@ -1,0 +1,106 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "options/option.h"
+
+namespace ballast::app {
+
+// What the user asked for. `options_of` names each option once, with its help and its range; the command
+// line, config.toml and the files of a run all go through it.
+
+struct DataOptions {
+  std::string data = "digits";
+  int64_t train_size = 10'000, test_size = 2'000;
+};
+OptionList options_of(DataOptions& o);
+
+struct ModelOptions {
+  std::string model = "cnn", norm = "batch", act = "relu";
+  std::vector<int64_t> hidden = {512, 512};
+  double dropout = 0;
+};
+OptionList options_of(ModelOptions& o);
+
+struct TrainingOptions {
+  std::string optimizer = "adamw";
+  std::optional<double> lr, weight_decay;  // none: the optimizer's own default, filled in by `validate`
+  double momentum = 0.9;
+  std::string schedule = "one-cycle";
+  int64_t warmup = 0, batch_size = 128, epochs = 3, seed = 0, threads = 0;
+  std::string save_every = "60s";
+  std::string init_from;
+  std::vector<std::string> freeze, freeze_stats, freeze_mode;
+};
+OptionList options_of(TrainingOptions& o);
+
+struct TrainOptions {
+  DataOptions data;
+  ModelOptions model;
+  TrainingOptions training;
+  // Where, not what: these are no part of config.toml.
+  std::string out, resume, config;
+  Given given;
+};
+/// Those that config.toml holds.
+OptionList options_of(TrainOptions& o);
+
+/// A trained network, and the data to run it on.
+struct TrainedOptions {
+  std::string path;
+  DataOptions data;
+  ModelOptions model;
+  int64_t batch_size = 256, threads = 0;
+};
+/// `batch_help` says what --batch-size is for.
+OptionList options_of(TrainedOptions& o, const std::string& batch_help);
+
+/// The folder of a run or a checkpoint, as the first argument of a command.
+Option path_option(std::string& path, bool required);
+/// --out of a command that writes one file.
+Option out_option(std::string& out, const std::string& what);
+
+/// Checks what the options alone can't: how they go together. Fills in the defaults that depend on others and
+/// makes paths absolute. Throws ValueError.
+void validate(TrainOptions& options);
+
+/// Throws ValueError if an option was given that has no effect on these data or with this model.
+void check_effect(const DataOptions& options, const Given& given);
+void check_effect(const ModelOptions& options, const Given& given);
+
+/// Throws ValueError, which names it, for an environment variable with a value that means nothing.
+void check_environment();
+
+/// Computes with this many threads from now on; 0 changes nothing.
+void use_threads(int64_t count);
+
+/// How often to save within an epoch: one of the two is 0.
+struct SaveInterval {
+  int64_t steps = 0;
+  double seconds = 0;
+};
+SaveInterval parse_save_interval(const std::string& text);
+
+template <class Options>
+std::string json_of(Options options) {
+  return to_json(options_of(options));
+}
+
+template <class Options>
+Options options_from_json(const std::string& text) {
+  Options options;
+  read_json(text, options_of(options));
+  return options;
+}
+
+/// `base`, but with the options named in `given` taken from `other`.
+template <class Options>
+Options merged(Options base, Options other, const Given& given) {
+  take(options_of(base), options_of(other), given);
+  return base;
+}
+
+}  // namespace ballast::app

@@ -1,0 +1,84 @@
+#include "trainer/progress.h"
+
+#include <fmt/format.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+#include "output.h"
+
+namespace ballast::app {
+namespace {
+
+bool is_terminal() {
+  const char* kind = std::getenv("TERM");
+  return isatty(STDOUT_FILENO) && kind && std::string_view(kind) != "dumb";
+}
+
+int terminal_width() {
+  winsize size{};
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+std::string minutes(double seconds) {
+  const auto whole = static_cast<int64_t>(seconds + 0.5);
+  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  return fmt::format("{}:{:02}", whole / 60, whole % 60);
+}
+
+}  // namespace
+
+std::string progress_bar(const Run& run, int width) {
+  const Position& at = run.at;
+  const double samples = static_cast<double>(std::max<int64_t>(at.samples, 1));
+  const double share = static_cast<double>(at.batch) / static_cast<double>(run.loader.batches());
+  const std::string title = fmt::format("epoch {}/{}", at.epoch + 1, run.options.training.epochs);
+  std::string figures = fmt::format("loss {:.3f}  accuracy {:.1f} %", at.loss_sum / samples,
+                                    100 * static_cast<double>(at.correct) / samples);
+  if (at.batch > 0 && at.epoch_seconds > 0)
+    figures += fmt::format("  {:.0f} images/s  {} left", samples / at.epoch_seconds,
+                           minutes(at.epoch_seconds * (1 / share - 1)));
+  const int room = width - static_cast<int>(title.size() + figures.size()) - 6;
+  const int cells = std::min(room, 40);
+  std::string bar;
+  if (cells >= 5) {
+    const auto filled = static_cast<size_t>(share * cells);
+    bar = std::string(filled, '=');
+    if (filled < static_cast<size_t>(cells)) bar += '>';
+    bar = fmt::format("[{:<{}}]  ", bar, cells);
+  }
+  return (title + "  " + bar + figures).substr(0, static_cast<size_t>(std::max(width, 1)));
+}
+
+Progress::Progress() : terminal_(is_terminal()) {}
+
+void Progress::step(const Run& run) {
+  if (!terminal_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_draw_) return;
+  next_draw_ = now + std::chrono::milliseconds(100);
+  // One column stays free: a full line would wrap on some terminals.
+  say("\r{}\x1b[K", progress_bar(run, terminal_width() - 1));
+  flush_output();
+  drawn_ = true;
+}
+
+void Progress::epoch(const EpochMetrics& m, int64_t epochs) {
+  clear();
+  say("epoch {}/{}  loss {:.4f}  accuracy {:.2f} %  test loss {:.4f}  test accuracy {:.2f} %  {:.0f} "
+      "images/s  {:.1f} "
+      "s\n",
+      m.epoch, epochs, m.train_loss, 100 * m.train_accuracy, m.test_loss, 100 * m.test_accuracy,
+      m.images_per_s, m.seconds);
+  flush_output();
+}
+
+void Progress::clear() {
+  if (drawn_) say("\r\x1b[K");
+  drawn_ = false;
+}
+
+}  // namespace ballast::app

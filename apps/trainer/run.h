@@ -1,0 +1,68 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <ballast/core/random.h>
+#include <ballast/data/loader.h>
+#include <ballast/layers/sequential.h>
+#include <ballast/optim/optimizer.h>
+#include <ballast/optim/schedule.h>
+
+#include "options/options.h"
+#include "trainer/checkpoint_info.h"
+
+namespace ballast::app {
+
+/// A line of metrics.jsonl.
+struct EpochMetrics {
+  int64_t epoch = 0, step = 0;
+  double train_loss = 0, train_accuracy = 0;  // over the epoch, as the model changed
+  double test_loss = 0, test_accuracy = 0;    // after the epoch
+  double lr = 0;                              // of the epoch's last step
+  double images_per_s = 0;                    // of training alone
+  double seconds = 0;                         // since the run's start, interruptions left out
+};
+
+/// Where in a run we are, and what must be remembered to go on from here.
+struct Position {
+  int64_t epoch = 0, batch = 0, step = 0;  // all of them done
+  double loss_sum = 0;                     // over this epoch's samples so far
+  int64_t correct = 0, samples = 0;
+  double epoch_seconds = 0, seconds = 0;
+  RandomState random;
+  std::vector<EpochMetrics> history;
+};
+
+/// The epoch with the best test accuracy, the first of equals; null before the first.
+const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& history);
+
+/// A training run: everything in it follows from the options and the position.
+class Run {
+ public:
+  /// At the beginning of training. Throws the errors of bad options and bad data.
+  explicit Run(const TrainOptions& options);
+  /// One step of training: forward, backward, update. Returns the batch's loss.
+  double step(const Batch& batch);
+
+  bool done() const { return at.epoch >= options.training.epochs; }
+  int64_t steps() const { return options.training.epochs * loader.batches(); }
+  CheckpointInfo info() const;
+
+  TrainOptions options;
+  Fingerprint fingerprint;
+  Standardization standardization;
+  Dataset test;
+  Sequential model;
+  Loader loader;
+  std::unique_ptr<Optimizer> optimizer;
+  Position at;
+
+ private:
+  Run(const TrainOptions& options, const Split& split);
+
+  Schedule schedule_;
+};
+
+}  // namespace ballast::app

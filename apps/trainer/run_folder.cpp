@@ -1,0 +1,231 @@
+#include "trainer/run_folder.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include <ballast/core/kernels/kernels.h>
+#include <ballast/data/atomic_file.h>
+#include <ballast/data/checkpoint.h>
+#include <ballast/data/safetensors.h>
+
+#include "output.h"
+
+namespace ballast::app {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+template <class M, class F>
+void for_each_metric(M& m, F f) {
+  f("epoch", m.epoch), f("step", m.step);
+  f("train_loss", m.train_loss), f("train_accuracy", m.train_accuracy);
+  f("test_loss", m.test_loss), f("test_accuracy", m.test_accuracy);
+  f("lr", m.lr), f("images_per_s", m.images_per_s), f("seconds", m.seconds);
+}
+
+// What isn't a finite number becomes null.
+Json json_of(const EpochMetrics& metrics) {
+  Json json;
+  for_each_metric(metrics, [&](const char* name, const auto& value) { json[name] = value; });
+  return json;
+}
+
+template <class P, class F>
+void for_each_count(P& at, F f) {
+  f("epoch", at.epoch), f("batch", at.batch), f("step", at.step);
+  f("loss_sum", at.loss_sum), f("correct", at.correct), f("samples", at.samples);
+  f("epoch_seconds", at.epoch_seconds), f("seconds", at.seconds);
+  f("random_seed", at.random.seed), f("random_tensors", at.random.tensors),
+      f("random_tapes", at.random.tapes);
+}
+
+Json json_of(const Position& at) {
+  Json json;
+  for_each_count(at, [&](const char* name, const auto& value) { json[name] = value; });
+  json["history"] = Json::array();
+  for (const EpochMetrics& metrics : at.history) json["history"].push_back(json_of(metrics));
+  return json;
+}
+
+Position position_of(const Json& json) {
+  Position at;
+  const auto read = [](const Json& from) {
+    return [&from](const char* name, auto& value) { from.at(name).get_to(value); };
+  };
+  for_each_count(at, read(json));
+  for (const Json& line : json.at("history")) for_each_metric(at.history.emplace_back(), read(line));
+  return at;
+}
+
+/// Throws ValueError unless the data are those of the saved run. States from before the hashes have fewer
+/// entries.
+void check_same_data(const Run& run, const Json& saved) {
+  for (const auto& [name, value] : run.fingerprint) {
+    if (!saved.contains(name)) continue;
+    const std::string before = saved[name].is_string() ? saved[name].get<std::string>() : saved[name].dump();
+    check<ValueError>(before == value,
+                      "--data {}: these are not the data that the run began with: they differ in {} ({} "
+                      "then, {} now); give "
+                      "its data with --data",
+                      run.options.data.data, name, before, value);
+  }
+}
+
+// The files of a run that are replaced while it goes on.
+constexpr const char* files[] = {"config.toml",      "metrics.jsonl",    "summary.json",
+                                 "last.safetensors", "best.safetensors", "state.safetensors"};
+
+void remove_abandoned(const std::string& folder) {
+  for (const char* file : files) remove_abandoned_files(folder + "/" + file);
+}
+
+bool is_empty(const std::string& folder) {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
+    if (entry.path().filename() != FolderLock::name) return false;
+  return !error;
+}
+
+constexpr auto state_key = "ballast_state";
+
+void check_resumable(const TrainOptions& saved, const Given& given) {
+  const Given changeable = {"resume", "threads", "save-every", "data", "epochs"};
+  for (const std::string& name : given)
+    check<ValueError>(changeable.contains(name),
+                      "--{} can't be given with --resume: the run goes on with the options it began with",
+                      name);
+  check<ValueError>(
+      !given.contains("epochs") || saved.training.schedule == "constant",
+      "--epochs can't be changed with --resume: the {} schedule depends on the number of epochs from the "
+      "first step on; start a new run",
+      saved.training.schedule);
+}
+
+}  // namespace
+
+RunFolder::RunFolder(std::string path, bool made) : path_(std::move(path)), made_(made), lock_(path_) {
+  remove_abandoned(path_);
+}
+
+RunFolder RunFolder::open(const std::string& path) {
+  const SafetensorsFile state(path + "/state.safetensors");  // throws if there is none
+  return RunFolder(path, false);
+}
+
+void RunFolder::check_free(const std::string& out) {
+  std::error_code error;
+  if (out.empty() || !fs::exists(out, error)) return;
+  check<ValueError>(fs::is_directory(out, error), "--out {}: exists and is not a folder", out);
+  if (fs::exists(out + "/" + FolderLock::name, error)) FolderLock{out};  // throws if a process writes to it
+  remove_abandoned(out);
+  if (is_empty(out)) return;
+  throw ValueError(fmt::format("--out {}: the folder is not empty; {}choose another folder", out,
+                               fs::exists(out + "/state.safetensors", error)
+                                   ? fmt::format("go on with its run by --resume {}, or ", out)
+                                   : ""));
+}
+
+RunFolder RunFolder::create(const std::string& out, const std::string& name) {
+  std::error_code error;
+  std::string path = out.empty() ? "runs" : out;
+  bool made = fs::create_directories(path, error);
+  if (out.empty() && !error) {
+    made = false;
+    for (int number = 1; !made && !error; ++number) {
+      path = fmt::format("runs/{}-{}", name, number);
+      made = fs::create_directory(path, error);
+      // A file of that name is in the way: the next number.
+      if (error == std::errc::file_exists) error.clear();
+    }
+  }
+  check<ValueError>(!error, "can't make the folder {}: {}; choose another one with --out", path,
+                    error.message());
+  RunFolder folder(path, made);
+  check<ValueError>(is_empty(path),
+                    "--out {}: another process has begun a run in this folder; choose another one", path);
+  return folder;
+}
+
+void RunFolder::discard() const {
+  std::error_code error;
+  for (const char* name : files) fs::remove(file(name), error);
+  fs::remove(file(FolderLock::name), error);
+  if (made_) fs::remove(path_, error);
+}
+
+void RunFolder::write_config(const TrainOptions& options) const {
+  TrainOptions copy = options;
+  write_file_atomically(file("config.toml"), "# ballast train --config config.toml repeats this run\n" +
+                                                 to_toml(options_of(copy)));
+}
+
+void RunFolder::write_metrics(const std::vector<EpochMetrics>& history) const {
+  std::string lines;
+  for (const EpochMetrics& metrics : history) lines += json_of(metrics).dump() + "\n";
+  write_file_atomically(file("metrics.jsonl"), lines);
+}
+
+void RunFolder::write_summary(Run& run) const {
+  const std::vector<EpochMetrics>& history = run.at.history;
+  const Json summary = {{"model", run.options.model.model},
+                        {"norm", run.options.model.norm},
+                        {"parameters", parameter_count(run.model)},
+                        {"epochs", run.options.training.epochs},
+                        {"finished", run.done()},
+                        {"final", json_of(history.back())},
+                        {"best", json_of(*best_epoch(history))}};
+  write_file_atomically(file("summary.json"), summary.dump(2) + "\n");
+}
+
+void RunFolder::write_weights(Run& run) const {
+  if (best_epoch(run.at.history) == &run.at.history.back())
+    save(file("best.safetensors"), run.model, to_metadata(run.info(), path_ + "/best.safetensors"));
+  save(file("last.safetensors"), run.model, to_metadata(run.info(), path_ + "/last.safetensors"));
+}
+
+void RunFolder::save_state(Run& run) const {
+  const Json state = {{"options", Json::parse(json_of(run.options))},
+                      {"data", run.fingerprint},
+                      {"isa", kernels().isa},
+                      {"position", json_of(run.at)}};
+  save(file("state.safetensors"), {{"model", run.model}, {"optimizer", *run.optimizer}},
+       {{state_key, state.dump()}});
+}
+
+Run RunFolder::resume(const TrainOptions& given) const {
+  const std::string path = file("state.safetensors");
+  const Metadata metadata = SafetensorsFile(path).metadata();
+  const auto found = metadata.find(state_key);
+  if (found == metadata.end()) throw FileError(path, "STATE", "this is not the state of a run");
+  const Json state = Json::parse(found->second, nullptr, false);
+  Position at;
+  TrainOptions options;
+  try {
+    options = options_from_json<TrainOptions>(state.at("options").dump());
+    at = position_of(state.at("position"));
+    check<ValueError>(state.at("data").is_object(), "it doesn't know its data");
+  } catch (const std::exception& error) {
+    throw FileError(path, "STATE",
+                    fmt::format("what it says about its run makes no sense: {}", error.what()));
+  }
+  check_resumable(options, given.given);
+  options = merged(options, given, given.given);
+  validate(options);
+  Run run(options);
+  check_same_data(run, state["data"]);
+  check<ValueError>(at.batch >= 0 && at.batch <= run.loader.batches() && at.epoch >= 0,
+                    "{}: STATE: it has done {} batches of an epoch of {}", path, at.batch,
+                    run.loader.batches());
+  load(path, {{"model", run.model}, {"optimizer", *run.optimizer}});
+  run.at = std::move(at);
+  random_state() = run.at.random;
+  if (const std::string before = state.value("isa", ""); !before.empty() && before != kernels().isa)
+    complain(
+        "note: this run was saved on {} and goes on with {}: the numbers that follow differ from those of "
+        "an uninterrupted run by rounding\n",
+        before, kernels().isa);
+  return run;
+}
+
+}  // namespace ballast::app

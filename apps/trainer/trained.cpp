@@ -1,0 +1,93 @@
+#include "trainer/trained.h"
+
+#include <filesystem>
+
+#include <ballast/data/atomic_file.h>
+#include <ballast/data/checkpoint.h>
+#include <ballast/data/safetensors.h>
+
+#include "output.h"
+#include "trainer/models.h"
+
+namespace ballast::app {
+
+namespace fs = std::filesystem;
+
+void check_not_state(const std::string& path) {
+  if (SafetensorsFile(path).metadata().contains("ballast_state"))
+    throw FileError(path, "MODEL", "this is the state of a run, for resuming; give its last.safetensors");
+}
+
+Trained load_trained(const std::string& path, const TrainedOptions& options, const Given& given) {
+  check_not_state(path);
+  const std::optional<CheckpointInfo> found = checkpoint_info(path, SafetensorsFile(path).metadata());
+  CheckpointInfo info = found.value_or(CheckpointInfo{});
+  info.data = merged(info.data, options.data, given);
+  info.model = merged(info.model, options.model, given);
+  check_effect(info.data, given);
+  check_effect(info.model, given);
+  const bool own_data =
+      !given.contains("data") && !given.contains("train-size") && !given.contains("test-size");
+  Trained trained{path, found.has_value(), own_data, info,
+                  make_model(info.model, info.sample_shape, info.classes)};
+  load(path, trained.model);
+  return trained;
+}
+
+namespace {
+
+void check_found(const Trained& trained) {
+  const DataOptions& data = trained.info.data;
+  std::error_code error;
+  const bool found = data.data == "digits" || fs::is_directory(data.data, error);
+  check<ValueError>(found || !trained.own_data,
+                    "{}: the data \"{}\" that it was trained on aren't {}; give their folder with --data",
+                    trained.path, trained.info.data_name, data.data.empty() ? "found" : "in " + data.data);
+}
+
+void note_changes(const Trained& trained, const Split& split, Needs needs) {
+  if (!trained.own_data || trained.info.fingerprint.empty()) return;
+  const Fingerprint now = fingerprint(split);
+  for (const auto& [name, value] : trained.info.fingerprint) {
+    const bool loaded = needs == Needs::all || !name.starts_with("train");
+    const auto found = now.find(name);
+    if (!loaded || found == now.end() || found->second == value) continue;
+    complain("note: --data {}: these are not the data that {} was trained on: they differ in {}\n",
+             trained.info.data.data, trained.path, name);
+    return;
+  }
+}
+
+}  // namespace
+
+Split data_for(Trained& trained, Needs needs, const Given& given) {
+  CheckpointInfo& info = trained.info;
+  check_found(trained);
+  const bool test_only = trained.described && needs == Needs::test;
+  check<ValueError>(!test_only || !given.contains("train-size"),
+                    "--train-size has no effect here: only the test images are used");
+  DataOptions options = info.data;
+  if (test_only) options.train_size = 0;  // digits aren't drawn in vain
+  Split split = load_data(options);
+  check<ValueError>(split.test.sample_shape == info.sample_shape && split.test.classes <= info.classes,
+                    "--data {}: {} classes of images {}; the model knows {} classes of {}", options.data,
+                    split.test.classes, split.test.sample_shape, info.classes, info.sample_shape);
+  note_changes(trained, split, needs);
+  if (!trained.described) info.standardization = standardization_of(split, options);
+  return {standardized(split.train, info.standardization), standardized(split.test, info.standardization)};
+}
+
+std::string new_file(const std::string& out, const std::string& checkpoint, const std::string& what,
+                     const std::string& extension) {
+  const fs::path from = checkpoint;
+  const std::string path =
+      !out.empty() ? out : (from.parent_path() / (from.stem().native() + "-" + what + extension)).native();
+  std::error_code error;
+  check<ValueError>(!fs::exists(path, error),
+                    "{} exists already, and nothing saved is overwritten; choose another file with --out",
+                    path);
+  remove_abandoned_files(path);
+  return path;
+}
+
+}  // namespace ballast::app

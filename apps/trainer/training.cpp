@@ -1,0 +1,113 @@
+#include "trainer/training.h"
+
+#include <chrono>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include <ballast/data/evaluate.h>
+
+namespace ballast::app {
+namespace {
+
+using End = TrainingResult::End;
+
+/// Measures the time since the last lap.
+class Stopwatch {
+ public:
+  double lap() {
+    const auto now = std::chrono::steady_clock::now();
+    return std::chrono::duration<double>(now - std::exchange(last_, now)).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
+
+class Training {
+ public:
+  Training(Run& run, const TrainingEvents& events)
+      : run_(run), events_(events), interval_(parse_save_interval(run.options.training.save_every)) {}
+
+  TrainingResult operator()() {
+    while (!run_.done()) {
+      if (const auto ended = train_epoch()) return *ended;
+      if (const auto ended = finish_epoch()) return *ended;
+    }
+    return {End::finished};
+  }
+
+ private:
+  std::optional<TrainingResult> train_epoch() {
+    run_.loader.epoch = run_.at.epoch;
+    for (const Batch& batch : run_.loader.from_batch(run_.at.batch)) {
+      const double loss = run_.step(batch);
+      const double seconds = watch_.lap();
+      run_.at.epoch_seconds += seconds;
+      run_.at.seconds += seconds;
+      if (!std::isfinite(loss)) return TrainingResult{End::diverged, metrics(loss, {.loss = loss})};
+      events_.step(run_);
+      const bool stopped = events_.stop();
+      if (stopped || save_due(seconds)) save();
+      if (stopped) return TrainingResult{End::stopped};
+    }
+    return {};
+  }
+
+  bool save_due(double step_seconds) {
+    since_save_ += step_seconds;
+    return interval_.steps > 0 ? run_.at.step % interval_.steps == 0 : since_save_ >= interval_.seconds;
+  }
+
+  void save() {
+    events_.save(run_);
+    since_save_ = 0;
+    run_.at.seconds += watch_.lap();
+  }
+
+  std::optional<TrainingResult> finish_epoch() {
+    const Position& at = run_.at;
+    const Evaluation test = evaluate(run_.model, run_.test);
+    run_.at.seconds += watch_.lap();
+    const EpochMetrics line = metrics(at.loss_sum / static_cast<double>(at.samples), test);
+    if (!std::isfinite(test.loss)) return TrainingResult{End::diverged, line};
+    next_epoch(line);
+    events_.epoch(run_, line);
+    save();  // last: if we are stopped before, this epoch's files are written again, with the same content
+    return {};
+  }
+
+  EpochMetrics metrics(double train_loss, const Evaluation& test) const {
+    const Position& at = run_.at;
+    const double samples = static_cast<double>(at.samples);
+    return {.epoch = at.epoch + 1,
+            .step = at.step,
+            .train_loss = train_loss,
+            .train_accuracy = static_cast<double>(at.correct) / samples,
+            .test_loss = test.loss,
+            .test_accuracy = test.accuracy(),
+            .lr = run_.optimizer->lr(),
+            .images_per_s = samples / at.epoch_seconds,
+            .seconds = at.seconds};
+  }
+
+  void next_epoch(const EpochMetrics& line) {
+    Position& at = run_.at;
+    at.history.push_back(line);
+    ++at.epoch;
+    at.batch = at.correct = at.samples = 0;
+    at.loss_sum = at.epoch_seconds = 0;
+  }
+
+  Run& run_;
+  const TrainingEvents& events_;
+  SaveInterval interval_;
+  Stopwatch watch_;
+  double since_save_ = 0;
+};
+
+}  // namespace
+
+TrainingResult run_training(Run& run, const TrainingEvents& events) { return Training(run, events)(); }
+
+}  // namespace ballast::app
