@@ -1,10 +1,14 @@
 #include <ballast/data/atomic_file.h>
 
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <vector>
@@ -148,4 +152,25 @@ TEST_CASE("write_file_atomically: a name without a folder means the current one"
   write_file_atomically("a.txt", "one");
   std::filesystem::current_path(before);
   CHECK(read_all(folder / "a.txt") == "one");
+}
+
+TEST_CASE("remove_abandoned_files: takes what killed processes left, and nothing else") {
+  const TempFolder folder;
+  const auto make = [&](const char* name) {
+    const int descriptor = ::open((folder / name).c_str(), O_WRONLY | O_CREAT, 0666);
+    REQUIRE(descriptor >= 0);
+    return descriptor;
+  };
+  for (const char* name : {"a.txt.123.tmp", "a.txt.123-4.tmp", "a.txt", "a.txt.notes.tmp", "b.txt.123.tmp"})
+    ::close(make(name));
+  const int living = make("a.txt.456.tmp");
+  REQUIRE(::flock(living, LOCK_EX) == 0);
+  remove_abandoned_files(folder / "a.txt");
+  std::vector<std::string> left = names(folder);
+  std::sort(left.begin(), left.end());
+  CHECK(left == std::vector<std::string>{"a.txt", "a.txt.456.tmp", "a.txt.notes.tmp", "b.txt.123.tmp"});
+  ::close(living);
+  remove_abandoned_files(folder / "a.txt");
+  CHECK(!std::filesystem::exists(folder / "a.txt.456.tmp"));
+  remove_abandoned_files("no such folder/a.txt");
 }

@@ -4,6 +4,7 @@
 
 #include <toml++/toml.h>
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -37,11 +38,12 @@ std::string content_of(const std::string& path) {
   return content.str();
 }
 
-/// Null for what no option can hold: a table, a date.
+/// Null for what no option can hold: a table, a date, infinity.
 Json json_of(const toml::node& node) {
   if (const auto* text = node.as_string()) return text->get();
   if (const auto* whole = node.as_integer()) return whole->get();
-  if (const auto* number = node.as_floating_point()) return number->get();
+  if (const auto* number = node.as_floating_point())
+    return std::isfinite(number->get()) ? Json(number->get()) : Json();
   if (const auto* flag = node.as_boolean()) return flag->get();
   const toml::array* array = node.as_array();
   if (!array) return nullptr;
