@@ -131,10 +131,11 @@ until_step hangup
 kill -HUP $!
 wait $!
 [ $? -eq 129 ] && grep -q 'stopped after step .* and saved' hangup.txt || fail "SIGHUP: $(cat hangup.txt)"
-{ "$ballast" train $long --out pipe 2>pipe.txt; echo $? >pipe.code; } | head -1 >/dev/null
+{ "$ballast" train $long --save-every 100000 --out pipe 2>pipe.txt; echo $? >pipe.code; } | head -1 >/dev/null
 [ "$(cat pipe.code)" -eq 141 ] || fail "a closed pipe: exit code $(cat pipe.code)"
 for run in hangup pipe; do
   expect 0 'going on after step' train --resume $run
+  grep -q 'going on after step 0 ' out.txt && fail "$run: nothing was saved when it was stopped"
   same whole/last.safetensors $run/last.safetensors
 done
 (

@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
-#include <ballast/core/scope.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/safetensors.h>
 #include <ballast/layers/analysis/advice.h>
-#include <ballast/layers/conv2d.h>
-#include <ballast/layers/linear.h>
+#include <ballast/layers/analysis/summary.h>
 
 #include "commands/command.h"
 #include "options/options.h"
@@ -27,17 +25,20 @@ struct SummaryOptions {
   Given given;
 };
 
-/// Multiplications of one sample's forward pass through a layer's weight; other layers do none worth
-/// counting.
-int64_t multiplications(Module& layer, const Shape& output) {
-  if (const auto linear = dynamic_cast<Linear*>(&layer)) return linear->weight.count();
-  if (const auto conv = dynamic_cast<Conv2d*>(&layer)) return conv->weight.count() * output[2] * output[3];
-  return 0;
-}
-
 void print_row(std::string_view path, std::string_view layer, std::string_view shape,
                std::string_view parameters, std::string_view multiplications) {
   say("{:<6}{:<32}{:<20}{:>12}{:>18}\n", path, layer, shape, parameters, multiplications);
+}
+
+void print_layers(const ModelSummary& found, const Shape& sample_shape) {
+  const auto work = [](const std::optional<int64_t>& count) { return count ? grouped(*count) : "unknown"; };
+  print_row("", "layer", "output, per image", "parameters", "multiplications");
+  print_row("", "input", sample_shape.str(), "", "");
+  for (const LayerSummary& layer : found.layers)
+    if (!layer.path.empty())
+      print_row(layer.path, layer.layer, layer.output.without(0).str(), grouped(layer.parameters),
+                work(layer.multiply_adds));
+  print_row("", "total", "", grouped(found.parameters), work(found.multiply_adds));
 }
 
 /// What every rule of advice says of the model.
@@ -64,19 +65,7 @@ int run(const SummaryOptions& options) {
   Sequential model = make_model(info.model, info.sample_shape, info.classes);
   if (!path.empty()) load(path, model);
 
-  const EvalScope evaluating;
-  Tensor x = zeros(info.sample_shape.inserted(0, 1));
-  int64_t total = 0;
-  print_row("", "layer", "output, per image", "parameters", "multiplications");
-  print_row("", "input", x.shape().without(0).str(), "", "");
-  for (size_t i = 0; i < model.size(); ++i) {
-    x = model[i](std::move(x));
-    const int64_t work = multiplications(model[i], x.shape()), parameters = parameter_count(model[i]);
-    total += work;
-    print_row(std::to_string(i), model[i].describe(), x.shape().without(0).str(), grouped(parameters),
-              grouped(work));
-  }
-  print_row("", "total", "", grouped(parameter_count(model)), grouped(total));
+  print_layers(summarize(model, info.sample_shape.inserted(0, 1)), info.sample_shape);
   if (options.advise) print_advice(model, options.batch_size);
   return 0;
 }

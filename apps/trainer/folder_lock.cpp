@@ -7,7 +7,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 #include <ballast/core/check.h>
@@ -21,12 +25,17 @@ namespace {
       fmt::format("can't lock the folder: {}; choose another one", std::generic_category().message(error)));
 }
 
-/// "process 123", as the process that has the lock has written it.
+/// "process 123", as the process that has the lock writes it right after taking it.
 std::string owner(int descriptor) {
-  char text[32];
-  const ssize_t size = ::pread(descriptor, text, sizeof text, 0);
-  return size > 0 ? fmt::format("process {}", std::string(text, static_cast<size_t>(size)))
-                  : "another process";
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    char text[32] = {};
+    const bool read = ::pread(descriptor, text, sizeof text - 1, 0) > 0;
+    const auto process = static_cast<pid_t>(read ? std::atoi(text) : 0);
+    // The number of one that was killed is about to be replaced.
+    if (process > 0 && (::kill(process, 0) == 0 || errno == EPERM)) return fmt::format("process {}", process);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return "another process";
 }
 
 /// False if the file was removed, with the folder, before it was locked.
