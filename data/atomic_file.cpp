@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -135,6 +137,21 @@ bool is_temporary(std::string_view name, std::string_view target) {
 
 }  // namespace
 
+namespace {
+
+/// Takes the lock of a file whose process is dead. One that is just dying closes its files one after the
+/// other, so this waits a moment.
+bool lock_abandoned(int descriptor) {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+}  // namespace
+
 void remove_abandoned_files(const std::string& path) {
   std::error_code error;
   const fs::path target = fs::weakly_canonical(fs::absolute(path, error), error);
@@ -145,7 +162,7 @@ void remove_abandoned_files(const std::string& path) {
     if (!is_temporary(entry->path().filename().native(), target.filename().native())) continue;
     const int descriptor = ::open(name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) continue;
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0 && is_name_of(name, descriptor)) ::unlink(name.c_str());
+    if (lock_abandoned(descriptor) && is_name_of(name, descriptor)) ::unlink(name.c_str());
     ::close(descriptor);
   }
 }
