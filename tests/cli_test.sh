@@ -79,7 +79,7 @@ same 'a b/last.safetensors' b/last.safetensors
 expect 0 'run folder: c' train --config b/config.toml --seed 1 --out c
 cmp -s b/last.safetensors c/last.safetensors && fail "--seed did not win over config.toml"
 sed 's/^lr =/lrr =/' b/config.toml >typo.toml
-expect 2 'typo.toml: KEY: there is no option "lrr" at line' train --config typo.toml
+expect 2 'typo.toml: KEY: there is no option "lrr"; did you mean lr? at line' train --config typo.toml
 echo 'epochs = 2.5' >typo.toml
 expect 2 'typo.toml: VALUE: epochs must be a whole number at line 1' train --config typo.toml
 

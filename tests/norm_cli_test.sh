@@ -54,7 +54,7 @@ expect 2 'missing: OPEN' train $small --init-from missing
 echo "advice"
 expect 0 'small-batch            found: a batch norm that trains on batches below 8 [Wu & He 2018' summary run --advise --batch-size 7
 grep -q '  - 2 (BatchNorm1d 32) normalizes by the statistics of 7 samples' out.txt || fail "small-batch: $(cat out.txt)"
-[ "$(grep -c ' found: ' out.txt)" -eq 1 ] && [ "$(grep -c ' none: ' out.txt)" -eq 4 ] || fail "rules: $(cat out.txt)"
+[ "$(grep -c ' found: ' out.txt)" -eq 1 ] && [ "$(grep -c ' none: ' out.txt)" -eq 5 ] || fail "rules: $(cat out.txt)"
 expect 0 'small-batch            none' summary run --advise --batch-size 8
 expect 0 'one-value-per-channel  found' summary run --advise --batch-size 1
 expect 0 'dropout-before-norm    found' summary --model mlp --dropout 0.5 --advise
