@@ -1,21 +1,22 @@
-#include <ballast/core/gemm.h>
+#include <ballast/core/detail/gemm.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <mutex>
 #include <type_traits>
 
+#include <ballast/core/detail/accumulate.h>
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/accumulate.h>
-#include <ballast/core/ops/map.h>
-#include <ballast/core/ops/scratch.h>
 #include <ballast/core/parallel.h>
 
 #ifndef BALLAST_PLAIN_GEMM  // stands for OpenBLAS where a tool must see every memory access
 #include <cblas.h>
 #endif
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
 
 // The rows of op(A), or the columns of op(B): element k of line i is at data + i line_step + k k_step.
@@ -244,11 +245,33 @@ bool is_large(int64_t m, int64_t n, int64_t k) {
   return std::min({m, n, k}) >= 256 && m * n * k >= int64_t{1} << 27;
 }
 
+// While any of these lives, OpenBLAS computes on the calling thread alone: our own threads call it, and BLAS
+// threads beside them would compete, and change bits with their number. Its number of threads is a global
+// setting that belongs to the program, so the last one puts it back.
+class SingleThreadedBlas {
+ public:
+  SingleThreadedBlas() {
+    const std::scoped_lock lock(mutex);
+    if (users++ == 0) {
+      before = openblas_get_num_threads();
+      openblas_set_num_threads(1);
+    }
+  }
+  ~SingleThreadedBlas() {
+    const std::scoped_lock lock(mutex);
+    if (--users == 0) openblas_set_num_threads(before);
+  }
+  SingleThreadedBlas(const SingleThreadedBlas&) = delete;
+  SingleThreadedBlas& operator=(const SingleThreadedBlas&) = delete;
+
+ private:
+  static inline std::mutex mutex;
+  static inline int users = 0, before = 1;
+};
+
 // In tiles of columns, each one single-threaded call.
 void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
-  // Our own threads call it; BLAS threads beside them would compete, and change bits with their number.
-  static const bool single_threaded = (openblas_set_num_threads(1), true);
-  static_cast<void>(single_threaded);
+  const SingleThreadedBlas single_threaded;
   const auto op = [](const Matrix& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
   parallel_for(n, round_up(divide_up(n, 16), 32), [&](int64_t begin, int64_t end) {
     blas_gemm(CblasRowMajor, op(a), op(b), static_cast<blasint>(m), static_cast<blasint>(end - begin),
@@ -282,4 +305,4 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   multiply_panels(left, right, k, out);
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -3,23 +3,34 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <exception>
 #include <limits>
 #include <mutex>
 #include <thread>
 
 #include <ballast/core/check.h>
-#include <ballast/core/flush_to_zero.h>
+#include <ballast/core/detail/denormals.h>
+#include <ballast/core/detail/processors.h>
 
 #ifdef __SSE__
 #include <xmmintrin.h>
 #endif
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
-thread_local bool inside_loop = false;
+thread_local bool inside_loop = false;  // of the pool: loops within run inline
+thread_local int bodies_here = 0;       // of loops, inline or not, that this thread is in
+
+struct InBody {
+  InBody() { ++bodies_here; }
+  ~InBody() { --bodies_here; }
+  InBody(const InBody&) = delete;
+  InBody& operator=(const InBody&) = delete;
+};
+
 thread_local int number_here = 0;
 
 void relax() {
@@ -112,6 +123,7 @@ class Pool {
 
   void work(int id) {
     inside_loop = true;
+    const InBody in_body;
     const FlushToZero flush;
     shares_[id].at_work.store(true, std::memory_order_release);
     shares_[id].used.store(true, std::memory_order_relaxed);
@@ -185,16 +197,16 @@ class Pool {
 };
 
 int threads_at_start() {
-  const char* text = std::getenv("BALLAST_NUM_THREADS");
-  const int wanted = text ? std::atoi(text) : static_cast<int>(std::thread::hardware_concurrency());
-  return std::clamp(wanted, 1, Pool::max_threads);
+  const int wanted = number_from_environment("BALLAST_NUM_THREADS", 1, Pool::max_threads, 0);
+  return wanted > 0 ? wanted : std::min(usable_processors(), Pool::max_threads);
 }
 
 // Never destroyed: its threads are detached, and static objects may still compute when the program ends.
 Pool& pool() {
   static Pool* instance = [] {
+    const int threads = threads_at_start();  // may throw
     auto* p = new Pool;
-    p->set_threads(threads_at_start());
+    p->set_threads(threads);
     return p;
   }();
   return *instance;
@@ -207,6 +219,9 @@ int num_threads() { return pool().threads(); }
 void set_num_threads(int count) {
   check<ValueError>(count >= 1 && count <= Pool::max_threads, "set_num_threads: {} threads; give 1 to {}",
                     count, Pool::max_threads);
+  check<UsageError>(
+      bodies_here == 0,
+      "set_num_threads: called within a parallel loop, which would wait for itself; call it before the loop");
   pool().set_threads(count);
 }
 
@@ -215,10 +230,13 @@ int thread_number() { return number_here; }
 int threads_used_since_last_call() { return pool().used_since_last_call(); }
 
 void detail::run_chunks(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
+  if (count <= 0) return;
+  check<ValueError>(grain > 0, "parallel_for: a grain of {}; it must be at least 1", grain);
   if (!inside_loop && count > grain && pool().threads() > 1) {
     const std::unique_lock lock(pool().mutex, std::try_to_lock);
     if (lock.owns_lock()) return pool().run(count, grain, call, body);
   }
+  const InBody in_body;
   const FlushToZero flush;
   for (int64_t begin = 0; begin < count; begin += grain) call(body, begin, std::min(begin + grain, count));
 }

@@ -8,9 +8,11 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// How many threads compute, the caller included. At first BALLAST_NUM_THREADS if it is set, else the
-/// processors there are.
+/// How many threads compute, the caller included. At first BALLAST_NUM_THREADS if it is set (to 1 ... 256,
+/// else the first use throws ValueError), else as many as the processors that the process may use, by its
+/// affinity mask and the CPU quota of its control group.
 int num_threads();
+/// Throws ValueError unless count is 1 ... 256, and UsageError within a parallel loop.
 void set_num_threads(int count);
 
 /// This thread's number among those that share loops: 1 or more for a helper, which keeps it, 0 for the
@@ -28,7 +30,7 @@ int threads_used_since_last_call();
 ///
 /// An exception thrown by `body` reaches the caller after all threads have left the loop. Nested calls, and
 /// calls while another thread's loop runs, run inline. Denormals are flushed to zero inside, and the caller's
-/// setting restored.
+/// setting restored. Without elements (count <= 0) nothing is called. Throws ValueError for a grain below 1.
 template <class Body>
 void parallel_for(int64_t count, int64_t grain, Body&& body);
 

@@ -3,12 +3,14 @@
 #include <atomic>
 #include <exception>
 
-#include <ballast/core/flush_to_zero.h>
-#include <ballast/core/ops/accumulate.h>
+#include <ballast/core/detail/accumulate.h>
+#include <ballast/core/detail/denormals.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/random.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 std::atomic<uint64_t> next_serial = 1;

@@ -30,7 +30,8 @@ void kaiming_uniform(Parameter& weight, double a) {
 }
 
 void fan_in_uniform(Parameter& weight, Parameter& bias) {
-  const double bound = 1 / std::sqrt(static_cast<double>(fan_in(weight.shape())));
+  const auto inputs = static_cast<double>(fan_in(weight.shape()));
+  const double bound = inputs > 0 ? 1 / std::sqrt(inputs) : 0;  // of no input, the bias is 0
   uniform(weight, -bound, bound);
   if (!bias.empty()) uniform(bias, -bound, bound);
 }

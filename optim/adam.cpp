@@ -6,6 +6,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
+using namespace detail;
+
 Adam::Adam(Parts& model, const AdamOptions& options, bool decoupled_decay)
     : Optimizer(model, options.lr, options.weight_decay, options.decay_rule),
       options_(options),
@@ -25,12 +27,12 @@ void Adam::update(const Part& part) const {
   const AdamStep s = {
       .l2 = static_cast<real>(decoupled_decay_ ? 0 : part.weight_decay),
       .beta1 = static_cast<real>(options_.beta1),
-      .rest1 = static_cast<real>(1 - options_.beta1),
+      .one_minus_beta1 = static_cast<real>(1 - options_.beta1),
       .beta2 = static_cast<real>(options_.beta2),
-      .rest2 = static_cast<real>(1 - options_.beta2),
-      .shrink = static_cast<real>(decoupled_decay_ ? 1 - part.lr * part.weight_decay : 1),
+      .one_minus_beta2 = static_cast<real>(1 - options_.beta2),
+      .decay = static_cast<real>(decoupled_decay_ ? 1 - part.lr * part.weight_decay : 1),
       .rate = static_cast<real>(part.lr / correction1),
-      .root2 = static_cast<real>(1 / std::sqrt(correction2)),
+      .v_correction = static_cast<real>(1 / std::sqrt(correction2)),
       .eps = static_cast<real>(options_.eps),
   };
   kernels().adam(s, part.count, part.value, part.grad, part.state[0], part.state[1]);

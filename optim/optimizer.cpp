@@ -6,11 +6,13 @@
 #include <set>
 #include <utility>
 
+#include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
-#include <ballast/core/ops/scratch.h>
+#include <ballast/core/detail/map.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 constexpr int64_t alignment = 16;  // elements: a parameter starts on a cache line of its own

@@ -6,6 +6,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
+using namespace detail;
+
 SGD::SGD(Parts& model, const SGDOptions& options)
     : Optimizer(model, options.lr, options.weight_decay, options.decay_rule), options_(options) {
   check_option("momentum", options.momentum);
@@ -18,16 +20,14 @@ SGD::SGD(Parts& model, const SGDOptions& options)
 }
 
 void SGD::update(const Part& part) const {
-  const real momentum = static_cast<real>(options_.momentum);
   // The first step starts the buffer with the gradient itself.
   const bool first = part.step == 1;
   const SGDStep s = {
       .l2 = static_cast<real>(part.weight_decay),
-      .keep = first ? 0 : momentum,
-      .take = first ? 1 : static_cast<real>(1 - options_.dampening),
-      .along = options_.nesterov ? real(1) : real(0),
-      .behind = options_.nesterov ? momentum : real(1),
+      .momentum = static_cast<real>(options_.momentum),
+      .one_minus_dampening = static_cast<real>(first ? 1 : 1 - options_.dampening),
       .rate = static_cast<real>(part.lr),
+      .nesterov = options_.nesterov,
   };
   kernels().sgd(s, part.count, part.value, part.grad, part.state[0]);
 }

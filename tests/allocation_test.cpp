@@ -5,12 +5,13 @@
 #include <cstdlib>
 #include <new>
 
-#include <ballast/core/ops/scratch.h>
+#include <ballast/core/detail/scratch.h>
 
 #include "models.h"
 #include "threads.h"
 
 using namespace ballast;
+using namespace ballast::detail;
 
 namespace {
 std::atomic<int64_t> calls = 0;

@@ -283,24 +283,26 @@ TEST_CASE("conv2d: errors say what arrived, what was expected and what to do") {
     return message_of<ValueError>([&] { conv2d(zeros({1, 4, 5, 5}), zeros({6, 4, 3, 3}), {}, options); });
   };
   CHECK(shape_error({8, 3, 28, 28}, {32, 1, 3, 3}) ==
-        "x is (8, 3, 28, 28); weight (32, 1, 3, 3) with groups 1 takes 1 channel(s)");
+        "conv2d: x is (8, 3, 28, 28); weight (32, 1, 3, 3) with groups 1 takes 1 channel(s)");
   CHECK(shape_error({8, 5, 28, 28}, {32, 2, 3, 3}, {.groups = 2}) ==
-        "x is (8, 5, 28, 28); weight (32, 2, 3, 3) with groups 2 takes 4 channel(s)");
-  CHECK(shape_error({8, 784}, {32, 1, 3, 3}) ==
-        "x is (8, 784); a two-dimensional convolution takes (N, C, H, W)");
+        "conv2d: x is (8, 5, 28, 28); weight (32, 2, 3, 3) with groups 2 takes 4 channel(s)");
+  CHECK(shape_error({8, 784}, {32, 1, 3, 3}) == "conv2d: x is (8, 784); it must be (N, C, H, W)");
   CHECK(shape_error({8, 1, 28, 28}, {32, 9}) ==
-        "weight is (32, 9); it must be (O, C/groups, KH, KW), each size at least 1");
+        "conv2d: weight is (32, 9); it must be (O, C/groups, KH, KW), each size at least 1");
   CHECK(shape_error({8, 1, 28, 28}, {32, 1, 0, 3}) ==
-        "weight is (32, 1, 0, 3); it must be (O, C/groups, KH, KW), each size at least 1");
+        "conv2d: weight is (32, 1, 0, 3); it must be (O, C/groups, KH, KW), each size at least 1");
   CHECK(shape_error({8, 1, 28, 28}, {32, 1, 3, 3}, {}, zeros({16})) ==
-        "bias is (16); weight (32, 1, 3, 3) needs (32), one number per filter");
+        "conv2d: bias is (16); weight (32, 1, 3, 3) needs (32), one number per filter");
   CHECK(shape_error({8, 1, 2, 28}, {32, 1, 3, 3}, {.padding = {0, 1}, .dilation = 2}) ==
-        "x is (8, 1, 2, 28); with padding (0, 1) that is smaller than the kernel of weight (32, 1, 3, 3) "
+        "conv2d: x is (8, 1, 2, 28); with padding (0, 1) that is smaller than the kernel of weight (32, 1, "
+        "3, 3) "
         "with dilation (2, 2); pad more, or take a smaller kernel");
-  CHECK(value_error({.stride = {1, 0}}) == "stride is (1, 0); both numbers must be from 1 to 2^30");
-  CHECK(value_error({.padding = -1}) == "padding is (-1, -1); both numbers must be from 0 to 2^30");
-  CHECK(value_error({.padding = int64_t{1} << 62}).starts_with("padding is (4611686018427387904, "));
-  CHECK(value_error({.dilation = 0}) == "dilation is (0, 0); both numbers must be from 1 to 2^30");
-  CHECK(value_error({.groups = 4}) == "groups is 4; it must divide the 6 filters of weight (6, 4, 3, 3)");
-  CHECK(value_error({.groups = 0}) == "groups is 0; it must divide the 6 filters of weight (6, 4, 3, 3)");
+  CHECK(value_error({.stride = {1, 0}}) == "conv2d: stride is (1, 0); both numbers must be from 1 to 2^30");
+  CHECK(value_error({.padding = -1}) == "conv2d: padding is (-1, -1); both numbers must be from 0 to 2^30");
+  CHECK(value_error({.padding = int64_t{1} << 62}).starts_with("conv2d: padding is (4611686018427387904, "));
+  CHECK(value_error({.dilation = 0}) == "conv2d: dilation is (0, 0); both numbers must be from 1 to 2^30");
+  CHECK(value_error({.groups = 4}) ==
+        "conv2d: groups is 4; it must divide the 6 filters of weight (6, 4, 3, 3)");
+  CHECK(value_error({.groups = 0}) ==
+        "conv2d: groups is 0; it must divide the 6 filters of weight (6, 4, 3, 3)");
 }

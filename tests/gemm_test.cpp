@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
-#include <ballast/core/gemm.h>
+#include <ballast/core/detail/gemm.h>
+#include <ballast/core/ops/linear.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/random.h>
 
 using namespace ballast;
+using namespace ballast::detail;
 
 namespace {
 
@@ -75,4 +78,25 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
       }
     }
   }
+}
+
+extern "C" {
+int openblas_get_num_threads(void);
+void openblas_set_num_threads(int count);
+}
+
+TEST_CASE(
+    "OpenBLAS has as many threads after a large product as the program gave it, also for two callers at "
+    "once") {
+  const int before = openblas_get_num_threads();
+  openblas_set_num_threads(2);
+  const Tensor a = ones({512, 512});  // large enough for OpenBLAS
+  const auto multiply = [&] {
+    for (int i = 0; i < 3; ++i) CHECK(matmul(a, a)(0, 0) == 512);
+  };
+  std::thread other(multiply);
+  multiply();
+  other.join();
+  CHECK(openblas_get_num_threads() == 2);
+  openblas_set_num_threads(before);
 }

@@ -3,10 +3,11 @@
 
 #include <doctest/doctest.h>
 
-#include <ballast/core/ops/map.h>
+#include <ballast/core/detail/map.h>
 #include <ballast/core/ops/reduce.h>
 
 using namespace ballast;
+using namespace ballast::detail;
 
 namespace {
 

@@ -2,14 +2,19 @@
 
 #include <doctest/doctest.h>
 
+#include <unistd.h>
 #include <algorithm>
+
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include <ballast/core/random.h>
 
 using namespace ballast;
+using namespace ballast::detail;
 
 namespace {
 
@@ -123,3 +128,32 @@ TEST_CASE("columns are normalized by the definition, whatever strips they fall i
     }
   }
 }
+
+#ifdef __linux__
+
+// Run by the next case in a process of its own.
+TEST_CASE("print the instruction set" * doctest::skip()) {
+  try {
+    fmt::print("kernels: {}.\n", kernels().isa);
+  } catch (const ValueError& e) {
+    fmt::print("error: {}.\n", e.what());
+  }
+}
+
+TEST_CASE("BALLAST_ISA names the kernels, and what it can't be is an error that a program can catch") {
+  const auto printed = [](const std::string& isa) {
+    const std::string command =
+        fmt::format("BALLAST_ISA='{}' /proc/{}/exe --no-skip -tc='print the instruction set'", isa, getpid());
+    FILE* pipe = popen(command.c_str(), "r");
+    std::string text;
+    for (int c; (c = fgetc(pipe)) != EOF;) text += static_cast<char>(c);
+    pclose(pipe);
+    return text;
+  };
+  CHECK(printed("baseline").find("kernels: baseline.") != std::string::npos);
+  for (const std::string wrong : {"xyz", "", "AVX2"})
+    CHECK(printed(wrong).find("error: the environment variable BALLAST_ISA is '" + wrong +
+                              "'; set it to one of ") != std::string::npos);
+}
+
+#endif

@@ -372,8 +372,8 @@ TEST_CASE("linear, and gradients that accumulate in the parameters") {
              tensor({{11, 14}, {3, 4}})));
   CHECK(message_of<ShapeError>([&] {
           linear(ones({32, 783}), ones({10, 784}));
-        }) == "x is (32, 783); its last dimension must be 784");
-  CHECK(message_of<ShapeError>([&] { linear(x, w, ones({2})); }) == "bias is (2); it must be (3)");
+        }) == "linear: x is (32, 783); its last dimension must be 784");
+  CHECK(message_of<ShapeError>([&] { linear(x, w, ones({2})); }) == "linear: bias is (2); it must be (3)");
 }
 
 TEST_CASE("dropout scales what it keeps, repeats its mask backward, and rests in evaluation") {

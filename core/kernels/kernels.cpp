@@ -1,11 +1,12 @@
 #include <ballast/core/kernels/kernels.h>
 
 #include <cstdlib>
+#include <string>
 #include <string_view>
 
 #include <ballast/core/check.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 namespace baseline {
 extern const Kernels table;
@@ -39,9 +40,18 @@ const Kernels& choose() {
   for (const auto& [table, runs] : choices) {
     if (wanted && std::string_view(wanted) != table->isa) continue;
     if (runs) return *table;
-    check<ValueError>(!wanted, "BALLAST_ISA is {}, which this processor doesn't have; unset it", wanted);
+    if (wanted)
+      throw ValueError(fmt::format(
+          "the environment variable BALLAST_ISA is '{}', which this processor doesn't have; unset it",
+          wanted));
   }
-  throw ValueError(fmt::format("BALLAST_ISA is {}; it can be baseline, avx2 or avx512", wanted));
+  std::string names;
+  for (const Choice& choice : choices) {
+    if (!names.empty()) names += ", ";
+    names += choice.table->isa;
+  }
+  throw ValueError(fmt::format(
+      "the environment variable BALLAST_ISA is '{}'; set it to one of {}, or unset it", wanted, names));
 }
 
 }  // namespace
@@ -51,4 +61,4 @@ const Kernels& kernels() {
   return chosen;
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -4,7 +4,7 @@
 
 #include <ballast/core/real.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 // The inner loops, compiled once per instruction set. The files in isa/ see nothing of the library but this
 // header, so that no inline function compiled for one processor is ever linked into the code of another.
@@ -63,10 +63,10 @@ struct PoolPlane {
   int64_t rows, columns, width;
 };
 
-/// g = grad + l2 value; m = beta1 m + rest1 g; v = beta2 v + rest2 g^2; value = shrink value - rate m /
-/// (sqrt(v) root2 + eps).
+/// Adam (Kingma & Ba 2015): g = grad + l2 value; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+/// value = decay value - rate m / (sqrt(v) / sqrt(1 - beta2^t) + eps). The rate contains the correction of m.
 struct AdamStep {
-  real l2, beta1, rest1, beta2, rest2, shrink, rate, root2, eps;
+  real l2, beta1, one_minus_beta1, beta2, one_minus_beta2, decay, rate, v_correction, eps;
 };
 
 /// Weights (filters, channels, 3, 3) -> `to`: for each of 36 frequencies, `frequency_step` elements apart,
@@ -97,9 +97,11 @@ struct WinogradWeights {
   real* to;
 };
 
-/// g = grad + l2 value; with a buffer b = keep b + take g, and g = along g + behind b; value -= rate g.
+/// g = grad + l2 value; with a momentum buffer b = momentum b + (1 - dampening) g, and what is stepped along
+/// is b, or with Nesterov's momentum g + momentum b; value -= rate times that.
 struct SGDStep {
-  real l2, keep, take, along, behind, rate;
+  real l2, momentum, one_minus_dampening, rate;
+  bool nesterov;
 };
 
 struct Kernels {
@@ -107,79 +109,9 @@ struct Kernels {
   /// Rows of `right` are read in panels this wide: what it points at must be readable that far.
   int64_t panel;
 
-  /// right: panels of `panel` columns, one behind the other, each (depth, panel).
-  void (*multiply_panels)(const Product& p, const Output& out);
-  /// Row k of right begins at right + k step; `columns` neighbours.
-  void (*multiply_rows)(const Product& p, int64_t step, const Output& out);
-  /// Row k of right begins at right + offsets[k]. left_step must be 1.
-  void (*multiply_scattered_rows)(const Product& p, const int64_t* offsets, const Output& out);
-  /// left: row r begins at left + offsets[r], its elements k are neighbours. right as in multiply_panels.
-  void (*multiply_scattered)(const Product& p, const int64_t* offsets, const Output& out);
-  /// One column: `right` is a vector of `depth` neighbours. left_step must be 1.
-  void (*multiply_vector)(const Product& p, const Output& out);
-  /// Element (column, k) of a matrix at from + column column_step + k k_step, where one of the steps is 1 ->
-  /// panels for `right`, the last one filled up with zeros.
-  void (*pack)(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step,
-               real* to);
-
-  /// Planes of `channels` channels -> panels of channels, each (frame_height, frame_width, panel).
-  void (*pack_planes)(const Frame& f, int64_t channels, const real* from, real* to);
-  /// The inverse of `pack`, with what `out` asks for on the way: panel column i becomes row i of c.
-  void (*unpack)(int64_t columns, int64_t depth, const real* from, const Output& out);
-
-  /// Panel number p.
-  void (*winograd_filters)(const WinogradFilters& f, int64_t p);
-  /// The tile's inputs in a panel (pixel, channel), two more in each direction than outputs -> frequencies.
-  void (*winograd_input)(const WinogradTile& tile, const real* x, real* to);
-  /// The gradient of the tile's outputs in a panel -> frequencies. Outputs that are missing of 4 or 2 are
-  /// read as well, and must be 0.
-  void (*winograd_gradient)(const WinogradTile& tile, const real* dy, real* to);
-  void (*winograd_weights)(const WinogradWeights& w);
-  /// Frequencies -> the tile's outputs in a panel.
-  void (*winograd_output)(const WinogradTile& tile, const real* from, real* y);
-
-  double (*sum)(const real* x, int64_t count);
-  double (*dot)(const real* x, const real* y, int64_t count);
-
-  /// Sums of x - shift, and of its squares.
-  Sums (*deviations)(const real* x, int64_t count, double shift);
-  /// To be called by a thread that wrote runs past the caches, before it tells others.
-  void (*end_streams)();
-  void (*normalize)(const Run& run, const real* x, real* y);
-  /// With g = dy where y wasn't cut off at 0: sums of g and g xhat. Where each element has a weight of its
-  /// own, those of weight g and weight g xhat, and dweights and dbiases grow by g xhat and g.
-  Sums (*gradient_sums)(const Run& run, const real* x, const real* dy, real* dweights, real* dbiases);
-  /// dx = (weight g - a - xhat b) rstd; dx may be x.
-  void (*gradient)(const Run& run, const real* x, const real* dy, real a, real b, real* dx);
-
-  /// sums = those of the columns of `rows` rows that lie `stride` apart.
-  void (*column_sums)(int64_t rows, int64_t columns, int64_t stride, const real* x, double* sums);
-
-  /// The norm's functions by columns; sums are added to a and b, those of the gradient without the weight.
-  void (*column_deviations)(const Columns& c, const real* x, const double* shift, double* a, double* b);
-  void (*normalize_columns)(const Columns& c, const real* x, real* y);
-  void (*column_gradient_sums)(const Columns& c, const real* x, const real* dy, double* a, double* b);
-  void (*column_gradient)(const Columns& c, const real* x, const real* dy, const real* a, const real* b,
-                          real* dx);
-
-  /// The largest of each 2 x 2 window of a plane, and which it was: 0, 1 above, 2, 3 below. Ties stay with
-  /// the first, NaN wins. With relu, what isn't positive becomes 0 and its winner `no_winner`. winners may be
-  /// null.
-  void (*max_pool)(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* winners);
-  /// dy goes to the winners; the others become 0.
-  void (*max_pool_gradient)(const PoolPlane& p, const real* dy, const uint8_t* winners, real* dx);
-
-  /// gradient_sums for a run that is a plane, from the gradient of what max_pool made of its norm.
-  Sums (*pooled_gradient_sums)(const Run& run, const PoolPlane& p, const real* x, const real* dy,
-                               const uint8_t* winners);
-
-  /// y = 1 / (1 + exp(-x))
-  void (*sigmoid)(int64_t count, const real* x, real* y);
-  /// y = exp(x - shift), and the sum of that. y may be x.
-  double (*exp_sum)(int64_t count, const real* x, real shift, real* y);
-  /// buffer may be null.
-  void (*sgd)(const SGDStep& s, int64_t count, real* value, const real* grad, real* buffer);
-  void (*adam)(const AdamStep& s, int64_t count, real* value, const real* grad, real* m, real* v);
+#define BALLAST_KERNEL(result, name, parameters) result(*name) parameters;
+#include <ballast/core/kernels/kernels.inc>
+#undef BALLAST_KERNEL
 };
 
 inline constexpr uint8_t no_winner = 4;
@@ -188,4 +120,4 @@ inline constexpr uint8_t no_winner = 4;
 /// avx512. Throws ValueError when it names another, or one that the processor lacks.
 const Kernels& kernels();
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -1,10 +1,10 @@
-#include <ballast/core/ops/accumulate.h>
+#include <ballast/core/detail/accumulate.h>
 
 #include <algorithm>
 
-#include <ballast/core/ops/map.h>
+#include <ballast/core/detail/map.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 void accumulate(real* g, const real* x, int64_t count, real beta) {
   parallel_for(count, elementwise_grain, [=](int64_t begin, int64_t end) {
@@ -16,4 +16,4 @@ void accumulate(real* g, const real* x, int64_t count, real beta) {
   });
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -4,11 +4,13 @@
 #include <cmath>
 #include <numbers>
 
+#include <ballast/core/detail/map.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/movement.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 real logistic(real v) { return 1 / (1 + std::exp(-v)); }
@@ -32,13 +34,13 @@ void for_rows(const Shape& shape, Row row) {
 }  // namespace
 
 Tensor relu_gradient(Tensor dy, const Tensor& y) {
-  return zipped(std::move(dy), y, [](real g, real v) { return v <= 0 ? 0 : g; });
+  return zipped<KeepDenormals>(std::move(dy), y, [](real g, real v) { return v <= 0 ? 0 : g; });
 }
 
 // The comparisons below let NaN through: a diverged network must show it.
 Tensor relu(Tensor x) {
   const NodeId in = x.node();
-  Tensor y = mapped(std::move(x), [](real v) { return v < 0 ? 0 : v; });
+  Tensor y = mapped<KeepDenormals>(std::move(x), [](real v) { return v < 0 ? 0 : v; });
   return record("relu", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
     grads.add(in, relu_gradient(std::move(dy), y));
   });
@@ -47,9 +49,10 @@ Tensor relu(Tensor x) {
 Tensor leaky_relu(Tensor x, real slope) {
   check<ValueError>(slope >= 0, "leaky_relu: the slope is {}; it must not be negative", slope);
   const NodeId in = x.node();
-  Tensor y = mapped(std::move(x), [=](real v) { return v > 0 ? v : slope * v; });
+  Tensor y = mapped<KeepDenormals>(std::move(x), [=](real v) { return v > 0 ? v : slope * v; });
   return record("leaky_relu", y, {in}, [y = y.detach(), in, slope](Tensor dy, Grads& grads) {
-    grads.add(in, zipped(std::move(dy), y, [=](real g, real v) { return v > 0 ? g : slope * g; }));
+    grads.add(in,
+              zipped<KeepDenormals>(std::move(dy), y, [=](real g, real v) { return v > 0 ? g : slope * g; }));
   });
 }
 

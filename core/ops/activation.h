@@ -4,7 +4,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-// Activations, element by element on any shape.
+// Activations, element by element on any shape. The smooth ones take denormal numbers as zero (see
+// elementwise.h); relu and leaky_relu keep them.
 
 /// max(x, 0), with gradient 0 at 0.
 Tensor relu(Tensor x);

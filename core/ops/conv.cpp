@@ -2,18 +2,20 @@
 
 #include <algorithm>
 
-#include <ballast/core/gemm.h>
+#include <ballast/core/detail/accumulate.h>
+#include <ballast/core/detail/gemm.h>
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/unfold.h>
+#include <ballast/core/detail/window.h>
+#include <ballast/core/detail/winograd.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/accumulate.h>
 #include <ballast/core/ops/activation.h>
-#include <ballast/core/ops/map.h>
-#include <ballast/core/ops/scratch.h>
-#include <ballast/core/ops/unfold.h>
-#include <ballast/core/ops/window.h>
-#include <ballast/core/ops/winograd.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 // The sizes of one convolution. Each group is a matrix product: `filters` x `depth` weights times `depth` x
@@ -261,19 +263,20 @@ void bias_gradient(const Sizes& s, const real* dy, real beta, real* db) {
 
 Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
   const Shape &in = x.shape(), &w = weight.shape();
-  check<ShapeError>(in.rank() == 4, "x is {}; a two-dimensional convolution takes (N, C, H, W)", in);
+  check<ShapeError>(in.rank() == 4, "conv2d: x is {}; it must be (N, C, H, W)", in);
   check<ShapeError>(w.rank() == 4 && w.count() > 0,
-                    "weight is {}; it must be (O, C/groups, KH, KW), each size at least 1", w);
-  check_option("stride", options.stride, 1);
-  check_option("padding", options.padding, 0);
-  check_option("dilation", options.dilation, 1);
+                    "conv2d: weight is {}; it must be (O, C/groups, KH, KW), each size at least 1", w);
+  check_option("conv2d", "stride", options.stride, 1);
+  check_option("conv2d", "padding", options.padding, 0);
+  check_option("conv2d", "dilation", options.dilation, 1);
   const int64_t groups = options.groups;
   check<ValueError>(groups >= 1 && w[0] % groups == 0,
-                    "groups is {}; it must divide the {} filters of weight {}", groups, w[0], w);
+                    "conv2d: groups is {}; it must divide the {} filters of weight {}", groups, w[0], w);
   check<ShapeError>(in[1] % groups == 0 && in[1] / groups == w[1],
-                    "x is {}; weight {} with groups {} takes {} channel(s)", in, w, groups, w[1] * groups);
+                    "conv2d: x is {}; weight {} with groups {} takes {} channel(s)", in, w, groups,
+                    w[1] * groups);
   check<ShapeError>(bias.empty() || bias.shape() == Shape{w[0]},
-                    "bias is {}; weight {} needs ({}), one number per filter", bias.shape(), w, w[0]);
+                    "conv2d: bias is {}; weight {} needs ({}), one number per filter", bias.shape(), w, w[0]);
   const Sizes s = {
       .n = in[0],
       .c = in[1],
@@ -282,10 +285,11 @@ Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
       .h = {in[2], w[2], options.stride.h, options.padding.h, options.dilation.h},
       .w = {in[3], w[3], options.stride.w, options.padding.w, options.dilation.w},
   };
-  check<ShapeError>(s.h.out > 0 && s.w.out > 0,
-                    "x is {}; with padding ({}, {}) that is smaller than the kernel of weight {} with "
-                    "dilation ({}, {}); pad more, or take a smaller kernel",
-                    in, s.h.padding, s.w.padding, w, s.h.dilation, s.w.dilation);
+  check<ShapeError>(
+      s.h.out > 0 && s.w.out > 0,
+      "conv2d: x is {}; with padding ({}, {}) that is smaller than the kernel of weight {} with "
+      "dilation ({}, {}); pad more, or take a smaller kernel",
+      in, s.h.padding, s.w.padding, w, s.h.dilation, s.w.dilation);
   return s;
 }
 

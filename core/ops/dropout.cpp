@@ -1,10 +1,12 @@
 #include <ballast/core/ops/dropout.h>
 
+#include <ballast/core/detail/map.h>
 #include <ballast/core/ops/elementwise.h>
-#include <ballast/core/ops/map.h>
 #include <ballast/core/random.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 
 Tensor dropout(Tensor x, double p) {
   check<ValueError>(p >= 0 && p <= 1, "dropout: p is {}; it must be from 0 to 1", p);

@@ -2,11 +2,13 @@
 
 #include <cmath>
 
-#include <ballast/core/ops/map.h>
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/strided.h>
 #include <ballast/core/ops/reduce.h>
-#include <ballast/core/ops/strided.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 // Memory for a result of the given shape: that of an operand which may be overwritten and fits, else new.
@@ -127,13 +129,15 @@ Tensor exp(Tensor x) {
 Tensor log(Tensor x) {
   const NodeId in = x.node();
   const Tensor kept = in ? x.detach() : Tensor();
-  Tensor y = mapped(std::move(x), [](real v) { return std::log(v); });
-  return record("log", y, {in}, [kept, in](Tensor dy, Grads& grads) { grads.add(in, std::move(dy) / kept); });
+  Tensor y = mapped<KeepDenormals>(std::move(x), [](real v) { return std::log(v); });
+  return record("log", y, {in}, [kept, in](Tensor dy, Grads& grads) {
+    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, [](real g, real v) { return g / v; }));
+  });
 }
 
 Tensor sqrt(Tensor x) {
   const NodeId in = x.node();
-  Tensor y = mapped(std::move(x), [](real v) { return std::sqrt(v); });
+  Tensor y = mapped<KeepDenormals>(std::move(x), [](real v) { return std::sqrt(v); });
   return record("sqrt", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
     grads.add(in, zipped(std::move(dy), y, [](real g, real root) { return g / (2 * root); }));
   });
@@ -142,12 +146,13 @@ Tensor sqrt(Tensor x) {
 Tensor pow(Tensor x, real exponent) {
   const NodeId in = x.node();
   const Tensor kept = in ? x.detach() : Tensor();
-  Tensor y = exponent == 2 ? mapped(std::move(x), [](real v) { return v * v; })
-                           : mapped(std::move(x), [=](real v) { return std::pow(v, exponent); });
+  Tensor y = exponent == 2
+                 ? mapped<KeepDenormals>(std::move(x), [](real v) { return v * v; })
+                 : mapped<KeepDenormals>(std::move(x), [=](real v) { return std::pow(v, exponent); });
   return record("pow", y, {in}, [kept, in, exponent](Tensor dy, Grads& grads) {
     // The power 0 is constant, also at 0 where x^-1 isn't finite.
     const auto slope = [=](real v) { return exponent == 0 ? 0 : exponent * std::pow(v, exponent - 1); };
-    grads.add(in, zipped(std::move(dy), kept, [=](real g, real v) { return g * slope(v); }));
+    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, [=](real g, real v) { return g * slope(v); }));
   });
 }
 
@@ -156,7 +161,9 @@ Tensor abs(Tensor x) {
   const Tensor kept = in ? x.detach() : Tensor();
   Tensor y = mapped(std::move(x), [](real v) { return std::abs(v); });
   return record("abs", y, {in}, [kept, in](Tensor dy, Grads& grads) {
-    grads.add(in, zipped(std::move(dy), kept, [](real g, real v) { return v > 0 ? g : v < 0 ? -g : 0; }));
+    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, [](real g, real v) {
+                return v > 0 ? g : v < 0 ? -g : 0;
+              }));
   });
 }
 
@@ -164,10 +171,10 @@ Tensor clamp(Tensor x, real low, real high) {
   check<ValueError>(low <= high, "clamp: the lower limit {} is above the upper limit {}", low, high);
   const NodeId in = x.node();
   const Tensor kept = in ? x.detach() : Tensor();
-  Tensor y = mapped(std::move(x), [=](real v) { return v < low ? low : v > high ? high : v; });
+  Tensor y = mapped<KeepDenormals>(std::move(x), [=](real v) { return v < low ? low : v > high ? high : v; });
   return record("clamp", y, {in}, [kept, in, low, high](Tensor dy, Grads& grads) {
     const auto pass = [=](real g, real v) { return v >= low && v <= high ? g : 0; };
-    grads.add(in, zipped(std::move(dy), kept, pass));
+    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, pass));
   });
 }
 
@@ -181,6 +188,7 @@ Tensor where(const Tensor& condition, Tensor a, Tensor b) {
   real* to = y.data();
   parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
     const auto step = axes.inner_stride();
+    const KeepDenormals denormals;  // a condition of 1e-40 is not 0
     axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
       const real *c = from_c + offset[0], *p = from_a + offset[1], *q = from_b + offset[2];
       for (int64_t i = 0; i < count; ++i)

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <utility>
 
-#include <ballast/core/gemm.h>
+#include <ballast/core/detail/gemm.h>
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/strided.h>
 #include <ballast/core/ops/activation.h>
-#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/reduce.h>
-#include <ballast/core/ops/strided.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 // The matrix in a tensor's last two axes, or any of its matrices; BLAS wants a row length of 1 or more, even
@@ -90,12 +92,13 @@ Tensor matmul(Tensor a, Tensor b) {
 
 Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
   if (then.max_pool) return apply(then, linear(std::move(x), weight, bias));
-  check<ShapeError>(weight.rank() == 2, "weight is {}; it must have two axes, (out, in)", weight.shape());
+  check<ShapeError>(weight.rank() == 2, "linear: weight is {}; it must have two axes, (out, in)",
+                    weight.shape());
   const int64_t in = weight.size(1), out = weight.size(0);
-  check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "x is {}; its last dimension must be {}", x.shape(),
-                    in);
-  check<ShapeError>(bias.empty() || bias.shape() == Shape{out}, "bias is {}; it must be ({})", bias.shape(),
-                    out);
+  check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "linear: x is {}; its last dimension must be {}",
+                    x.shape(), in);
+  check<ShapeError>(bias.empty() || bias.shape() == Shape{out}, "linear: bias is {}; it must be ({})",
+                    bias.shape(), out);
   return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, then.relu);
 }
 

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/reduce.h>
-#include <ballast/core/ops/scratch.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 // The mean of `count` losses, of which add(begin, end) sums up a chunk; the chunks are added in order.
@@ -111,7 +113,10 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing) 
 Tensor binary_cross_entropy_with_logits(Tensor logits, const Tensor& targets) {
   return mean_loss(
       "binary_cross_entropy_with_logits", std::move(logits), targets,
-      [](real x, real t) { return std::max(x, real{0}) - x * t + std::log1p(std::exp(-std::abs(x))); },
+      [](real x, real t) {
+        const real weight = x >= 0 ? 1 - t : -t;  // 0 times an infinite logit is 0: its limit
+        return (weight == 0 ? 0 : weight * x) + std::log1p(std::exp(-std::abs(x)));
+      },
       [](real x, real t) { return 1 / (1 + std::exp(-x)) - t; }, [](real x, real) { return -x; });
 }
 

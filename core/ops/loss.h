@@ -4,14 +4,16 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-// Losses: the mean over all samples (cross_entropy) or elements (the others), as a scalar.
+// Losses: the mean over all samples (cross_entropy) or elements (the others), as a scalar. Over none there is
+// no mean: they throw ShapeError (where PyTorch returns NaN).
 
 /// Softmax and cross-entropy in one: mean_n of -sum_k q_k log softmax(logits_n)_k with q_k = (1 - smoothing)
 /// [k = label_n] + smoothing / K. logits (N, K), labels (N) in 0 ... K-1.
 Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing = 0);
 
 /// Sigmoid and binary cross-entropy in one: mean of max(x, 0) - x t + log(1 + e^-|x|). Targets in [0, 1], of
-/// the logits' shape.
+/// the logits' shape. An infinite logit gives the limit: 0 where it is certain of the right target, else
+/// infinity.
 Tensor binary_cross_entropy_with_logits(Tensor logits, const Tensor& targets);
 
 /// mean (x - target)^2

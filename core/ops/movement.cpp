@@ -4,11 +4,13 @@
 #include <array>
 #include <numeric>
 
-#include <ballast/core/ops/map.h>
-#include <ballast/core/ops/scratch.h>
-#include <ballast/core/ops/strided.h>
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/strided.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 using Order = std::array<int, Shape::max_rank>;

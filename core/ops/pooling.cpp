@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include <ballast/core/detail/denormals.h>
+#include <ballast/core/detail/window.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/window.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 // `planes` = N C planes, each pooled on its own.
@@ -32,30 +35,31 @@ void for_each_plane(int64_t planes, int64_t inputs, Body body) {
                });
 }
 
-void check_rank(const Tensor& x) {
-  check<ShapeError>(x.rank() == 4, "x is {}; two-dimensional pooling takes (N, C, H, W)", x.shape());
+void check_rank(const char* op, const Tensor& x) {
+  check<ShapeError>(x.rank() == 4, "{}: x is {}; it must be (N, C, H, W)", op, x.shape());
 }
 
-Sizes check_sizes(const Tensor& x, Pair window, const PoolOptions& options) {
-  check_rank(x);
+Sizes check_sizes(const char* op, const Tensor& x, Pair window, const PoolOptions& options) {
+  check_rank(op, x);
   const Pair stride = options.stride.value_or(window), padding = options.padding;
-  check_option("window", window, 1);
-  check_option("stride", stride, 1);
-  check_option("padding", padding, 0);
+  check_option(op, "window", window, 1);
+  check_option(op, "stride", stride, 1);
+  check_option(op, "padding", padding, 0);
   check<ValueError>(padding.h <= window.h / 2 && padding.w <= window.w / 2,
-                    "padding is ({}, {}); it must be at most half of the window, ({}, {})", padding.h,
+                    "{}: padding is ({}, {}); it must be at most half of the window, ({}, {})", op, padding.h,
                     padding.w, window.h / 2, window.w / 2);
   const Sizes s = {
       .x = x.shape(),
       .h = {x.size(2), window.h, stride.h, padding.h, 1},
       .w = {x.size(3), window.w, stride.w, padding.w, 1},
   };
-  check<ValueError>(s.taps() < int64_t{1} << 31, "window is ({}, {}); it must have less than 2^31 elements",
-                    window.h, window.w);
-  check<ShapeError>(s.inputs > 0 && s.outputs > 0,
-                    "x is {}; with padding ({}, {}) it doesn't fill one window of {} x {}; take a smaller "
-                    "window, or pool less before",
-                    x.shape(), padding.h, padding.w, window.h, window.w);
+  check<ValueError>(s.taps() < int64_t{1} << 31,
+                    "{}: window is ({}, {}); it must have less than 2^31 elements", op, window.h, window.w);
+  check<ShapeError>(
+      s.inputs > 0 && s.outputs > 0,
+      "{}: x is {}; with padding ({}, {}) it doesn't fill one window of {} x {}; take a smaller "
+      "window, or pool less before",
+      op, x.shape(), padding.h, padding.w, window.h, window.w);
   return s;
 }
 
@@ -123,6 +127,7 @@ Tensor max_pool(const Tensor& x, const Sizes& s) {
   Tensor y(s.y());
   StorageRef winners = Storage::allocate(static_cast<size_t>(y.count()) * sizeof(Tap));
   for_each_plane(s.planes, s.inputs, [&, from = x.data(), to = y.data()](int64_t plane) {
+    const KeepDenormals denormals;  // the largest is found among them too
     const real* x_plane = from + plane * s.inputs;
     const int64_t out = plane * s.outputs;
     Tap* winner = static_cast<Tap*>(winners->data) + out;
@@ -183,12 +188,12 @@ void avg_pool_gradient_plane(const Sizes& s, const real* dy, real* dx) {
 }  // namespace
 
 Tensor max_pool2d(Tensor x, Pair window, const PoolOptions& options) {
-  const Sizes s = check_sizes(x, window, options);
+  const Sizes s = check_sizes("max_pool2d", x, window, options);
   return s.taps() <= 256 ? max_pool<uint8_t>(x, s) : max_pool<int32_t>(x, s);
 }
 
 Tensor avg_pool2d(Tensor x, Pair window, const PoolOptions& options) {
-  const Sizes s = check_sizes(x, window, options);
+  const Sizes s = check_sizes("avg_pool2d", x, window, options);
   const NodeId in = x.node();
   Tensor y(s.y());
   for_each_plane(s.planes, s.inputs, [&, from = std::as_const(x).data(), to = y.data()](int64_t plane) {
@@ -206,10 +211,10 @@ Tensor avg_pool2d(Tensor x, Pair window, const PoolOptions& options) {
 }
 
 Tensor global_avg_pool(Tensor x) {
-  check_rank(x);
+  check_rank("global_avg_pool", x);
   const Shape shape = x.shape();
   const int64_t planes = shape[0] * shape[1], inputs = shape[2] * shape[3];
-  check<ShapeError>(inputs > 0, "x is {}; there is no position to average over", shape);
+  check<ShapeError>(inputs > 0, "global_avg_pool: x is {}; there is no position to average over", shape);
   const NodeId in = x.node();
   Tensor y(Shape{shape[0], shape[1], 1, 1});
   for_each_plane(planes, inputs, [=, from = std::as_const(x).data(), to = y.data()](int64_t plane) {

@@ -3,13 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/strided.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
 #include <ballast/core/ops/movement.h>
-#include <ballast/core/ops/scratch.h>
-#include <ballast/core/ops/strided.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 // The axes in front of those reduced, those reduced, and those behind, each merged into one.
@@ -119,6 +121,7 @@ Tensor sum_middle(const char* op, Tensor x, const Extent& e, const Shape& shape,
 Labels arg_max_middle(const Tensor& x, const Extent& e) {
   Labels found(e.outer * e.inner);
   parallel_for(found.size(), row_grain(e.n), [&](int64_t begin, int64_t end) {
+    const KeepDenormals denormals;  // the larger of two is found among them too
     for (int64_t i = begin; i < end; ++i) {
       const real* from = x.data() + i / e.inner * e.n * e.inner + i % e.inner;
       int64_t best = 0;

@@ -1,6 +1,6 @@
-#include <ballast/core/ops/unfold.h>
+#include <ballast/core/detail/unfold.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 void Unfolding::fill(const real* x, int64_t row, int64_t rows, real* to) const {
   const int64_t height = shared_ ? rows + h_.dilation * (h_.taps - 1) : rows;
@@ -45,4 +45,4 @@ void Unfolding::fill_copy(const real* plane, int64_t first, int64_t step, int64_
   for (; r < count; ++r) std::fill_n(to + r * width, width, real{0});
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -2,12 +2,14 @@
 
 #include <cmath>
 
-#include <ballast/core/gemm.h>
+#include <ballast/core/detail/gemm.h>
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
-#include <ballast/core/ops/scratch.h>
 
 namespace ballast::inline BALLAST_PRECISION {
+
+using namespace detail;
 namespace {
 
 int64_t row_length(const Tensor& weight) { return weight.shape().count(1, weight.rank()); }

@@ -1,13 +1,13 @@
-#include <ballast/core/ops/winograd.h>
+#include <ballast/core/detail/winograd.h>
 
 #include <algorithm>
 #include <array>
 #include <numeric>
 
-#include <ballast/core/ops/map.h>
+#include <ballast/core/detail/map.h>
 #include <ballast/core/parallel.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
 
 constexpr int64_t points = 6, frequencies = points * points;
@@ -303,4 +303,4 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
   return result;
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -1,7 +1,7 @@
 #include <ballast/core/kernels/isa/exp.h>
 #include <ballast/core/kernels/isa/functions.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
@@ -43,11 +43,12 @@ void sgd(const SGDStep& given, int64_t count, real* value, const real* grad, rea
     for (int64_t i = 0; i < count; ++i) value[i] -= s.rate * (grad[i] + s.l2 * value[i]);
     return;
   }
+  const real of_gradient = s.nesterov ? 1 : 0, of_buffer = s.nesterov ? s.momentum : 1;
   BALLAST_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
     const real g = grad[i] + s.l2 * value[i];
-    buffer[i] = s.keep * buffer[i] + s.take * g;
-    value[i] -= s.rate * (s.along * g + s.behind * buffer[i]);
+    buffer[i] = s.momentum * buffer[i] + s.one_minus_dampening * g;
+    value[i] -= s.rate * (of_gradient * g + of_buffer * buffer[i]);
   }
 }
 
@@ -56,11 +57,11 @@ void adam(const AdamStep& given, int64_t count, real* value, const real* grad, r
   BALLAST_INDEPENDENT
   for (int64_t i = 0; i < count; ++i) {
     const real g = grad[i] + s.l2 * value[i];
-    m[i] = s.beta1 * m[i] + s.rest1 * g;
-    v[i] = s.beta2 * v[i] + s.rest2 * g * g;
-    value[i] = s.shrink * value[i] - s.rate * m[i] / (root(v[i]) * s.root2 + s.eps);
+    m[i] = s.beta1 * m[i] + s.one_minus_beta1 * g;
+    v[i] = s.beta2 * v[i] + s.one_minus_beta2 * g * g;
+    value[i] = s.decay * value[i] - s.rate * m[i] / (root(v[i]) * s.v_correction + s.eps);
   }
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

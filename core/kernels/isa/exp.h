@@ -2,7 +2,7 @@
 
 #include <ballast/core/kernels/isa/vector.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
 /// 1 / n! for the terms of a Taylor series.
@@ -46,4 +46,4 @@ inline Vector exp(Vector x) {
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

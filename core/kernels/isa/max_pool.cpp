@@ -4,7 +4,7 @@
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/vector.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
@@ -291,4 +291,4 @@ void max_pool_gradient(const PoolPlane& p, const real* dy, const uint8_t* winner
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

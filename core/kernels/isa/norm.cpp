@@ -1,7 +1,7 @@
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/norm.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
@@ -243,4 +243,4 @@ void gradient(const Run& given, const real* x, const real* dy, real a, real b, r
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

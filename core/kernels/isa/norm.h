@@ -2,7 +2,7 @@
 
 #include <ballast/core/kernels/isa/vector.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
 using Doubles [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = double;
@@ -56,4 +56,4 @@ template <bool Relu, class V, class Numbers, class Affine, class Mean>
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -3,7 +3,7 @@
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/norm.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
 // By columns: a strip of some vectors of columns goes down all rows, with its numbers in registers or close
@@ -182,4 +182,4 @@ void column_gradient(const Columns& c, const real* x, const real* dy, const real
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -1,7 +1,7 @@
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/vector.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
@@ -120,4 +120,4 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

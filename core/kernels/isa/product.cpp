@@ -3,7 +3,7 @@
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/vector.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
@@ -290,4 +290,4 @@ void multiply_vector(const Product& p, const Output& out) {
 }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -19,7 +19,7 @@
 #define BALLAST_VECTOR_BYTES 16
 #endif
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
 using Vector [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = real;
@@ -163,4 +163,4 @@ inline void transpose(Vector (&square)[lanes]) {
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 }  // namespace BALLAST_ISA
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

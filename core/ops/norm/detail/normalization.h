@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include <ballast/core/detail/map.h>
+#include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/map.h>
-#include <ballast/core/ops/scratch.h>
 #include <ballast/core/ops/then.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {

@@ -2,9 +2,9 @@
 
 #include <cstdint>
 
-#include <ballast/core/ops/window.h>
+#include <ballast/core/detail/window.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// The input of a convolution laid out so that each weight of a filter, tap (c, kh, kw), sees a contiguous
 /// row of inputs, one for every output of a block of whole output rows. With a stride of 1, all kh of a kw
@@ -41,4 +41,4 @@ class Unfolding {
   int64_t copies_, height_;
 };
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -4,7 +4,7 @@
 
 #include <ballast/core/real.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// A row-major matrix operand of `gemm`, `ld` elements from row to row, used as it is or transposed.
 struct Matrix {
@@ -25,4 +25,4 @@ struct Epilogue {
 void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
           const Epilogue& epilogue = {});
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

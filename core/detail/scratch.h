@@ -6,7 +6,7 @@
 #include <ballast/core/parallel.h>
 #include <ballast/core/storage.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// An uninitialized array from the tensors' pool, so that it costs no call of the system allocator. Copies
 /// share it.
@@ -32,4 +32,4 @@ void reserve_scratch(int64_t size, int64_t chunks) {
   if (threads > 1) Storage::reserve(static_cast<size_t>(size) * sizeof(T), threads);
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

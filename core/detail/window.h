@@ -4,7 +4,7 @@
 
 #include <ballast/core/ops/conv.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// A window sliding along one axis: its tap `tap` at output `o` sees input o stride - padding + tap dilation.
 struct WindowAxis {
@@ -34,12 +34,13 @@ struct WindowAxis {
   }
 };
 
-/// Throws ValueError unless both numbers of the option `name` are at least `least`, and small enough for
-/// products of two to stay in range.
-inline void check_option(const char* name, Pair value, int64_t least) {
+/// Throws ValueError unless both numbers of the option `name` of `op` are at least `least`, and small enough
+/// for products of two to stay in range.
+inline void check_option(const char* op, const char* name, Pair value, int64_t least) {
   constexpr int64_t most = int64_t{1} << 30;
   check<ValueError>(std::min(value.h, value.w) >= least && std::max(value.h, value.w) <= most,
-                    "{} is ({}, {}); both numbers must be from {} to 2^30", name, value.h, value.w, least);
+                    "{}: {} is ({}, {}); both numbers must be from {} to 2^30", op, name, value.h, value.w,
+                    least);
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -5,7 +5,7 @@
 
 #include <ballast/core/shape.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// How to walk through a row-major result while following K operands, each with its own strides: 0 along an
 /// axis it broadcasts over. Neighbouring axes that all operands cross evenly are merged, so that equal
@@ -94,4 +94,4 @@ Strided<K> broadcast_walk(const Shape& result, const std::array<Shape, K>& opera
   return walk;
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <type_traits>
+#include <utility>
+
 #include <ballast/core/detail/compiler.h>
+#include <ballast/core/detail/denormals.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/tensor.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// Elements per chunk of an elementwise loop: 128 KB of float, so that a chunk outweighs handing it out.
 inline constexpr int64_t elementwise_grain = 32768;
@@ -14,20 +18,22 @@ inline int64_t row_grain(int64_t row_length) {
   return row_length < elementwise_grain ? elementwise_grain / (row_length < 1 ? 1 : row_length) : 1;
 }
 
-/// How many channels of a single image make a chunk: convolutions and norms cut it alike, so that a thread
-/// has in its cache what it goes on with.
+/// How many channels of a single image make a chunk: convolutions and norms partition it alike, so that a
+/// thread has in its cache what it goes on with.
 inline constexpr int64_t image_channels = 32;
 
 /// Memory for a result of x's shape: x's own, moved from it, when that may be overwritten, else new.
 inline Tensor reuse(Tensor& x) { return solely_held(x) ? std::move(x) : Tensor(x.shape()); }
 
-/// The tensor of f(x[i]), in x's memory where that may be overwritten.
-template <class F>
+/// The tensor of f(x[i]), in x's memory where that may be overwritten. `Denormals` is FlushToZero or
+/// KeepDenormals.
+template <class Denormals = FlushToZero, class F>
 Tensor mapped(Tensor x, F f) {
   const real* from = x.data();
   Tensor y = reuse(x);
   real* to = y.data();
   parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
+    [[maybe_unused]] const Denormals denormals;
     BALLAST_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
   });
@@ -35,16 +41,17 @@ Tensor mapped(Tensor x, F f) {
 }
 
 /// The tensor of f(x[i], other[i]), in x's memory where that may be overwritten; tensors of equal count.
-template <class F>
+template <class Denormals = FlushToZero, class F>
 Tensor zipped(Tensor x, const Tensor& other, F f) {
   const real *from = x.data(), *also = other.data();
   Tensor y = reuse(x);
   real* to = y.data();
   parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
+    [[maybe_unused]] const Denormals denormals;
     BALLAST_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) to[i] = f(from[i], also[i]);
   });
   return y;
 }
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

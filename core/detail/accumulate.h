@@ -4,9 +4,9 @@
 
 #include <ballast/core/real.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// g = beta g + x, over `count` elements; with beta 0, g may be uninitialized.
 void accumulate(real* g, const real* x, int64_t count, real beta);
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/window.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/scratch.h>
-#include <ballast/core/ops/window.h>
 
-namespace ballast::inline BALLAST_PRECISION {
+namespace ballast::inline BALLAST_PRECISION::detail {
 
 /// The weights' gradient of a convolution in parts that are to be added up. A filter's weights lie in a
 /// column of panels: (parts, groups, panels of filters, weights of a filter, filters of a panel).
@@ -39,4 +39,4 @@ struct Winograd {
   void transform_inputs(const Batch& batch, const Memory& memory, const real* x, const Tiles& tiles) const;
 };
 
-}  // namespace ballast::inline BALLAST_PRECISION
+}  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <ballast/core/real.h>
+
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
+
+namespace ballast::inline BALLAST_PRECISION::detail {
+
+/// Sets how this thread treats denormal numbers while it lives, and puts the former setting back: as zero,
+/// both as operands and as results, or as what they are. Where the processor has no such setting, it does
+/// nothing.
+class DenormalMode {
+ public:
+  DenormalMode(const DenormalMode&) = delete;
+  DenormalMode& operator=(const DenormalMode&) = delete;
+
+#ifdef __SSE__
+ protected:
+  explicit DenormalMode(bool as_zero)
+      : before_(_mm_getcsr()), set_(as_zero ? before_ | as_zero_bits : before_ & ~as_zero_bits) {
+    if (set_ != before_) _mm_setcsr(set_);  // slow, and within another one of the same kind needless
+  }
+  ~DenormalMode() {
+    if (set_ != before_) _mm_setcsr(before_);
+  }
+
+ private:
+  static constexpr unsigned as_zero_bits = 0x8040;  // of results (FTZ) and of operands (DAZ)
+  unsigned before_, set_;
+#else
+ protected:
+  explicit DenormalMode(bool) {}
+#endif
+};
+
+/// Each operation with a denormal number would cost a hundred cycles, and a network that saturates is full of
+/// them: parallel loops take them as zero.
+struct FlushToZero : DenormalMode {
+  FlushToZero() : DenormalMode(true) {}
+};
+
+/// For functions that would be far from right if a denormal counted as zero: a logarithm, a root, a
+/// comparison.
+struct KeepDenormals : DenormalMode {
+  KeepDenormals() : DenormalMode(false) {}
+};
+
+}  // namespace ballast::inline BALLAST_PRECISION::detail
