@@ -6,9 +6,9 @@
 #include <set>
 #include <utility>
 
+#include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/detail/map.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

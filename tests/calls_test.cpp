@@ -61,7 +61,9 @@ TEST_CASE("a shape error in a call of one's own says where") {
           net.cell(zeros({2, 5}), zeros({2, 4}));
         }) == "ShapeError in ih (Linear 3 -> 4): linear: x is (2, 5); its last dimension must be 3");
   CHECK(message([&] { net(zeros({3})); }) == "ShapeError in cell (Cell): x is (3); it must be (N, 3)");
-  CHECK(message([&] { linear(zeros({2}), net.cell.ih.weight, {}); }).starts_with("linear: x is (2)"));  // no call
+  CHECK(message([&] {
+          linear(zeros({2}), net.cell.ih.weight, {});
+        }).starts_with("linear: x is (2)"));  // no call
 }
 
 TEST_CASE("freezing holds in a call of one's own") {

@@ -62,7 +62,9 @@ TEST_CASE("a shape error names the layer, the shapes and the remedy") {
           net.fc1(zeros({32, 5}));
         }) == "ShapeError in Linear 4 -> 3: linear: x is (32, 5); its last dimension must be 4");
   Sequential deep(Linear(4, 4), Sequential(Linear(4, 4), Linear(5, 1)));
-  CHECK(message([&] { deep(zeros({1, 4})); }).starts_with("ShapeError in 1.1 (Linear 5 -> 1): linear: x is (1, 4)"));
+  CHECK(message([&] {
+          deep(zeros({1, 4}));
+        }).starts_with("ShapeError in 1.1 (Linear 5 -> 1): linear: x is (1, 4)"));
   const std::string one_value = message([&] {
     Tape tape;
     net(zeros({1, 4}));
