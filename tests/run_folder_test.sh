@@ -45,10 +45,11 @@ for kill in $(seq "$kills"); do
   kill -KILL $process
   wait $process 2>/dev/null
   left=$((left + $(find killed -name '*.tmp' | wc -l)))
+  rm -f resumed.txt  # what the one before has said
   "$ballast" train --resume killed --epochs 100000 >resumed.txt 2>&1 &
   process=$!
   for _ in $(seq 1000); do
-    grep -q 'going on after step' resumed.txt && break
+    grep -qs 'going on after step' resumed.txt && break
     sleep 0.02
   done
   grep -q 'going on after step' resumed.txt || fail "kill $kill: not resumed: $(cat resumed.txt)"
