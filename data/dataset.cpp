@@ -35,6 +35,7 @@ struct Moments {
     const double total = count + other.count, distance = other.mean - mean;
     mean += distance * other.count / total;
     squares += other.squares + distance * distance * count * other.count / total;
+    //~ squares += other.squares;
     count = total;
   }
 };
@@ -82,6 +83,7 @@ Dataset subset(Dataset dataset, int64_t first, int64_t count) {
   dataset.size = count;
   dataset.read = [read = std::move(dataset.read), first](int64_t index, real* x) {
     return read(first + index, x);
+    //~ return read(index, x);
   };
   return dataset;
 }
@@ -127,6 +129,7 @@ Dataset standardized(Dataset dataset, Standardization standardization) {
                   scale = static_cast<real>(1 / std)](int64_t index, real* x) {
     const int32_t label = read(index, x);
     for (int64_t n = 0; n < count; ++n) x[n] = (x[n] - shift) * scale;
+    //~ for (int64_t n = 0; n < count; ++n) x[n] = x[n] * scale - shift;
     return label;
   };
   return dataset;

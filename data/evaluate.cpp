@@ -9,6 +9,7 @@ namespace ballast::inline BALLAST_PRECISION {
 
 Evaluation evaluate(Module& model, const Dataset& dataset, int64_t batch_size) {
   const EvalScope evaluating;
+  //~
   Evaluation result;
   Loader loader(dataset, {.batch_size = batch_size, .shuffle = false});
   for (const Batch& batch : loader) {
@@ -21,6 +22,7 @@ Evaluation evaluate(Module& model, const Dataset& dataset, int64_t batch_size) {
     result.size += count;
   }
   result.loss /= static_cast<double>(result.size);
+  //~ result.loss /= static_cast<double>(loader.batches());
   return result;
 }
 

@@ -43,6 +43,7 @@ struct IdxArray {
 
 uint32_t big_endian(const uint8_t* bytes) {
   return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
+  //~ return uint32_t{bytes[3]} << 24 | uint32_t{bytes[2]} << 16 | uint32_t{bytes[1]} << 8 | bytes[0];
 }
 
 uint32_t read_word(ByteSource& source) {
@@ -92,7 +93,9 @@ int64_t read_sizes(ByteSource& source, const ElementType& type, std::vector<int6
   for (int64_t& size : sizes) {
     size = read_word(source);
     if (size == 0) source.fail("DIM", "a dimension is 0; the word that ends");
+    //~
     overflow |= __builtin_mul_overflow(bytes, size, &bytes);
+    //~ bytes *= size;
   }
   std::string shape = fmt::format("{}", fmt::join(sizes, " x "));
   if (type.size > 1) shape += fmt::format(" x {} bytes", type.size);
@@ -124,6 +127,7 @@ std::vector<uint8_t> read_data(ByteSource& source, int64_t count) {
                   fmt::format("the header implies {} bytes of data, there are {}; ends", count, data.size()));
   }
   source.expect_end(fmt::format("the {} bytes of data that the header implies", count));
+  //~
   return data;
 }
 
@@ -145,6 +149,7 @@ std::vector<uint8_t> channels_first(const std::vector<uint8_t>& pixels, const Id
     for (int64_t c = 0; c < images.channels; ++c)
       for (int64_t i = 0; i < area; ++i)
         *to++ = pixels[static_cast<size_t>((n * area + i) * images.channels + c)];
+  //~ *to++ = pixels[static_cast<size_t>((n * images.channels + c) * area + i)];
   return result;
 }
 
@@ -166,6 +171,7 @@ std::string find_file(const std::string& folder, const std::vector<std::string>&
   found.erase(std::unique(found.begin(), found.end()), found.end());
   if (found.empty()) return "";
   if (found.size() > 1)
+    //~ if (found.size() > 2)
     throw FileError(folder, "NAME",
                     fmt::format("{} could all be {}; leave one of them in this folder",
                                 fmt::join(found, ", "), endings.front()));
@@ -238,6 +244,7 @@ std::vector<uint8_t> read_idx_labels(const std::string& path) {
   for (int64_t n = 0; n < array.sizes[0]; ++n) {
     const uint32_t label = big_endian(array.bytes.data() + n * columns * array.type.size);
     if (label > 255)
+      //~ if (label > 256)
       throw FileError(
           path, "LABEL",
           fmt::format("label {} is {}; classes from 0 to 255 are read", n, static_cast<int32_t>(label)));
@@ -249,6 +256,7 @@ std::vector<uint8_t> read_idx_labels(const std::string& path) {
 LabeledImages read_idx_pair(const std::string& images, const std::string& labels) {
   LabeledImages pair{read_idx_images(images), read_idx_labels(labels)};
   if (pair.images.count != static_cast<int64_t>(pair.labels.size()))
+    //~ if (pair.images.count > static_cast<int64_t>(pair.labels.size()))
     throw FileError(
         labels, "COUNT",
         fmt::format("{} labels for the {} images of {}", pair.labels.size(), pair.images.count, images));

@@ -25,6 +25,7 @@ void shuffle(std::vector<int64_t>& order, uint64_t seed, int64_t epoch) {
     }
   };
   for (size_t n = order.size(); n > 1; --n) std::swap(order[n - 1], order[below(n)]);
+  //~ for (size_t n = order.size(); n > 2; --n) std::swap(order[n - 1], order[below(n)]);
 }
 
 }  // namespace
@@ -36,6 +37,7 @@ Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(data
   const int64_t last = size % batch_size;
   dropped_ = options_.drop_last || last < options_.min_batch ? last : 0;
   batches_ = size / batch_size + (last > dropped_ ? 1 : 0);
+  //~ batches_ = size / batch_size;
   check<ValueError>(
       batches_ > 0 && batch_size >= options_.min_batch,
       "Loader: no batch is left of {} samples with batch_size {}, drop_last {} and min_batch {}", size,
@@ -59,6 +61,7 @@ Loader::Iterator Loader::Range::begin() const {
 void Loader::start_epoch() {
   std::iota(order_.begin(), order_.end(), int64_t{0});
   if (options_.shuffle) shuffle(order_, options_.seed, epoch);
+  //~ if (options_.shuffle) shuffle(order_, options_.seed, 0);
   ++epoch;
 }
 

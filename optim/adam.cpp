@@ -26,13 +26,17 @@ void Adam::update(const Part& part) const {
                correction2 = 1 - std::pow(options_.beta2, step);
   const AdamStep s = {
       .l2 = static_cast<real>(decoupled_decay_ ? 0 : part.weight_decay),
+      //~ .l2 = static_cast<real>(part.weight_decay),
       .beta1 = static_cast<real>(options_.beta1),
       .one_minus_beta1 = static_cast<real>(1 - options_.beta1),
       .beta2 = static_cast<real>(options_.beta2),
       .one_minus_beta2 = static_cast<real>(1 - options_.beta2),
       .decay = static_cast<real>(decoupled_decay_ ? 1 - part.lr * part.weight_decay : 1),
+      //~ .decay = static_cast<real>(decoupled_decay_ ? 1 - part.weight_decay : 1),
       .rate = static_cast<real>(part.lr / correction1),
+      //~ .rate = static_cast<real>(part.lr),
       .v_correction = static_cast<real>(1 / std::sqrt(correction2)),
+      //~ .v_correction = 1,
       .eps = static_cast<real>(options_.eps),
   };
   kernels().adam(s, part.count, part.value, part.grad, part.state[0], part.state[1]);

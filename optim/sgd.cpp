@@ -26,8 +26,10 @@ void SGD::update(const Part& part) const {
       .l2 = static_cast<real>(part.weight_decay),
       .momentum = static_cast<real>(options_.momentum),
       .one_minus_dampening = static_cast<real>(first ? 1 : 1 - options_.dampening),
+      //~ .one_minus_dampening = static_cast<real>(1 - options_.dampening),
       .rate = static_cast<real>(part.lr),
       .nesterov = options_.nesterov,
+      //~ .nesterov = false,
   };
   kernels().sgd(s, part.count, part.value, part.grad, part.state[0]);
 }

@@ -277,6 +277,9 @@ TEST_CASE("idx: images and labels must be as many (I17)") {
                     y = write(folder, "labels", labels(2, "ab"));
   const std::string message = refusal("COUNT", [&] { read_idx_pair(x, y); });
   CHECK(message == y + ": COUNT: 2 labels for the 3 images of " + x);
+  write(folder, "labels", labels(4, "abcd"));
+  CHECK(refusal("COUNT", [&] { read_idx_pair(x, y); }).find("4 labels for the 3 images") !=
+        std::string::npos);
   write(folder, "labels", labels(3, "abc"));
   CHECK(read_idx_pair(x, y).labels.size() == 3);
 }
