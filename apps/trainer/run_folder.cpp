@@ -187,7 +187,7 @@ void RunFolder::write_weights(Run& run) const {
 void RunFolder::save_state(Run& run) const {
   const Json state = {{"options", Json::parse(json_of(run.options))},
                       {"data", run.fingerprint},
-                      {"isa", kernels().isa},
+                      {"isa", detail::kernels().isa},
                       {"position", json_of(run.at)}};
   save(file("state.safetensors"), {{"model", run.model}, {"optimizer", *run.optimizer}},
        {{state_key, state.dump()}});
@@ -220,11 +220,11 @@ Run RunFolder::resume(const TrainOptions& given) const {
   load(path, {{"model", run.model}, {"optimizer", *run.optimizer}});
   run.at = std::move(at);
   random_state() = run.at.random;
-  if (const std::string before = state.value("isa", ""); !before.empty() && before != kernels().isa)
+  if (const std::string before = state.value("isa", ""); !before.empty() && before != detail::kernels().isa)
     complain(
         "note: this run was saved on {} and goes on with {}: the numbers that follow differ from those of "
         "an uninterrupted run by rounding\n",
-        before, kernels().isa);
+        before, detail::kernels().isa);
   return run;
 }
 
