@@ -9,6 +9,7 @@
 #include <ballast/core/detail/accumulate.h>
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
 
@@ -30,25 +31,25 @@ struct Lines {
   // are columns in memory, since of each line a tile needs a few neighbours.
   int64_t reading_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 11 : 10) / 30; }
   // Rows of the other operand for which packing counts for little.
-  int64_t least_rows() const { return line_step == 1 ? 24 : 48; }
+  int64_t least_rows() const { return line_step == 1 ? tuning::rows_per_copy : 2 * tuning::rows_per_copy; }
 };
 
-// Whether lines of memory so far apart share a few sets of the first cache, 8 of a usual one's 64, and push
+// Whether lines of memory so far apart share a few sets of L1, 8 of a usual one's 64, and push
 // each other out of it.
 bool collide(int64_t step) { return step * int64_t{sizeof(real)} % 512 == 0; }
 
+constexpr int64_t stripe = tuning::gathered_rows;
+
 // Rows that are columns in memory and collide are copied side by side before they are multiplied with many
 // panels.
-constexpr int64_t stripe = 24;  // rows at a time: some tiles of any instruction set
-
 bool must_gather(const Lines& rows, int64_t panel_count) {
-  return rows.line_step == 1 && collide(rows.k_step) && panel_count >= 16;
+  return rows.line_step == 1 && collide(rows.k_step) && panel_count >= tuning::panels_worth_gathering;
 }
 
-// Columns that are columns in memory too can be read where they lie if a panel stays in the first cache.
+// Columns that are columns in memory too can be read where they lie if a panel stays in L1.
 bool can_stay(const Lines& columns, int64_t depth, int64_t panel) {
-  constexpr int64_t cache = int64_t{1} << 15;  // bytes
-  return columns.line_step == 1 && !collide(columns.k_step) && panel * depth * int64_t{sizeof(real)} <= cache;
+  return columns.line_step == 1 && !collide(columns.k_step) &&
+         panel * depth * int64_t{sizeof(real)} <= tuning::l1_bytes;
 }
 
 // By memcpy: std::copy_n is a call of memmove, which takes longer than to copy so little.
@@ -60,14 +61,14 @@ void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real*
   rows == stripe ? copy(std::integral_constant<int64_t, stripe>()) : copy(rows);
 }
 
-// Where the product of left row i and right column j goes: to c[i ld + j], or if it is turned to c[j ld + i].
-// The bias has an element for each column of C.
+// Where the product of left row i and right column j goes: to c[i ld + j], or if it is transposed to c[j ld +
+// i]. The bias has an element for each column of C.
 struct Result {
   real* c;
   int64_t ld;
   real beta = 0;
   Epilogue epilogue = {};
-  bool turned = false;
+  bool transposed = false;
 
   Output from(int64_t row, int64_t column) const {
     return {.c = c + row * ld + column,
@@ -76,15 +77,16 @@ struct Result {
             .column_bias = epilogue.bias ? epilogue.bias + column : nullptr,
             .relu = epilogue.relu};
   }
-  // The rows from `row` on of a result that is a single column, or turned a single row.
+  // The rows from `row` on of a result that is a single column, or transposed a single row.
   Output as_vector(int64_t row) const {
-    if (!turned) return from(row, 0);
+    if (!transposed) return from(row, 0);
     Output output = from(0, row);
     output.row_step = 1;
     std::swap(output.row_bias, output.column_bias);
     return output;
   }
-  // A turned result's rows from `row` on are written as a panel first, which is turned on its way to C.
+  // A transposed result's rows from `row` on are written as a panel first, which is transposed on its way to
+  // C.
   Output as_panel(int64_t row, real* panel, int64_t width) const {
     return {.c = panel, .row_step = width, .row_bias = epilogue.bias ? epilogue.bias + row : nullptr};
   }
@@ -115,25 +117,23 @@ struct Tasks {
   // packed, for their products with the rows of a batch, panels are cut first; with four or more,
   // rows only into long parts, since each one packs its panels again. Small weights aren't cut, but the
   // batch: every thread can read all of these, and writes whole results.
-  Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool gathered, bool turned)
+  Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool gathered,
+        bool transposed)
       : rows(left.count), panels(divide_up(right.count, panel_width)) {
-    constexpr int64_t worthwhile = int64_t{1} << 17;  // multiply-adds, some 3 us
-    constexpr int64_t most = 16;
-    constexpr int64_t cache = int64_t{3} << 16;  // bytes of panels that a second cache holds
-    constexpr int64_t small = int64_t{1} << 14;  // elements
     const int64_t columns = panels * panel_width, work = rows * columns * depth;
-    const int64_t wanted = work < 2 * worthwhile ? 1 : std::min(work / worthwhile, most);
-    const bool packed_weights = !turned && left.k_step == 1 && right.k_step == 1;
-    by_panels = packed_weights && panels > 1 && right.count * depth > small;
-    const bool whole = wanted == 1 || (turned && panels > 1 && rows * depth <= small);
+    const int64_t wanted = std::clamp<int64_t>(work / tuning::task_work, 1, tuning::most_tasks);
+    const bool packed_weights = !transposed && left.k_step == 1 && right.k_step == 1;
+    by_panels = packed_weights && panels > 1 && right.count * depth > tuning::small_weights;
+    const bool whole = wanted == 1 || (transposed && panels > 1 && rows * depth <= tuning::small_weights);
     const bool few_rows = left.k_step == 1 && 2 * rows <= columns;
     const int64_t fewest = gathered ? 4 : few_rows || by_panels ? 1 : 2;
     const bool packs_much = gathered || (by_panels && panels >= 4);
-    const int64_t least_rows = packs_much ? 4 * stripe : right.least_rows();
+    const int64_t least_rows = packs_much ? tuning::rows_per_packing : right.least_rows();
     row_parts = whole ? 1 : std::max(fewest, divide_up(wanted, panels));
     row_parts = std::clamp<int64_t>(rows / least_rows, 1, row_parts);
     const int64_t bytes = columns * depth * int64_t{sizeof(real)};
-    panel_parts = std::min(std::max(divide_up(wanted, row_parts), divide_up(bytes, cache)), panels);
+    panel_parts =
+        std::min(std::max(divide_up(wanted, row_parts), divide_up(bytes, tuning::packed_bytes)), panels);
   }
 
   int64_t count() const { return row_parts * panel_parts; }
@@ -148,8 +148,8 @@ struct Tasks {
 // The products of lines with a single one, all contiguous. Parts are a power of two, so that two threads or
 // four have as many each.
 void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const Result& out) {
-  constexpr uint64_t worthwhile = uint64_t{1} << 16;  // elements to read, some 5 us
-  const auto wanted = std::min<uint64_t>(static_cast<uint64_t>(lines.count * k) / worthwhile, 16);
+  const auto wanted =
+      static_cast<uint64_t>(std::min(lines.count * k / tuning::vector_task_elements, tuning::most_tasks));
   const auto parts = static_cast<int64_t>(std::bit_floor(std::max<uint64_t>(wanted, 1)));
   parallel_for(parts, 1, [&](int64_t part, int64_t) {
     const Range rows = part_of(lines.count, parts, part);
@@ -168,9 +168,9 @@ void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const R
 // caches. As two sums, over half of the depth each, it leaves every row where it is. In return the second sum
 // is added to the first, which pays where the result is small beside the weights.
 bool pays_two_sums(const Lines& left, const Lines& right, int64_t k, const Result& out) {
-  constexpr int64_t much = int64_t{1} << 22;  // multiply-adds
-  const bool to_batch = !out.turned && left.k_step == 1 && right.line_step == 1;
-  return to_batch && !out.epilogue.relu && k >= 4 * left.count && left.count * right.count * k >= much;
+  const bool to_batch = !out.transposed && left.k_step == 1 && right.line_step == 1;
+  return to_batch && !out.epilogue.relu && k >= 4 * left.count &&
+         left.count * right.count * k >= tuning::two_sums_work;
 }
 
 // The products of all left lines with all right ones, in panels.
@@ -178,12 +178,12 @@ void multiply_panels(const Lines& left, const Lines& right, int64_t k, const Res
   const Kernels& kernel = kernels();
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
   const int64_t sums = pays_two_sums(left, right, k, out) ? 2 : 1, depth = divide_up(k, sums);
-  const bool gathered = !out.turned && must_gather(left, panel_count);
-  const bool stays = !out.turned && !gathered && can_stay(right, depth, panel);
-  const Tasks tasks(left, right, depth, panel, gathered, out.turned);
+  const bool gathered = !out.transposed && must_gather(left, panel_count);
+  const bool stays = !out.transposed && !gathered && can_stay(right, depth, panel);
+  const Tasks tasks(left, right, depth, panel, gathered, out.transposed);
   const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * depth;
-  const int64_t turned_size = out.turned ? divide_up(left.count, tasks.row_parts) * panel : 0;
-  const int64_t size = packed_size + (gathered ? stripe * depth : turned_size);
+  const int64_t transposed_size = out.transposed ? divide_up(left.count, tasks.row_parts) * panel : 0;
+  const int64_t size = packed_size + (gathered ? stripe * depth : transposed_size);
   const Scratch<real> second(sums == 2 ? left.count * right.count : 0);
   reserve_scratch<real>(size, sums * tasks.count());
   parallel_for(sums * tasks.count(), 1, [&](int64_t i, int64_t) {
@@ -214,7 +214,7 @@ void multiply_panels(const Lines& left, const Lines& right, int64_t k, const Res
         gather(from + row, p.rows, p.depth, left.k_step, rest);
         kernel.multiply_panels(p, to.from(row, column));
       }
-    } else if (out.turned) {
+    } else if (out.transposed) {
       p.columns = panel;
       for (int64_t first = 0; first < width; first += panel, p.right += panel * p.depth) {
         kernel.multiply_panels(p, to.as_panel(rows.begin, rest, panel));
@@ -242,7 +242,7 @@ constexpr auto blas_gemm = cblas_sgemm;
 
 // OpenBLAS cuts along the depth as well, which pays for matrices that are large in every direction.
 bool is_large(int64_t m, int64_t n, int64_t k) {
-  return std::min({m, n, k}) >= 256 && m * n * k >= int64_t{1} << 27;
+  return std::min({m, n, k}) >= tuning::blas_size && m * n * k >= tuning::blas_work;
 }
 
 // While any of these lives, OpenBLAS computes on the calling thread alone: our own threads call it, and BLAS
@@ -293,14 +293,14 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
 #endif
   Lines left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
   Lines right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
-  // The operand that is cheaper to pack becomes the vectors, even if the result is turned then, unless too
-  // much of the last panel stays empty.
+  // The operand that is cheaper to pack becomes the vectors, even if the result is transposed then, unless
+  // too much of the last panel stays empty.
   const auto cost = [&](const Lines& rows, const Lines& vectors) {
     return vectors.packing_cost(k) + rows.reading_cost(k) * round_up(vectors.count, kernels().panel);
   };
-  const bool turned = m == 1 || (n > 1 && cost(right, left) + 2 * m * n < cost(left, right));
-  if (turned) std::swap(left, right);
-  const Result out = {c, ldc, beta, epilogue, turned};
+  const bool transposed = m == 1 || (n > 1 && cost(right, left) + 2 * m * n < cost(left, right));
+  if (transposed) std::swap(left, right);
+  const Result out = {c, ldc, beta, epilogue, transposed};
   if (right.count == 1 && left.k_step == 1 && right.k_step == 1) return multiply_vector(left, right, k, out);
   multiply_panels(left, right, k, out);
 }

@@ -11,6 +11,7 @@
 #include <ballast/core/check.h>
 #include <ballast/core/detail/denormals.h>
 #include <ballast/core/detail/processors.h>
+#include <ballast/core/detail/tuning.h>
 
 #ifdef __SSE__
 #include <xmmintrin.h>
@@ -101,8 +102,8 @@ class Pool {
  private:
   static constexpr uint64_t left = 1 << 10, open = 1 << 20;
 
-  // A line of memory takes 300 ns from a core to another that shares no cache with it. So what the helpers
-  // need to know of a loop is one line,
+  // What the helpers need to know of a loop, in a cache line of its own: to fetch one from a core that shares
+  // no cache takes some 300 ns.
   struct alignas(64) Loop {
     std::atomic<uint32_t> number = 0;  // written last
     std::atomic<int> threads = 1;      // in the loop, each with a share
@@ -112,8 +113,8 @@ class Pool {
     void* body = nullptr;
   };
 
-  // and a thread's share is another: the chunks that it begins with, before it helps the others. They are the
-  // same ones in loop after loop, which it may still have in its caches.
+  // The chunks that a thread begins with before it steals work from the others, in a cache line of its own as
+  // well. They are the same ones in loop after loop, so that their data may still be in the thread's cache.
   struct alignas(64) Share {
     std::atomic<int64_t> next = 0;
     int64_t end = 0;
@@ -134,8 +135,7 @@ class Pool {
     try {
       for (int i = 0; i < wanted; ++i) {
         Share& share = shares_[(id + i) % wanted];
-        // The last chunk is left to a thread that will soon come to it: the others would take it away for
-        // good, as far as caches go.
+        // The last chunk isn't stolen from a thread that is at work: its data would migrate to another cache.
         const auto kept = [&] { return i > 0 && share.at_work.load(std::memory_order_acquire) ? grain : 0; };
         while (share.next.load(std::memory_order_relaxed) < share.end - kept()) {
           const int64_t begin = share.next.fetch_add(grain, std::memory_order_relaxed);
@@ -173,10 +173,9 @@ class Pool {
     return false;
   }
 
-  // Spins for 200 us, since in training the next loop usually comes soon, and to wake costs 15 us; then
-  // sleeps.
+  // Spins for a while, then sleeps.
   uint32_t wait_for_loop(uint32_t seen) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(200);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(tuning::spin_us);
     do {
       for (int i = 0; i < 64; ++i) {
         const uint32_t now = loop_.number.load(std::memory_order_acquire);

@@ -10,6 +10,7 @@
 #include <new>
 #include <vector>
 
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/parameter.h>
 
@@ -194,16 +195,11 @@ Storage* new_block(size_t bytes, size_t unused = 0) {
   return storage;
 }
 
-// What the processor of a thread reads ahead behind a block, some 16 rows of a matrix that it reads by
-// columns, shouldn't be another thread's: before that one could write to it again, it would have to call it
-// back. The system gives no memory for what nobody touches.
-constexpr size_t read_ahead = size_t{64} << 10;  // bytes
-constexpr size_t least_matrix = size_t{16} << 10;
-
 Storage* new_small_block(unsigned size_class, size_t home) {
   pool().homes[home].has[size_class].store(true, std::memory_order_relaxed);
   const size_t bytes = class_bytes(size_class);
-  Storage* block = new_block(bytes, bytes < least_matrix ? 0 : read_ahead);
+  Storage* block =
+      new_block(bytes, bytes < detail::tuning::least_matrix_bytes ? 0 : detail::tuning::unused_behind);
   block->home = static_cast<uint8_t>(home);
   return block;
 }

@@ -13,6 +13,7 @@
 #include <ballast/core/parallel.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/random.h>
+#include <ballast/core/reference/convolution.h>
 
 using namespace ballast;
 
@@ -82,50 +83,6 @@ double error(const Tensor& found, const std::vector<double>& expected) {
   return difference / largest;
 }
 
-/// The definition, tap by tap.
-struct Reference {
-  std::vector<double> y, dx, dweight, dbias;
-
-  Reference(const Case& c, const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& dy)
-      : y(static_cast<size_t>(dy.count())),
-        dx(static_cast<size_t>(x.count())),
-        dweight(static_cast<size_t>(weight.count())),
-        dbias(static_cast<size_t>(weight.size(0))) {
-    const auto& [stride, padding, dilation, groups] = c.options;
-    const int64_t channels = weight.size(1), filters = weight.size(0) / groups;
-    for (int64_t n = 0; n < dy.size(0); ++n) {
-      for (int64_t o = 0; o < dy.size(1); ++o) {
-        for (int64_t oh = 0; oh < dy.size(2); ++oh) {
-          for (int64_t ow = 0; ow < dy.size(3); ++ow) {
-            const size_t out = index(dy, n, o, oh, ow);
-            const double g = static_cast<double>(dy.data()[out]);
-            if (!bias.empty()) y[out] = static_cast<double>(bias(o));
-            dbias[static_cast<size_t>(o)] += g;
-            for (int64_t channel = 0; channel < channels; ++channel) {
-              for (int64_t kh = 0; kh < weight.size(2); ++kh) {
-                for (int64_t kw = 0; kw < weight.size(3); ++kw) {
-                  const int64_t h = oh * stride.h - padding.h + kh * dilation.h;
-                  const int64_t w = ow * stride.w - padding.w + kw * dilation.w;
-                  if (h < 0 || h >= x.size(2) || w < 0 || w >= x.size(3)) continue;
-                  const size_t in = index(x, n, o / filters * channels + channel, h, w);
-                  const size_t tap = index(weight, o, channel, kh, kw);
-                  y[out] += static_cast<double>(weight.data()[tap]) * static_cast<double>(x.data()[in]);
-                  dx[in] += g * static_cast<double>(weight.data()[tap]);
-                  dweight[tap] += g * static_cast<double>(x.data()[in]);
-                }
-              }
-            }
-          }
-        }
-      }
-    }
-  }
-
-  static size_t index(const Tensor& t, int64_t a, int64_t b, int64_t c, int64_t d) {
-    return static_cast<size_t>(((a * t.size(1) + b) * t.size(2) + c) * t.size(3) + d);
-  }
-};
-
 /// y twice, so that two gradients arrive at whatever it was computed from, the second on top of the first.
 Tensor both(const Tensor& a, const Tensor& b) {
   const NodeId in_a = a.node(), in_b = b.node();
@@ -164,7 +121,7 @@ TEST_CASE("conv2d: values and gradients are those of the definition") {
     if (c.bias) tape.watch(bias);
     const Tensor y = conv2d(x, weight, bias, c.options);
     const Tensor dy = randn(y.shape());
-    const Reference expected(c, x, weight, bias, dy);
+    const reference::Convolution expected(x, weight, bias, c.options, dy);
     CHECK(error(y, expected.y) < tolerance);
 
     tape.backward(y, dy, Keep{});
@@ -194,7 +151,7 @@ TEST_CASE("conv2d: gradients go only where one is wanted") {
   manual_seed(2);
   const Case c = {"", {2, 2, 5, 5}, {3, 2, 3, 3}};
   const Tensor x = randn(c.x), weight = randn(c.weight), bias = randn({3}), dy = randn({2, 3, 3, 3});
-  const Reference expected(c, x, weight, bias, dy);
+  const reference::Convolution expected(x, weight, bias, c.options, dy);
   for (int wanted = 0; wanted < 3; ++wanted) {
     CAPTURE(wanted);
     std::array<Tensor, 3> inputs = {x, weight, bias};

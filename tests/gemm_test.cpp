@@ -8,31 +8,10 @@
 #include <ballast/core/ops/linear.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/random.h>
+#include <ballast/core/reference/product.h>
 
 using namespace ballast;
 using namespace ballast::detail;
-
-namespace {
-
-// beta C + op(A) op(B) and what follows, in double, one product after the other.
-Tensor plain_product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, const Tensor& c,
-                     const Epilogue& epilogue) {
-  const auto at = [](const Matrix& x, int64_t row, int64_t column) {
-    return static_cast<double>(x.transposed ? x.data[column * x.ld + row] : x.data[row * x.ld + column]);
-  };
-  Tensor result = c.clone();
-  for (int64_t row = 0; row < m; ++row) {
-    for (int64_t column = 0; column < n; ++column) {
-      double sum = beta == 0 ? 0 : static_cast<double>(beta * c(row, column));
-      if (epilogue.bias) sum += static_cast<double>(epilogue.bias[column]);
-      for (int64_t inner = 0; inner < k; ++inner) sum += at(a, row, inner) * at(b, inner, column);
-      result(row, column) = static_cast<real>(epilogue.relu ? std::max(sum, 0.0) : sum);
-    }
-  }
-  return result;
-}
-
-}  // namespace
 
 TEST_CASE("products of all sizes and transpositions, into part of a larger matrix") {
   manual_seed(1);
@@ -65,7 +44,7 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
           Tensor c = randn({s.m, s.n + 4});
           const Tensor bias = randn({s.n});
           const Epilogue epilogue = beta == 1 ? Epilogue() : Epilogue{bias.data(), ta != tb};
-          const Tensor expected = plain_product(s.m, s.n, s.k, a, b, beta, c, epilogue);
+          const Tensor expected = reference::product(s.m, s.n, s.k, a, b, beta, c, epilogue);
           if (beta == 0 && s.m) c(0, 0) = NAN;  // may be uninitialized
           gemm(s.m, s.n, s.k, a, b, beta, c.data(), s.n + 4, epilogue);
           double worst = 0;

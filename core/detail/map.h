@@ -5,22 +5,20 @@
 
 #include <ballast/core/detail/compiler.h>
 #include <ballast/core/detail/denormals.h>
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/tensor.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// Elements per chunk of an elementwise loop: 128 KB of float, so that a chunk outweighs handing it out.
-inline constexpr int64_t elementwise_grain = 32768;
+using tuning::elementwise_grain;
 
 /// Chunks of rows that are as much work as `elementwise_grain` elements.
 inline int64_t row_grain(int64_t row_length) {
   return row_length < elementwise_grain ? elementwise_grain / (row_length < 1 ? 1 : row_length) : 1;
 }
 
-/// How many channels of a single image make a chunk: convolutions and norms partition it alike, so that a
-/// thread has in its cache what it goes on with.
-inline constexpr int64_t image_channels = 32;
+using tuning::image_channels;
 
 /// Memory for a result of x's shape: x's own, moved from it, when that may be overwritten, else new.
 inline Tensor reuse(Tensor& x) { return solely_held(x) ? std::move(x) : Tensor(x.shape()); }

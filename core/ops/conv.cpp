@@ -6,6 +6,7 @@
 #include <ballast/core/detail/gemm.h>
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/detail/unfold.h>
 #include <ballast/core/detail/window.h>
 #include <ballast/core/detail/winograd.h>
@@ -32,15 +33,15 @@ struct Sizes {
   Shape x() const { return {n, c, h.in, w.in}; }
   Shape y() const { return {n, o, h.out, w.out}; }
   Shape weight() const { return {o, channels, h.taps, w.taps}; }
-  // How many output rows to unfold at a time: some 128 KB of float, which stay in a core's cache, but not so
-  // few that most of what is unfolded serves two blocks. The images of a small batch are cut up for several
-  // threads when that is worth their while.
+  // How many output rows to unfold at a time: as many as stay in L2, but not so few that most of what is
+  // unfolded serves two blocks. The images of a small batch are partitioned for several threads where that
+  // pays.
   int64_t block_rows() const {
-    constexpr int64_t cache = int64_t{1} << 15, worthwhile = int64_t{1} << 19;
-    const int64_t fit =
-        std::clamp<int64_t>(cache / (channels * w.taps * w.out), 2 * h.taps, h.out + 2 * h.taps);
+    const int64_t fit = std::clamp<int64_t>(tuning::unfolded_elements / (channels * w.taps * w.out),
+                                            2 * h.taps, h.out + 2 * h.taps);
     const int64_t work = outputs * depth * o,
-                  parts = std::clamp<int64_t>(work / worthwhile, 1, 16 / std::max<int64_t>(n, 1) + 1);
+                  parts = std::clamp<int64_t>(work / tuning::image_task_work, 1,
+                                              tuning::most_tasks / std::max<int64_t>(n, 1) + 1);
     return std::clamp<int64_t>(std::min(fit - h.taps, divide_up(h.out, parts)), 1, h.out);
   }
 };
@@ -91,14 +92,12 @@ struct Taps {
 // ---------------------------------------------------------------------------------------------------------
 
 Winograd winograd(const Sizes& s) { return {s.n, s.c, s.o, s.h, s.w}; }
-bool pays_winograd(const Sizes& s) { return s.groups == 1 && winograd(s).pays(); }
 
-// y = beta y + conv(x) + bias, and max(y, 0) of that; in at most 16 chunks of blocks.
-void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
-              real* y) {
-  if (pays_winograd(s)) return winograd(s).convolve(x, weight, bias, beta, relu, y);
+// y = beta y + conv(x) + bias, and max(y, 0) of that, by a matrix product with unfolded inputs.
+void unfolded_convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta,
+                       bool relu, real* y) {
   const Taps taps(s);
-  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 16);
+  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, tuning::most_tasks);
   reserve_scratch<real>(taps.size, divide_up(blocks, grain));
   parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
     const Scratch<real> unfolded(taps.size);
@@ -119,6 +118,37 @@ void convolve(const Sizes& s, const real* x, const real* weight, const real* bia
                                          .relu = relu});
     });
   });
+}
+
+// One way to convolve. Its weights' gradient comes as partial sums.
+struct Implementation {
+  bool (*takes)(const Sizes& s);
+  void (*convolve)(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
+                   real* y);
+  WeightSums (*weight_gradient)(const Sizes& s, const real* x, const real* dy);
+};
+
+WeightSums unfolded_weight_gradient(const Sizes& s, const real* x, const real* dy);
+
+// The best first; the last one takes everything.
+constexpr Implementation implementations[] = {
+    {[](const Sizes& s) { return s.groups == 1 && winograd(s).pays(); },
+     [](const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu, real* y) {
+       winograd(s).convolve(x, weight, bias, beta, relu, y);
+     },
+     [](const Sizes& s, const real* x, const real* dy) { return winograd(s).weight_gradient(x, dy); }},
+    {[](const Sizes&) { return true; }, unfolded_convolve, unfolded_weight_gradient},
+};
+
+const Implementation& best_for(const Sizes& s) {
+  const Implementation* best = implementations;
+  while (!best->takes(s)) ++best;
+  return *best;
+}
+
+void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
+              real* y) {
+  best_for(s).convolve(s, x, weight, bias, beta, relu, y);
 }
 
 // The sizes of the convolution that takes the gradient back, with a stride of 1.
@@ -191,7 +221,8 @@ void input_gradient(const Sizes& s, const real* weight, const real* dy, real bet
 WeightSums unfolded_weight_gradient(const Sizes& s, const real* x, const real* dy) {
   const Taps taps(s);
   const Kernels& kernel = kernels();
-  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, 8), parts = divide_up(blocks, grain);
+  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, tuning::most_partial_sums),
+                parts = divide_up(blocks, grain);
   const int64_t panels = divide_up(s.filters, kernel.panel), table = s.depth * kernel.panel;
   const int64_t size = s.groups * panels * table,
                 packed_size = panels * s.block_rows() * s.w.out * kernel.panel;
@@ -228,8 +259,7 @@ void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, r
     if (beta == 0) std::fill_n(dw, s.weight().count(), real{0});
     return;
   }
-  const WeightSums sums =
-      pays_winograd(s) ? winograd(s).weight_gradient(x, dy) : unfolded_weight_gradient(s, x, dy);
+  const WeightSums sums = best_for(s).weight_gradient(s, x, dy);
   const int64_t panel = kernels().panel, panels = divide_up(s.filters, panel), table = s.depth * panel;
   parallel_for(s.groups * panels, row_grain(sums.parts * table), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
@@ -245,7 +275,7 @@ void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, r
 
 // db = beta db + dy summed over images and positions: by chunks of images, in the order of memory
 void bias_gradient(const Sizes& s, const real* dy, real beta, real* db) {
-  const int64_t grain = grain_for(s.n, elementwise_grain / (s.o * s.outputs) + 1, 16);
+  const int64_t grain = grain_for(s.n, elementwise_grain / (s.o * s.outputs) + 1, tuning::most_tasks);
   const int64_t chunks = divide_up(s.n, grain);
   const Scratch<double> sums(chunks * s.o);
   parallel_for(s.n, grain, [&](int64_t begin, int64_t end) {
@@ -317,9 +347,10 @@ struct RecordedConvolution {
     grads.write(in_bias, Shape{s.o}, [&](real* db, real beta) { bias_gradient(s, dy.data(), beta, db); });
   }
 
-  // So little is multiplied for each output that to read and write takes longer. Not from what must be made
-  // again itself: a chain of such would begin anew for each of its links.
-  bool remakes() const { return in_weight && x.is_held() && y.empty() && s.groups == 1 && s.depth <= 32; }
+  // Not from an input that is rematerialised itself: a chain of such would begin anew for each of its links.
+  bool remakes() const {
+    return in_weight && x.is_held() && y.empty() && s.groups == 1 && s.depth <= tuning::rematerialised_depth;
+  }
   Tensor remake(const Grads& grads) const { return convolved(s, x.get(grads), weight, bias, false); }
 };
 

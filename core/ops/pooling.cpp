@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <ballast/core/detail/denormals.h>
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/detail/window.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
@@ -28,11 +29,10 @@ struct Sizes {
 // Calls body(plane) for every plane, in parallel.
 template <class Body>
 void for_each_plane(int64_t planes, int64_t inputs, Body body) {
-  constexpr int64_t worthwhile = 16384;  // elements per chunk
-  parallel_for(planes, grain_for(planes, worthwhile / std::max<int64_t>(inputs, 1) + 1, 64),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t plane = begin; plane < end; ++plane) body(plane);
-               });
+  const int64_t least = tuning::pooled_elements / std::max<int64_t>(inputs, 1) + 1;
+  parallel_for(planes, grain_for(planes, least, tuning::pooling_chunks), [&](int64_t begin, int64_t end) {
+    for (int64_t plane = begin; plane < end; ++plane) body(plane);
+  });
 }
 
 void check_rank(const char* op, const Tensor& x) {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include <ballast/core/detail/map.h>
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
@@ -80,8 +81,8 @@ struct Winograd::Memory {
 
 bool Winograd::pays() const {
   const auto fits = [](const WindowAxis& a) { return a.taps == 3 && a.stride == 1 && a.dilation == 1; };
-  constexpr int64_t least_channels = 16, least_tiles = 8;
-  return fits(h) && fits(w) && std::min(c, o) >= least_channels && n * image_tiles() >= least_tiles &&
+  return fits(h) && fits(w) && std::min(c, o) >= tuning::winograd_channels &&
+         n * image_tiles() >= tuning::winograd_tiles &&
          2 * points_of(h.out) * points_of(w.out) < 9 * h.out * w.out;
 }
 
@@ -169,10 +170,10 @@ void Winograd::transform_inputs(const Batch& batch, const Memory& memory, const 
   });
 }
 
-// So few tiles that their frequencies stay in a core's cache.
 Winograd::Batch Winograd::forward_batch() const {
   const Planes inputs = {c, padded_inputs()}, outputs = {o, {h.out, w.out, 0, 0, h.out, w.out}};
-  const int64_t tiles = std::clamp<int64_t>(2560 / (inputs.padded + inputs.panel), 12, 48);
+  const int64_t tiles = std::clamp<int64_t>(tuning::winograd_batch / (inputs.padded + inputs.panel),
+                                            tuning::winograd_least_tiles, tuning::winograd_most_tiles);
   return {inputs, outputs, tiles, image_tiles()};
 }
 
@@ -185,9 +186,9 @@ int64_t Winograd::filter_step() const {
 void Winograd::convolve(const real* x, const real* weight, const real* bias, real beta, bool relu,
                         real* y) const {
   const Kernels& kernel = kernels();
-  const int64_t few = round_up(image_channels, kernel.panel);
+  const int64_t few = round_up(tuning::image_channels, kernel.panel);
   if (n == 1 && o > few) {
-    // A single image is cut by its filters, for each part of which it is transformed anew.
+    // A single image is partitioned by its filters, for each part of which its inputs are transformed anew.
     const Winograd part = {1, c, few, h, w};
     reserve_scratch<real>(frequencies * part.filter_step(), divide_up(o, few));
     reserve_scratch<real>(part.forward_batch().size, divide_up(o, few));
@@ -251,14 +252,12 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
   const Kernels& kernel = kernels();
   const Frame whole_tiles = {h.out, w.out, 0, 0, round_up(h.out, half), round_up(w.out, half)};
   const Planes inputs = {c, padded_inputs()}, outputs = {o, whole_tiles};
-  const int64_t table = c * outputs.padded;   // of one frequency
-  constexpr int64_t room = int64_t{1} << 22;  // elements for all parts of the result together
-  // A part takes so many tiles that going back from the frequencies counts for little,
-  constexpr int64_t least = 32;
+  const int64_t table = c * outputs.padded;  // of one frequency
   const int64_t grain =
-      grain_for(n, divide_up(least, image_tiles()), std::clamp<int64_t>(room / (9 * table), 2, 8));
-  // and as many at a time as make adding to the sums count for little.
-  const int64_t enough = std::clamp<int64_t>(3 * outputs.padded / 2, 96, 192),
+      grain_for(n, divide_up(tuning::winograd_tiles_per_sum, image_tiles()),
+                std::clamp<int64_t>(tuning::winograd_sums / (9 * table), 2, tuning::most_partial_sums));
+  const int64_t enough = std::clamp<int64_t>(3 * outputs.padded / 2, tuning::winograd_least_gradient_tiles,
+                                             tuning::winograd_most_gradient_tiles),
                 tiles = std::min(enough, grain * image_tiles());
   const Batch batch = {inputs, outputs, tiles, image_tiles(), frequencies * table};
 
