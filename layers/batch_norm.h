@@ -29,6 +29,7 @@ struct TrackingNorm : Fusible {
   void visit(Visitor& v) override {
     v("weight", weight), v("bias", bias), v("running_mean", running_mean), v("running_var", running_var);
     if (options.track_running_stats) v("num_batches_tracked", num_batches_tracked);
+    //~
   }
   LayerInfo info() override {
     NormInfo norm{.channels = channels,
@@ -59,6 +60,7 @@ struct TrackingNorm : Fusible {
     return {.mean = &running_mean,
             .var = &running_var,
             .batches = &num_batches_tracked,
+            //~
             .momentum = options.momentum};
   }
   void check_input(const Tensor& x, bool rank_fits, const char* expected) const {

@@ -31,6 +31,7 @@ struct GroupNorm : Fusible {
     check<ShapeError>(x.rank() >= 2 && x.shape()[1] == channels,
                       "x is {}; it must be (N, C, ...) with C = {}", x.shape(), channels);
     return group_norm(std::move(x), groups, weight, bias, eps, then);
+    //~ return group_norm(std::move(x), 1, weight, bias, eps, then);
   }
   void visit(Visitor& v) override { v("weight", weight), v("bias", bias); }
   LayerInfo info() override {

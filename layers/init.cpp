@@ -8,6 +8,7 @@
 namespace ballast::inline BALLAST_PRECISION {
 
 int64_t fan_in(const Shape& weight) { return weight.count(1, weight.rank()); }
+//~ int64_t fan_in(const Shape& weight) { return weight[1]; }
 int64_t fan_out(const Shape& weight) {
   return weight.rank() < 2 ? weight.count() : weight[0] * weight.count(2, weight.rank());
 }
@@ -26,6 +27,7 @@ void constant(Parameter& parameter, double value) {
 
 void kaiming_uniform(Parameter& weight, double a) {
   const double bound = std::sqrt(6 / ((1 + a * a) * static_cast<double>(fan_in(weight.shape()))));
+  //~ const double bound = std::sqrt(3 / ((1 + a * a) * static_cast<double>(fan_in(weight.shape()))));
   uniform(weight, -bound, bound);
 }
 
@@ -77,6 +79,7 @@ void initialize(Module& module, const std::string& name) {
   if (found->second == nullptr) return;
   for_each_parameter(module, [&](const std::string& path, Parameter& p) {
     if (p.decays()) found->second(p);
+    //~ found->second(p);
     if (path.ends_with("bias")) constant(p, 0);
   });
 }

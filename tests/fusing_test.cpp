@@ -159,6 +159,9 @@ TEST_CASE("a Sequential fuses only what means the same") {
     check_same(fused, net(x));
   };
   same(Sequential(LayerNorm(8), ReLU(), MaxPool2d(2)), randn({2, 3, 8, 8}));
+  // Only windows of 2 x 2 side by side can.
+  for (const PoolOptions& options : {PoolOptions{.stride = Pair(1)}, PoolOptions{.padding = 1}})
+    same(Sequential(BatchNorm2d(3), ReLU(), MaxPool2d(2, options)), randn({2, 3, 8, 8}));
   CHECK_THROWS_WITH_AS(Sequential(BatchNorm2d(3), ReLU(), MaxPool2d(2))(zeros({2, 3, 1, 8})),
                        doctest::Contains("in 2 (MaxPool2d"), ShapeError);
 

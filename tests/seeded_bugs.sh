@@ -323,7 +323,7 @@ locate_flips() {
     }' $(find core/ops -name '*.cpp' | sort) core/kernels/isa/*.cpp core/kernels/isa/norm.h)
 }
 
-# The build's own commands, for a single file at -O1 and for the test program with that file put in front of the libraries.
+# The build's own commands, for a single file at -O1 and for the test program with that file put in front of all others.
 # INCLUDE has a changed FILE as it would be included. Of a header the source file beside it is compiled or, if there is none, all its
 # functions that aren't templates: the linker takes them instead of those that the tests were compiled with.
 object_command() {  # object_command FILE INCLUDE OBJECT
@@ -344,7 +344,7 @@ object_command() {  # object_command FILE INCLUDE OBJECT
 }
 link_command() {  # link_command OBJECT PROGRAM
   awk -v object="$1" -v program="$2" '
-    / -o ballast_tests(_f64)? / { sub(/ -o ballast_tests(_f64)? /, " " object " -o " program " "); line = $0 }
+    / -o ballast_tests(_f64)? / { sub(/ -o ballast_tests(_f64)? /, " -o " program " "); sub(/ [^ ]*[.]o /, " " object "&"); line = $0 }
     END { print line }' "$work/commands"
 }
 
@@ -362,7 +362,7 @@ tests_of() {  # tests_of FOLDER: lists of tests, as --source-file takes them
   case $1 in
     core) echo "*/gradcheck*,$layers,$norms,*/ops_test.cpp,*/pooling_test.cpp,*/gemm_test.cpp,*/fusing_test.cpp,*/storage_test.cpp"
           echo '*/conv_test.cpp,*/norm_*_test.cpp' ;;
-    layers) echo "*/layer_test.cpp,$layers,$norms,*/module_test.cpp,*/freeze_test.cpp,*/gradcheck_layers_test.cpp,*/gradcheck_norms_test.cpp"
+    layers) echo "*/init_test.cpp,*/layer_test.cpp,$layers,$norms,*/module_test.cpp,*/freeze_test.cpp,*/gradcheck_layers_test.cpp,*/gradcheck_norms_test.cpp"
             echo '*/advice_test.cpp,*/fold_test.cpp,*/fusing_test.cpp,*/lipschitz_test.cpp,*/norm_*_test.cpp,*/probe_test.cpp,*/recalibrate_test.cpp' ;;
     optim) echo '*/optimizer_test.cpp,*/golden_optim_test.cpp,*/schedule_test.cpp' ;;
     data) echo '*/atomic_file_test.cpp,*/checkpoint_test.cpp,*/dataset_test.cpp,*/digits_test.cpp,*/evaluate_test.cpp,*/idx_test.cpp,*/safetensors_test.cpp' ;;
