@@ -2,8 +2,6 @@
 
 // All of Ballast.
 
-#include <ballast/core/freeze.h>
-#include <ballast/core/fusible.h>
 #include <ballast/core/module.h>
 #include <ballast/core/ops.h>
 #include <ballast/core/parallel.h>
@@ -16,6 +14,7 @@
 #include <ballast/layers/activation.h>
 #include <ballast/layers/analysis/advice.h>
 #include <ballast/layers/analysis/fold.h>
+#include <ballast/layers/analysis/freeze.h>
 #include <ballast/layers/analysis/lipschitz.h>
 #include <ballast/layers/analysis/probe.h>
 #include <ballast/layers/analysis/recalibrate.h>
@@ -25,6 +24,7 @@
 #include <ballast/layers/conv2d.h>
 #include <ballast/layers/dropout.h>
 #include <ballast/layers/flatten.h>
+#include <ballast/layers/fusible.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/init.h>
 #include <ballast/layers/instance_norm.h>

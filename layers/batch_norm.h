@@ -2,8 +2,8 @@
 
 #include <optional>
 
-#include <ballast/core/fusible.h>
 #include <ballast/core/ops/norm.h>
+#include <ballast/layers/fusible.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

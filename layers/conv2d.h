@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ballast/core/fusible.h>
 #include <ballast/core/ops/conv.h>
+#include <ballast/layers/fusible.h>
 #include <ballast/layers/init.h>
 
 namespace ballast::inline BALLAST_PRECISION {

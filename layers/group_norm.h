@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ballast/core/fusible.h>
 #include <ballast/core/ops/norm.h>
+#include <ballast/layers/fusible.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include <ballast/core/fusible.h>
 #include <ballast/layers/activation.h>
+#include <ballast/layers/fusible.h>
 #include <ballast/layers/pooling.h>
 
 namespace ballast::inline BALLAST_PRECISION {

@@ -13,7 +13,7 @@
 #include <ballast/core/parallel.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/random.h>
-#include <ballast/core/reference/convolution.h>
+#include "reference/convolution.h"
 
 using namespace ballast;
 

@@ -8,7 +8,7 @@
 #include <ballast/core/ops/linear.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/random.h>
-#include <ballast/core/reference/product.h>
+#include "reference/product.h"
 
 using namespace ballast;
 using namespace ballast::detail;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include <ballast/core/random.h>
-#include <ballast/core/reference/norm.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/instance_norm.h>
@@ -17,6 +16,7 @@
 #include <ballast/layers/rms_norm.h>
 #include <ballast/layers/spectral_norm.h>
 #include <ballast/layers/weight_norm.h>
+#include "reference/norm.h"
 
 using namespace ballast;
 

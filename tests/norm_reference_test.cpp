@@ -1,4 +1,4 @@
-// The fast norms, forward and backward, against their definitions in core/reference/norm.h.
+// The fast norms, forward and backward, against their definitions in tests/reference/norm.h.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 #include <ballast/core/ops/norm.h>
 #include <ballast/core/ops/weight_norm.h>
 #include <ballast/core/random.h>
-#include <ballast/core/reference/norm.h>
+#include "reference/norm.h"
 
 using namespace ballast;
 using reference::NormInput;

@@ -8,7 +8,6 @@
 #include <ballast/core/parallel.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/layers/analysis/advice.h>
-#include <ballast/layers/batch_norm.h>
 
 #include "commands/command.h"
 #include "options/config.h"
@@ -31,8 +30,7 @@ void print_frozen(Module& model) {
                      [&](const std::string&, Parameter& p) { frozen += p.trainable() ? 0 : p.count(); });
   std::vector<std::string> stats, mode;
   for_each_module(model, [&](const std::string& path, Module& part) {
-    const auto norm = dynamic_cast<const TrackingNorm*>(&part);
-    if (part.frozen.statistics && norm && norm->options.track_running_stats) stats.push_back(path);
+    if (part.frozen.statistics && keeps_statistics(part)) stats.push_back(path);
     if (part.frozen.mode && !path.empty()) mode.push_back(path);
   });
   if (frozen > 0) say("frozen: {} of {} parameters\n", frozen, parameter_count(model));

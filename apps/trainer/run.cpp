@@ -4,10 +4,9 @@
 
 #include <algorithm>
 
-#include <ballast/core/freeze.h>
 #include <ballast/core/ops/loss.h>
 #include <ballast/core/ops/reduce.h>
-#include <ballast/layers/batch_norm.h>
+#include <ballast/layers/analysis/freeze.h>
 
 #include "trainer/models.h"
 #include "trainer/optimizers.h"
@@ -41,8 +40,7 @@ void freeze_parts(Sequential& model, const TrainingOptions& options) {
   check<ValueError>(trains, "--freeze {}: no parameter is left to train", fmt::join(options.freeze, ","));
   bool stats_frozen = options.freeze_stats.empty();
   for_each_module(model, [&](const std::string&, Module& part) {
-    const auto norm = dynamic_cast<const TrackingNorm*>(&part);
-    stats_frozen |= norm && norm->options.track_running_stats && norm->frozen.statistics;
+    stats_frozen |= part.frozen.statistics && keeps_statistics(part);
   });
   check<ValueError>(stats_frozen,
                     "--freeze-stats {}: no layer of these has running statistics; batch norm has",
@@ -66,6 +64,11 @@ LoaderOptions loader_options(const TrainingOptions& options, const Sequential& m
 }
 
 }  // namespace
+
+bool keeps_statistics(Module& layer) {
+  const LayerInfo info = layer.info();
+  return info.norm && info.norm->tracks();
+}
 
 const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& history) {
   const auto best = std::ranges::max_element(history, {}, &EpochMetrics::test_accuracy);

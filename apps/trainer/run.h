@@ -38,6 +38,9 @@ struct Position {
 /// The epoch with the best test accuracy, the first of equals; null before the first.
 const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& history);
 
+/// Whether a layer has running statistics, which can be frozen.
+bool keeps_statistics(Module& layer);
+
 /// A training run: everything in it follows from the options and the position.
 class Run {
  public:

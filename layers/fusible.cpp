@@ -1,4 +1,4 @@
-#include <ballast/core/fusible.h>
+#include <ballast/layers/fusible.h>
 
 #include <ballast/core/thread_state.h>
 

@@ -1,4 +1,4 @@
-#include <ballast/core/freeze.h>
+#include <ballast/layers/analysis/freeze.h>
 
 #include <fmt/ranges.h>
 #include <fnmatch.h>
