@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sets everything up on a bare Debian machine and runs the tests. --all adds clang++, the sanitizer builds, clang-tidy, the check of the
+# Sets everything up on a bare Debian machine and runs the tests. --all adds the sanitizer builds, clang-tidy, the check of the
 # format, the seeded bugs and, where BALLAST_MNIST names a folder with MNIST's files, what is shown on real data. Each part says how long
 # it took.
 set -euo pipefail
@@ -23,7 +23,6 @@ case "${1:-}" in
     [ -z "${BALLAST_MNIST:-}" ] || timed tests/mnist_test.sh build/release/ballast "$BALLAST_MNIST"
     timed tests/seeded_bugs.sh
     timed tests/tidy.sh build/release/include
-    run_suite clang
     run_suite asan
     run_suite tsan
     ;;
