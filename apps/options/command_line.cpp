@@ -83,6 +83,7 @@ Parsed add_command(CLI::App& app, const Command& command) {
 
 std::vector<std::string> names_of(const std::vector<Parsed>& commands) {
   std::vector<std::string> names;
+  names.reserve(commands.size());
   for (const Parsed& command : commands) names.push_back(command.app->get_name());
   return names;
 }
@@ -122,6 +123,7 @@ int run_command_line(int argc, char** argv, const std::vector<const Command*>& c
   app.set_version_flag("--version", "ballast " BALLAST_VERSION);
   app.get_formatter()->column_width(34);
   std::vector<Parsed> parsed;
+  parsed.reserve(commands.size());
   for (const Command* command : commands) parsed.push_back(add_command(app, *command));
   if (argc <= 1) {
     complain("{}", app.help());
