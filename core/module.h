@@ -227,7 +227,7 @@ class CallObserver {
 
  protected:
   CallObserver();
-  ~CallObserver();
+  virtual ~CallObserver();
 
  private:
   friend class Module;

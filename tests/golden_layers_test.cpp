@@ -217,7 +217,9 @@ TEST_CASE("golden: every loss forward and backward") {
        [](Tensor x, const Tensor& target) { return huber_loss(std::move(x), target, real(0.25)); }},
   };
   CHECK(losses.size() == golden.cases().size());
-  for (const auto& [name, loss] : losses) {
+  for (const auto& named : losses) {
+    const auto& name = named.first;
+    const auto& loss = named.second;
     CAPTURE(name);
     Tape tape;
     Tensor x = golden.tensor(name + ":x");

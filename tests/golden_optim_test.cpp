@@ -96,7 +96,9 @@ TEST_CASE("golden: 100 steps of every optimizer") {
   const Golden golden("optimizers");
   const auto table = runs();
   CHECK(table.size() == golden.cases().size() - 2);  // all but the start and the gradients
-  for (const auto& [name, run] : table) {
+  for (const auto& named : table) {
+    const auto& name = named.first;
+    const auto& run = named.second;
     Model model(golden);
     const std::unique_ptr<Optimizer> optimizer = run.make(model);
     for (int64_t step = 1; step <= steps; ++step) {

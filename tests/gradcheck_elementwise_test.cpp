@@ -36,7 +36,8 @@ const Shape large{3, 7001};
 
 TEST_CASE("gradient: arithmetic with broadcasting") {
   manual_seed(1);
-  for (const auto& [shape_a, shape_b] : broadcasting) {
+  for (const auto& operands : broadcasting) {
+    const Shape &shape_a = operands.a, &shape_b = operands.b;
     CAPTURE(shape_a.str());
     CAPTURE(shape_b.str());
     const Tensor a = randn(shape_a), b = rand(shape_b, real(0.5), 2);
@@ -45,7 +46,8 @@ TEST_CASE("gradient: arithmetic with broadcasting") {
     CHECK(gradient_error([](Tensor x, Tensor y) { return std::move(x) * std::move(y); }, a, b) == "");
     CHECK(gradient_error([](Tensor x, Tensor y) { return std::move(x) / std::move(y); }, a, b) == "");
   }
-  for (const auto& [shape_a, shape_b] : {Operands{large, large}, {large, {7001}}, {{3, 1}, large}}) {
+  for (const auto& operands : {Operands{large, large}, {large, {7001}}, {{3, 1}, large}}) {
+    const Shape &shape_a = operands.a, &shape_b = operands.b;
     CAPTURE(shape_a.str());
     CAPTURE(shape_b.str());
     const Tensor a = randn(shape_a), b = rand(shape_b, real(0.5), 2);
@@ -93,20 +95,20 @@ TEST_CASE("gradient: where") {
   struct Case {
     Shape condition, a, b;
   };
-  for (const auto& [shape_c, shape_a, shape_b] : {Case{{}, {}, {}},
-                                                  {{4}, {4}, {4}},
-                                                  {{1}, {1}, {1}},
-                                                  {{2, 3}, {}, {3}},
-                                                  {{3}, {2, 3}, {2, 1}},
-                                                  {{2, 1}, {1, 3}, {}},
-                                                  {{2, 1, 3}, {4, 1}, {2, 4, 3}},
-                                                  {{}, {2, 2}, {2}},
-                                                  {{2, 3, 1, 2}, {3, 2, 2}, {1}}}) {
-    CAPTURE(shape_c.str());
-    Tensor condition = distinct(shape_c);
+  for (const auto& c : {Case{{}, {}, {}},
+                        {{4}, {4}, {4}},
+                        {{1}, {1}, {1}},
+                        {{2, 3}, {}, {3}},
+                        {{3}, {2, 3}, {2, 1}},
+                        {{2, 1}, {1, 3}, {}},
+                        {{2, 1, 3}, {4, 1}, {2, 4, 3}},
+                        {{}, {2, 2}, {2}},
+                        {{2, 3, 1, 2}, {3, 2, 2}, {1}}}) {
+    CAPTURE(c.condition.str());
+    Tensor condition = distinct(c.condition);
     for (int64_t i = 0; i < condition.count(); ++i) condition.data()[i] = condition.data()[i] > 0;
     const auto choose = [&](Tensor a, Tensor b) { return where(condition, std::move(a), std::move(b)); };
-    CHECK(gradient_error(choose, randn(shape_a), randn(shape_b)) == "");
+    CHECK(gradient_error(choose, randn(c.a), randn(c.b)) == "");
   }
 }
 

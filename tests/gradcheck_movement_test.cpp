@@ -58,19 +58,19 @@ TEST_CASE("gradient: slice") {
     int axis;
     int64_t begin, end;
   };
-  for (const auto& [shape, axis, begin, end] : {Case{{5}, 0, 1, 4},
-                                                {{5}, 0, 0, 5},
-                                                {{1}, 0, 0, 1},
-                                                {{5}, -1, -2, 5},
-                                                {{4, 3}, 0, 1, 3},
-                                                {{4, 3}, 1, 1, 2},
-                                                {{2, 4, 3}, 1, -3, -1},
-                                                {{2, 1, 3}, 2, 0, 2},
-                                                {{2, 3, 1, 4}, 3, 2, 4},
-                                                {{2, 1, 2, 3, 1, 2}, 3, 0, 2}}) {
-    CAPTURE(shape.str());
-    CHECK(gradient_error([&](Tensor x) { return slice(std::move(x), axis, begin, end); }, randn(shape)) ==
-          "");
+  for (const auto& c : {Case{{5}, 0, 1, 4},
+                        {{5}, 0, 0, 5},
+                        {{1}, 0, 0, 1},
+                        {{5}, -1, -2, 5},
+                        {{4, 3}, 0, 1, 3},
+                        {{4, 3}, 1, 1, 2},
+                        {{2, 4, 3}, 1, -3, -1},
+                        {{2, 1, 3}, 2, 0, 2},
+                        {{2, 3, 1, 4}, 3, 2, 4},
+                        {{2, 1, 2, 3, 1, 2}, 3, 0, 2}}) {
+    CAPTURE(c.shape.str());
+    CHECK(gradient_error([&](Tensor x) { return slice(std::move(x), c.axis, c.begin, c.end); },
+                         randn(c.shape)) == "");
   }
   CHECK(gradient_error([](Tensor x) { return slice(x, 0, 0, 2) * slice(x, 0, 1, 3); }, randn({3, 2})) == "");
   CHECK(directional_error([](Tensor x) { return slice(std::move(x), 1, 3, 900); }, randn({50, 1000})) == "");
@@ -121,18 +121,18 @@ TEST_CASE("gradient: gather") {
     int axis;
     Labels positions;
   };
-  for (const auto& [shape, axis, positions] : {Case{{4}, 0, {2, 0, 3}},
-                                               {{4}, 0, {1, 1, 1, 0, 1}},
-                                               {{1}, 0, {0, 0}},
-                                               {{3, 2}, 0, {2, 2, 0}},
-                                               {{3, 2}, 1, {1, 0, 1}},
-                                               {{3, 2}, -1, {1}},
-                                               {{2, 3, 2}, 1, {0, 2, 2, 1}},
-                                               {{2, 1, 3}, 1, {0, 0}},
-                                               {{2, 1, 2, 3, 1}, 3, {2, 1, 2}}}) {
-    CAPTURE(shape.str());
-    CHECK(gradient_error([&](Tensor x) { return gather(std::move(x), positions, axis); }, randn(shape)) ==
-          "");
+  for (const auto& c : {Case{{4}, 0, {2, 0, 3}},
+                        {{4}, 0, {1, 1, 1, 0, 1}},
+                        {{1}, 0, {0, 0}},
+                        {{3, 2}, 0, {2, 2, 0}},
+                        {{3, 2}, 1, {1, 0, 1}},
+                        {{3, 2}, -1, {1}},
+                        {{2, 3, 2}, 1, {0, 2, 2, 1}},
+                        {{2, 1, 3}, 1, {0, 0}},
+                        {{2, 1, 2, 3, 1}, 3, {2, 1, 2}}}) {
+    CAPTURE(c.shape.str());
+    CHECK(gradient_error([&](Tensor x) { return gather(std::move(x), c.positions, c.axis); },
+                         randn(c.shape)) == "");
   }
   Labels words(3000);
   for (int64_t n = 0; n < words.size(); ++n) words[n] = static_cast<int32_t>(n * n % 50);
@@ -187,21 +187,21 @@ TEST_CASE("gradient: matmul, with leading axes that broadcast") {
   struct Case {
     Shape a, b;
   };
-  for (const auto& [shape_a, shape_b] : {Case{{1, 1}, {1, 1}},
-                                         {{2, 3}, {3, 4}},
-                                         {{1, 3}, {3, 1}},
-                                         {{3, 1}, {1, 2}},
-                                         {{5, 2}, {2, 5}},
-                                         {{2, 2, 3}, {3, 2}},
-                                         {{2, 2, 3}, {2, 3, 2}},
-                                         {{1, 2, 3}, {2, 3, 2}},
-                                         {{2, 3}, {2, 3, 1}},
-                                         {{2, 1, 2, 3}, {3, 3, 2}},
-                                         {{2, 1, 2, 1}, {1, 3, 1, 2}}}) {
-    CAPTURE(shape_a.str());
-    CAPTURE(shape_b.str());
-    CHECK(gradient_error([](Tensor a, Tensor b) { return matmul(std::move(a), std::move(b)); },
-                         randn(shape_a), randn(shape_b)) == "");
+  for (const auto& c : {Case{{1, 1}, {1, 1}},
+                        {{2, 3}, {3, 4}},
+                        {{1, 3}, {3, 1}},
+                        {{3, 1}, {1, 2}},
+                        {{5, 2}, {2, 5}},
+                        {{2, 2, 3}, {3, 2}},
+                        {{2, 2, 3}, {2, 3, 2}},
+                        {{1, 2, 3}, {2, 3, 2}},
+                        {{2, 3}, {2, 3, 1}},
+                        {{2, 1, 2, 3}, {3, 3, 2}},
+                        {{2, 1, 2, 1}, {1, 3, 1, 2}}}) {
+    CAPTURE(c.a.str());
+    CAPTURE(c.b.str());
+    CHECK(gradient_error([](Tensor a, Tensor b) { return matmul(std::move(a), std::move(b)); }, randn(c.a),
+                         randn(c.b)) == "");
   }
   CHECK(gradient_error([](Tensor a) { return matmul(a, a); }, randn({3, 3})) == "");
   CHECK(directional_error([](Tensor a, Tensor b) { return matmul(a, b); }, randn({70, 130}),

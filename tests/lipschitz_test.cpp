@@ -80,7 +80,8 @@ TEST_CASE("reduction to tridiagonal form keeps the eigenvalues") {
 
 TEST_CASE("a linear layer's bound is its largest singular value, to 1 %") {
   manual_seed(1);
-  for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {40, 7}, {300, 200}}) {
+  for (const auto& sizes : {std::pair<int64_t, int64_t>{1, 1}, {3, 5}, {40, 7}, {300, 200}}) {
+    const int64_t in = sizes.first, out = sizes.second;
     Linear layer(in, out);
     layer.weight.assign(randn({out, in}));
     // Reference: W W^T as a whole, reduced and bisected.

@@ -179,7 +179,9 @@ TEST_CASE("identity: a sample's output doesn't depend on the batch, but for batc
     };
     if (one.rank() > 2)
       norms.push_back({"instance", [&](Tensor t) { return instance_norm(std::move(t), w, b); }});
-    for (const auto& [name, norm] : norms) {
+    for (const auto& named : norms) {
+      const char* name = named.first;
+      const Function& norm = named.second;
       CAPTURE(name);
       const Tensor alone = norm(sample);
       for (const int64_t others : {1, 2, 17, 300}) {

@@ -140,7 +140,7 @@ TEST_CASE("a trained network whose statistics were reset gets its accuracy back"
   Loader loader(data.train, {.batch_size = 50});
   train(net, loader, 3);
   const double before = accuracy(net, data.test);
-  for (size_t i : {1, 4}) {
+  for (size_t i : {size_t{1}, size_t{4}}) {
     auto& norm = dynamic_cast<BatchNorm2d&>(net[i]);
     norm.running_mean.assign(zeros({norm.channels}));
     norm.running_var.assign(ones({norm.channels}));
