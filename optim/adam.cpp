@@ -9,15 +9,19 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 
 Adam::Adam(Parts& model, const AdamOptions& options, bool decoupled_decay)
-    : Optimizer(model, options.lr, options.weight_decay, options.decay_rule),
+    : Optimizer(model, checked(options).lr, options.weight_decay, options.decay_rule),
       options_(options),
       decoupled_decay_(decoupled_decay) {
   add_state("exp_avg");
   add_state("exp_avg_sq");
+}
+
+const AdamOptions& Adam::checked(const AdamOptions& options) {
   const auto is_beta = [](double beta) { return beta >= 0 && beta < 1; };
   check<ValueError>(is_beta(options.beta1) && is_beta(options.beta2),
                     "Adam: betas of {} and {}; both must be in [0, 1)", options.beta1, options.beta2);
-  check_option("eps", options.eps);
+  check_option("Adam: eps", options.eps);
+  return options;
 }
 
 void Adam::update(const Part& part) const {

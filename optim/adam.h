@@ -23,6 +23,7 @@ class Adam : public Optimizer {
   Adam(Parts& model, const AdamOptions& options, bool decoupled_decay);
 
  private:
+  static const AdamOptions& checked(const AdamOptions& options);
   void update(const Part& part) const override;
   AdamOptions options_;
   bool decoupled_decay_;

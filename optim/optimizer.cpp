@@ -30,7 +30,7 @@ Optimizer::Optimizer(Parts& model, double lr, double weight_decay, DecayRule rul
   int64_t size = 0;
   std::set<const Storage*> seen;
   for_each_parameter(model, [&](const std::string& path, Parameter& p) {
-    if (!seen.insert(p.value().storage().get()).second) return;  // shared: stepped once
+    if (!seen.insert(p.value().storage().get()).second) return;  // shared: updated once
     slots_.push_back({path, p.value().storage(), size, p.count(), 1, decays(p, rule) ? weight_decay : 0, {}});
     size += (p.count() + alignment - 1) / alignment * alignment;
   });
@@ -50,11 +50,11 @@ Optimizer::Optimizer(Parts& model, double lr, double weight_decay, DecayRule rul
     const int64_t offset = p.data() - slab_->values.data();
     p.state().grad = Tensor(p.shape(), Storage::view(slab_->grads.storage(), slab_->grads.data() + offset));
   });
-  cut_slots();
+  partition_slots();
 }
 
 void Optimizer::check_option(const char* name, double value) {
-  check<ValueError>(std::isfinite(value) && value >= 0, "a {} of {}; it must be finite and at least 0", name,
+  check<ValueError>(std::isfinite(value) && value >= 0, "{} is {}; it must be finite and at least 0", name,
                     value);
 }
 
@@ -65,13 +65,13 @@ void Optimizer::add_state(const std::string& name) {
   states_.push_back({name, std::make_unique<Buffer>(zeros(slab_->values.shape()))});
 }
 
-// A thread gets neighbouring pieces, so they are ordered by where in its parameter each one lies: of two
-// threads the first one updates the first half of every parameter. Products share out rows of weights in the
-// same way, so that a thread finds in its cache what it wrote before; to fetch that from the cache of another
-// core can take three times as long. What isn't cut lies in the middle: the larger ones go to the first
-// thread, which computed their gradients alone.
-void Optimizer::cut_slots() {
-  constexpr int64_t few = 4096;  // elements, which aren't cut
+// Each thread gets a contiguous range of the pieces, so they are sorted by their relative position in their
+// parameter: of two threads the first one updates the first half of every parameter. Matrix products
+// partition the rows of weights in the same way, so that a thread finds in its cache what it wrote before.
+// Parameters in one piece come in the middle, large ones first: the first thread computed the gradients of
+// those that one task made.
+void Optimizer::partition_slots() {
+  constexpr int64_t few = 4096;  // elements; a parameter of no more is one piece
   for (const Slot& slot : slots_) {
     const int64_t parts = slot.count <= few ? 1 : round_up(divide_up(slot.count, elementwise_grain), 4);
     const int64_t size = round_up(divide_up(slot.count, parts), alignment);

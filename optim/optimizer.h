@@ -10,17 +10,17 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// Which parameters weight decay applies to: weights only, or biases and the parameters of norms as well (as
-/// PyTorch does unless told).
+/// Which parameters weight decay applies to: weights only, or biases and the parameters of norms as well
+/// (PyTorch's default).
 enum class DecayRule { weights_only, all };
 
-/// What all optimizers share: the parameters of a module and their gradients, laid out in one stretch of
-/// memory (the slab), so that an update is one pass. Its parts are its state, so that `save` and `load` take
-/// it along with the model.
+/// What all optimizers share: the parameters of a module and their gradients, each contiguous in one buffer
+/// (the slab), so that an update is one pass. Its parts are its state, so that `save` and `load` take it
+/// along with the model.
 ///
 /// A parameter that no gradient reached since the last step is skipped, its state included. Model and
-/// optimizer may die in either order. A second optimizer over the same model takes its parameters over; the
-/// first one throws UsageError at its next step.
+/// optimizer may be destroyed in either order. A second optimizer over the same model takes its parameters
+/// over; the first one throws UsageError at its next step.
 class Optimizer : public Parts {
  public:
   Optimizer(const Optimizer&) = delete;
@@ -33,7 +33,7 @@ class Optimizer : public Parts {
   /// optimizer was made.
   void step();
   /// Drops the gradients. `step` does that too; this is for gradients that must not be part of the next step:
-  /// those of a step given up after `backward` (an exception that ends the tape drops them by itself), and
+  /// those of a step abandoned after `backward` (an exception that ends the tape drops them by itself), and
   /// those left by a pass for another optimizer, as in a discriminator when its generator is trained.
   void zero_grad();
 
@@ -63,7 +63,7 @@ class Optimizer : public Parts {
  protected:
   static constexpr size_t most_states = 2;
 
-  /// Neighbouring elements of one parameter, and of the states in the order of `add_state`.
+  /// A contiguous range of one parameter, and of the states in the order of `add_state`.
   struct Part {
     int64_t count;
     real* value;
@@ -73,12 +73,13 @@ class Optimizer : public Parts {
     double lr, weight_decay;
   };
 
+  /// Takes the parameters over, even from another optimizer: check all other options first.
   Optimizer(Parts& model, double lr, double weight_decay, DecayRule rule);
   /// Throws ValueError unless the option is finite and at least 0.
   static void check_option(const char* name, double value);
-  /// Memory beside each element of a parameter, zeros at first, named `name` in checkpoints.
+  /// Allocates one value per parameter element, 0 at first, saved under `name`.
   void add_state(const std::string& name);
-  /// Called by several threads at a time, each for a part of its own.
+  /// Called by several threads concurrently, each for a part of its own.
   virtual void update(const Part& part) const = 0;
 
  private:
@@ -93,13 +94,13 @@ class Optimizer : public Parts {
     std::string name;
     std::unique_ptr<Buffer> values;
   };
-  // Some elements of a slot; the first one's place is in the slab.
+  // A range of a slot's elements, which one thread updates; `first` is an index into the slab.
   struct Piece {
     const Slot* slot;
     int64_t first, count;
   };
 
-  void cut_slots();
+  void partition_slots();
   void check_slots() const;
   void check_strays() const;
   void check_gradients() const;

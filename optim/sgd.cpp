@@ -9,14 +9,18 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 
 SGD::SGD(Parts& model, const SGDOptions& options)
-    : Optimizer(model, options.lr, options.weight_decay, options.decay_rule), options_(options) {
-  check_option("momentum", options.momentum);
+    : Optimizer(model, checked(options).lr, options.weight_decay, options.decay_rule), options_(options) {
+  if (options.momentum > 0) add_state("momentum_buffer");
+}
+
+const SGDOptions& SGD::checked(const SGDOptions& options) {
+  check_option("SGD: momentum", options.momentum);
   check<ValueError>(std::isfinite(options.dampening), "SGD: a dampening of {}; it must be finite",
                     options.dampening);
   check<ValueError>(!options.nesterov || (options.momentum > 0 && options.dampening == 0),
                     "SGD: Nesterov momentum needs a momentum above 0 and no dampening; got {} and {}",
                     options.momentum, options.dampening);
-  if (options.momentum > 0) add_state("momentum_buffer");
+  return options;
 }
 
 void SGD::update(const Part& part) const {

@@ -20,6 +20,7 @@ class SGD : public Optimizer {
   explicit SGD(Parts& model, const SGDOptions& options = {});
 
  private:
+  static const SGDOptions& checked(const SGDOptions& options);
   void update(const Part& part) const override;
   SGDOptions options_;
 };

@@ -41,7 +41,7 @@ TEST_CASE("a parameter without a gradient is skipped, its moments included") {
   CHECK(alone.a.data()[0] == 1);
 }
 
-// It is cut into pieces for the threads.
+// The threads update pieces of it.
 TEST_CASE("each element of a large parameter is updated once, with its own gradient and moments") {
   constexpr int64_t period = 7;
   struct Net : Module {
@@ -158,6 +158,21 @@ TEST_CASE("options out of range are refused") {
   ReLU nothing;
   CHECK_THROWS_AS(SGD(nothing, {}), UsageError);
   CHECK_THROWS_AS(schedule::cosine(0.1, 0), ValueError);
+}
+
+TEST_CASE("an optimizer that refuses its options leaves the parameters to the one that has them") {
+  Two net;
+  SGD optimizer(net, {.lr = 0.5});
+  Tape tape;
+  backward(sum(net.a.value()) + sum(net.b.value()));
+  CHECK_THROWS_AS(SGD(net, {.lr = -1}), ValueError);
+  CHECK_THROWS_AS(SGD(net, {.momentum = -1}), ValueError);
+  CHECK_THROWS_AS(SGD(net, {.dampening = NAN}), ValueError);
+  CHECK_THROWS_AS(SGD(net, {.nesterov = true}), ValueError);
+  CHECK_THROWS_AS(Adam(net, {.beta2 = 1}), ValueError);
+  CHECK_THROWS_AS(AdamW(net, {.eps = -1}), ValueError);
+  CHECK_NOTHROW(optimizer.step());
+  CHECK(net.b.data()[0] == real(0.5));
 }
 
 TEST_CASE("gradient accumulation over two half batches equals one whole batch") {
