@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+
 #include <ballast/core/module.h>
 #include <ballast/core/ops/conv.h>
 #include <ballast/core/ops/movement.h>
@@ -12,8 +14,8 @@ struct Conv1dOptions {
   bool bias = true;
 };
 
-/// One-dimensional convolution, (N, in, L) -> (N, out, L'): `conv2d` over images of height 1. Weight (out,
-/// in/groups, K); starts as Conv2d does.
+/// One-dimensional convolution, (N, in, L) -> (N, out, L'), with the formula of `conv2d` for a height of 1.
+/// Weight (out, in/groups, K); starts as Conv2d does.
 struct Conv1d : Module {
   Parameter weight, bias;
   ConvOptions options;
@@ -23,15 +25,26 @@ struct Conv1d : Module {
                 .padding = {0, o.padding},
                 .dilation = {1, o.dilation},
                 .groups = o.groups} {
-    check<ValueError>(o.groups >= 1 && in % o.groups == 0 && out % o.groups == 0,
-                      "Conv1d {} -> {}: both must be multiples of groups, {}", in, out, o.groups);
+    check<ValueError>(o.groups >= 1 && in >= 1 && out >= 1 && in % o.groups == 0 && out % o.groups == 0,
+                      "Conv1d {} -> {}: both must be positive multiples of groups, {}", in, out, o.groups);
+    check<ValueError>(std::min({kernel, o.stride, o.dilation}) >= 1 && o.padding >= 0 &&
+                          std::max({kernel, o.stride, o.padding, o.dilation}) <= int64_t{1} << 30,
+                      "Conv1d: kernel {}, stride {}, padding {}, dilation {}; padding must be from 0, the "
+                      "others from 1, to 2^30",
+                      kernel, o.stride, o.padding, o.dilation);
     weight = Parameter(Tensor(Shape{out, in / o.groups, kernel}));
     if (o.bias) bias = Parameter(Tensor(Shape{out}), {.decay = false});
     fan_in_uniform(weight, bias);
   }
 
   Tensor forward(Tensor x) override {
-    check<ShapeError>(x.rank() == 3, "x is {}; it must be (N, C, L)", x.shape());
+    const int64_t channels = weight.shape()[1] * options.groups, kernel = weight.shape()[2];
+    check<ShapeError>(x.rank() == 3 && x.size(1) == channels, "x is {}; it must be (N, C, L) with C = {}",
+                      x.shape(), channels);
+    check<ShapeError>(x.size(2) + 2 * options.padding.w > options.dilation.w * (kernel - 1),
+                      "x is {}; with padding {} that is shorter than the kernel of {} with dilation {}; pad "
+                      "more, or take a smaller kernel",
+                      x.shape(), options.padding.w, kernel, options.dilation.w);
     Tensor image = reshape(x, x.shape().inserted(2, 1)),
            taps = reshape(weight, weight.shape().inserted(2, 1));
     Tensor y = conv2d(std::move(image), std::move(taps), bias, options);

@@ -49,15 +49,28 @@ struct Pool1dOptions {
   int64_t padding = 0;
 };
 
-/// One-dimensional pooling, (N, C, L) -> (N, C, L'): two-dimensional over images of height 1.
+/// One-dimensional pooling, (N, C, L) -> (N, C, L'), with the formula of `pool2d` for a height of 1.
 template <Tensor (*pool2d)(Tensor, Pair, const PoolOptions&)>
 struct Pool1d : Module {
   Pair window;
   PoolOptions options;
-  explicit Pool1d(int64_t size, const Pool1dOptions& o = {})
-      : window(1, size), options{.stride = Pair(1, o.stride.value_or(size)), .padding = {0, o.padding}} {}
+  Pool1d(const char* name, int64_t size, const Pool1dOptions& o)
+      : window(1, size), options{.stride = Pair(1, o.stride.value_or(size)), .padding = {0, o.padding}} {
+    constexpr int64_t most = int64_t{1} << 30;
+    check<ValueError>(
+        size >= 1 && size <= most && options.stride->w >= 1 && options.stride->w <= most && o.padding >= 0 &&
+            o.padding <= size / 2,
+        "{}: window {}, stride {}, padding {}; window and stride must be from 1 to 2^30, padding "
+        "from 0 to half of the window",
+        name, size, options.stride->w, o.padding);
+  }
   Tensor forward(Tensor x) override {
     check<ShapeError>(x.rank() == 3, "x is {}; it must be (N, C, L)", x.shape());
+    check<ShapeError>(
+        x.size(2) > 0 && x.size(2) + 2 * options.padding.w >= window.w,
+        "x is {}; with padding {} that is shorter than a window of {}; take a smaller window, or "
+        "pool less before",
+        x.shape(), options.padding.w, window.w);
     const Shape image = x.shape().inserted(2, 1);
     Tensor y = pool2d(reshape(std::move(x), image), window, options);
     return reshape(y, y.shape().without(2));
@@ -65,7 +78,7 @@ struct Pool1d : Module {
 };
 
 struct MaxPool1d : Pool1d<max_pool2d> {
-  using Pool1d::Pool1d;
+  explicit MaxPool1d(int64_t size, const Pool1dOptions& o = {}) : Pool1d("MaxPool1d", size, o) {}
   LayerInfo info() override {
     return {.type = &typeid(MaxPool1d), .multiply_adds = 0, .lipschitz = max_pool_lipschitz(window, options)};
   }
@@ -73,7 +86,7 @@ struct MaxPool1d : Pool1d<max_pool2d> {
 };
 
 struct AvgPool1d : Pool1d<avg_pool2d> {
-  using Pool1d::Pool1d;
+  explicit AvgPool1d(int64_t size, const Pool1dOptions& o = {}) : Pool1d("AvgPool1d", size, o) {}
   LayerInfo info() override { return {.type = &typeid(AvgPool1d), .multiply_adds = 0, .affine = true}; }
   std::string describe() const override { return fmt::format("AvgPool1d {}", window.w); }
 };

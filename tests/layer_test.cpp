@@ -126,6 +126,33 @@ TEST_CASE("a wrong shape is refused, naming the layer, the shape and the remedy"
   });
 }
 
+TEST_CASE("errors of one-dimensional layers speak of lengths, not of images") {
+  const auto message_of = [](auto f) {
+    try {
+      f();
+    } catch (const Error& error) {
+      return error.message;
+    }
+    return std::string("no error");
+  };
+  const auto called = [&](auto layer, const Shape& x) { return message_of([&] { layer(zeros(x)); }); };
+  const auto has = [](const std::string& text, const std::string& part) {
+    CAPTURE(text);
+    CHECK(text.find(part) != text.npos);
+  };
+  has(called(Conv1d(2, 3, 2), {2, 4, 6}),
+      "Conv1d 2 -> 3, 2: x is (2, 4, 6); it must be (N, C, L) with C = 2");
+  has(called(Conv1d(2, 3, 3, {.padding = 1, .dilation = 4}), {2, 2, 6}),
+      "x is (2, 2, 6); with padding 1 that is shorter than the kernel of 3 with dilation 4");
+  has(called(MaxPool1d(3), {2, 2, 2}), "x is (2, 2, 2); with padding 0 that is shorter than a window of 3");
+  has(called(AvgPool1d(3), {2, 2, 0}), "x is (2, 2, 0); with padding 0 that is shorter than a window of 3");
+  has(message_of([] { Conv1d(2, 3, 0); }), "Conv1d: kernel 0, stride 1, padding 0, dilation 1;");
+  has(message_of([] { Conv1d(2, 3, 2, {.stride = 0}); }),
+      "Conv1d: kernel 2, stride 0, padding 0, dilation 1;");
+  has(message_of([] { MaxPool1d(0); }), "MaxPool1d: window 0, stride 0, padding 0;");
+  has(message_of([] { AvgPool1d(2, {.padding = 2}); }), "AvgPool1d: window 2, stride 2, padding 2;");
+}
+
 TEST_CASE("what a layer says of itself is so") {
   manual_seed(5);
   const double rounding = sizeof(real) == 4 ? 1e-3 : 1e-9;
