@@ -9,7 +9,6 @@
 
 #include "commands/command.h"
 #include "options/command_line.h"
-#include "options/options.h"
 #include "output.h"
 #include "trainer/failure.h"
 #include "trainer/stop_signal.h"
@@ -21,7 +20,6 @@ constexpr int failed = 1, bad_use = 2;
 
 int run(int argc, char** argv) {
   try {
-    check_environment();
     const int code = run_command_line(argc, argv, commands());
     if (flush_output() || code != 0) return code;
     if (output_error() == EPIPE) return 128 + SIGPIPE;  // as if the signal had ended it: nobody reads on

@@ -30,8 +30,8 @@ expect 2 '--batch-size 9223372036854775807: give 1 to' train --batch-size 922337
 expect 2 '--threads 257: give 0 to 256' train --threads 257
 expect 2 '--save-every "infs"' train --save-every infs
 expect 2 '--out: the text is empty' train --out ''
-BALLAST_NUM_THREADS=two expect 2 'BALLAST_NUM_THREADS is "two"' summary
-BALLAST_NUM_THREADS=0 expect 2 'BALLAST_NUM_THREADS is "0"' summary
+BALLAST_NUM_THREADS=two expect 2 "BALLAST_NUM_THREADS is 'two'" summary
+BALLAST_NUM_THREADS=0 expect 2 "BALLAST_NUM_THREADS is '0'" train $small --threads 1
 BALLAST_ISA=sse expect 2 'BALLAST_ISA is' summary
 
 echo "options without effect"
@@ -154,7 +154,7 @@ code=$?
 [ $code -eq 143 ] || [ $code -eq 129 ] || fail "two signals: exit code $code"
 
 echo "data"
-# idx FILE WORDS... <BYTES: an IDX file with these 32-bit words in front.
+# idx FILE WORDS... <BYTES: an IDX file with these 32-bit words first.
 idx() {
   local file=$1
   shift

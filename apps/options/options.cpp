@@ -4,7 +4,6 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 
 #include <ballast/core/check.h>
@@ -99,7 +98,7 @@ OptionList options_of(TrainingOptions& o) {
        .choices = names_of(schedules())},
       {.name = "warmup",
        .value = &o.warmup,
-       .help = "steps of linear warm-up in front of the schedule",
+       .help = "steps of linear warm-up before the schedule",
        .least = 0,
        .most = 1e15},
       {.name = "batch-size", .value = &o.batch_size, .help = "images per step", .least = 1, .most = 1e9},
@@ -191,17 +190,6 @@ void check_effect(const DataOptions& options, const Given& given) {
 
 void check_effect(const ModelOptions& options, const Given& given) {
   check_effect("model", models(), options.model, given);
-}
-
-void check_environment() {
-  const char* text = std::getenv("BALLAST_NUM_THREADS");
-  if (!text) return;
-  int64_t count = 0;
-  const std::string word = text;
-  const std::from_chars_result read = std::from_chars(word.data(), word.data() + word.size(), count);
-  check<ValueError>(
-      read.ec == std::errc{} && read.ptr == word.data() + word.size() && count >= 1 && count <= most_threads,
-      "BALLAST_NUM_THREADS is \"{}\"; give 1 to {}, or unset it for all processors", word, most_threads);
 }
 
 void use_threads(int64_t count) {

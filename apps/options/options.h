@@ -71,9 +71,6 @@ void validate(TrainOptions& options);
 void check_effect(const DataOptions& options, const Given& given);
 void check_effect(const ModelOptions& options, const Given& given);
 
-/// Throws ValueError, which names it, for an environment variable with a value that means nothing.
-void check_environment();
-
 /// Computes with this many threads from now on; 0 changes nothing.
 void use_threads(int64_t count);
 
