@@ -32,7 +32,7 @@ insert() {
   cat "$work/new" >"$2"
 }
 
-# change BLOCK FILE: each line that begins with - becomes the lines behind it that begin with +.
+# change BLOCK FILE: each line that begins with - becomes the lines after it that begin with +.
 change() {
   [ -f "$2" ] || fail "there is no ${2#"$tree"/} to change"
   awk -v block="$1" '
