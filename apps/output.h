@@ -7,8 +7,8 @@
 
 namespace ballast::app {
 
-// What the program says. Nothing here throws: output that can't be written is no reason to stop computing,
-// and is told by the exit code at the end.
+// What the program says. Nothing here throws: output that can't be written is no reason to stop computing;
+// the exit code reports it at the end.
 
 /// Writes to the file; a failure on standard output is remembered.
 void write_text(std::FILE* file, const std::string& text);

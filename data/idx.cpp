@@ -153,7 +153,7 @@ std::vector<uint8_t> channels_first(const std::vector<uint8_t>& pixels, const Id
   return result;
 }
 
-/// The file that holds one part of a data set: its name ends in one of `endings`, behind whatever prefix ends
+/// The file that holds one part of a data set: its name ends in one of `endings`, after any prefix that ends
 /// in a separator. A file that lies there packed and unpacked counts as one. Empty if there is none.
 std::string find_file(const std::string& folder, const std::vector<std::string>& endings) {
   std::vector<std::string> found;

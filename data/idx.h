@@ -17,8 +17,8 @@ struct IdxImages {
 /// Reads IDX, the format of MNIST. A file may be packed with gzip, whatever its name; it is inflated up to
 /// the size its header implies and no further, and every size is checked before memory is asked for.
 ///
-/// Images are unsigned bytes of 3 axes (count, rows, cols), or of 4 with 1 to 4 channels in front of the rows
-/// or behind the columns; where both could be channels, they are those in front.
+/// Images are unsigned bytes of 3 axes (count, rows, cols), or of 4 with 1 to 4 channels before the rows
+/// or after the columns; where both could be channels, those before the rows are.
 /// Labels are unsigned bytes (count) or (count, 1), or int32 with any number of columns, of which the first
 /// is the class, as in QMNIST.
 ///
@@ -41,8 +41,8 @@ struct MnistFiles {
 };
 
 /// The four files of MNIST, or of a data set laid out like it, in a folder: one whose name ends in
-/// train-images-idx3-ubyte, one in train-labels-idx1-ubyte, and two with t10k or test for train. In front
-/// there may be a prefix, as in emnist-digits-train-images-idx3-ubyte; `.idx` may stand for `-idx`, idx4 for
+/// train-images-idx3-ubyte, one in train-labels-idx1-ubyte, and two with t10k or test for train. There
+/// may be a prefix, as in emnist-digits-train-images-idx3-ubyte; `.idx` may stand for `-idx`, idx4 for
 /// idx3, idx2 for idx1, `int` for `ubyte` of labels, and .gz may follow. Throws FileError MISSING naming
 /// those looked for, NAME listing several files for one part, SHAPE when images of the test split differ in
 /// size.

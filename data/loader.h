@@ -19,8 +19,8 @@ struct LoaderOptions {
   bool shuffle = true;
   uint64_t seed = 0;
   bool drop_last = false;  // leave out a last batch that isn't full
-  int64_t min_batch =
-      1;  // leave out a last batch smaller than this: 2 where a batch norm must not get one value per channel
+  /// Leave out a last batch smaller than this: 2 where a batch norm must not get one value per channel.
+  int64_t min_batch = 1;
 };
 
 /// The batches of a data set, epoch after epoch: each loop `for (const Batch& batch : loader)` runs through

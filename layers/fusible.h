@@ -21,8 +21,8 @@ class Fusible : public Module {
 
   using Module::operator();
   Tensor operator()(Tensor x, const Then& then);
-  /// Whether a call with `then` takes one pass: not in an UnfusedScope, and not under a CallObserver, which
-  /// is told of each layer by itself.
+  /// Whether a call with `then` takes one pass: not in an UnfusedScope, nor under a CallObserver, which
+  /// must see each layer separately.
   bool fuses(const Then& then) const;
 
  protected:
@@ -33,7 +33,7 @@ class Fusible : public Module {
   virtual const std::type_info& fused_type() const = 0;
 };
 
-/// While it lives, nothing is fused on this thread: to compare.
+/// While it exists, nothing is fused on this thread, so that tests can compare.
 class UnfusedScope {
  public:
   UnfusedScope();

@@ -28,8 +28,8 @@ int64_t fan_in(const Shape& weight);
 int64_t fan_out(const Shape& weight);
 
 /// Initializes every weight of `module` that weight decay applies to (not those of norms) by an initializer's
-/// name: one of initializer_names(); biases become 0, except under "default", which is what the layers are
-/// born with. Throws ValueError naming the known ones.
+/// name: one of initializer_names(); biases become 0, except under "default", which is the
+/// layers' own initialization. Throws ValueError naming the known ones.
 void initialize(Module& module, const std::string& name);
 /// "default, kaiming_normal, kaiming_uniform, xavier_normal, xavier_uniform"
 std::string initializer_names();

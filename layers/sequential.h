@@ -43,7 +43,7 @@ class Sequential : public Module {
     return added;
   }
 
-  /// Removes layer i; those behind it move up, and so do their names.
+  /// Removes layer i; those after it move up, and so do their names.
   void erase(size_t i) { layers_.erase(layers_.begin() + static_cast<std::ptrdiff_t>(checked(i))); }
 
   size_t size() const { return layers_.size(); }
@@ -51,8 +51,8 @@ class Sequential : public Module {
   Module& operator[](size_t i) { return *layers_[checked(i)].module; }
   const Module& operator[](size_t i) const { return *layers_[checked(i)].module; }
 
-  /// A layer is called together with a ReLU and a MaxPool2d of 2 x 2 behind it: one pass over memory where
-  /// the layer can.
+  /// A layer is called together with a ReLU and a MaxPool2d of 2 x 2 that follow it, in one pass over memory
+  /// if the layer can.
   Tensor forward(Tensor x) override;
   void visit(Visitor& v) override {
     for (size_t i = 0; i < layers_.size(); ++i) v(std::to_string(i), *layers_[i].module);

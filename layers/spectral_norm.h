@@ -7,15 +7,15 @@
 namespace ballast::inline BALLAST_PRECISION {
 
 struct SpectralNormOptions {
-  int n_power_iterations = 1;  // per training step
-  int warm_up = 15;            // when it is made
+  int n_power_iterations = 1;  // in each forward pass that trains
+  int warm_up = 15;            // power iterations in the constructor
 };
 
-/// Spectral normalization of a Linear or Conv2d: its weight, read as a matrix (out, in), is divided by an
-/// estimate of its largest singular value (Miyato et al. 2018). Each forward pass that trains, and no other,
-/// improves the estimate u^T W v by power iteration; u and v are constants to the gradient. weight_orig,
-/// bias, weight_u and weight_v are named as by torch.nn.utils.spectral_norm; freezing statistics freezes u
-/// and v.
+/// Spectral normalization of a Linear, a Conv2d, or any layer with an overload of `with_weight`: its weight,
+/// read as a matrix (out, in), is divided by an estimate of its largest singular value (Miyato et al. 2018).
+/// Each forward pass that trains, and no other, improves the estimate u^T W v by power iteration; no gradient
+/// flows through u and v. weight_orig, bias, weight_u and weight_v are named as by
+/// torch.nn.utils.spectral_norm; freezing statistics freezes u and v.
 template <class Layer>
 struct SpectralNorm : Module {
   Layer layer;  // its weight is weight_orig
@@ -28,12 +28,12 @@ struct SpectralNorm : Module {
         weight_v(zeros({fan_in(layer.weight.shape())})),
         options(o) {
     check<ValueError>(o.warm_up >= 1 && o.n_power_iterations >= 0,
-                      "SpectralNorm: {} iterations to warm up, {} per step; give at least 1 and 0", o.warm_up,
-                      o.n_power_iterations);
+                      "SpectralNorm: {} iterations to warm up, {} per forward pass; give at least 1 and 0",
+                      o.warm_up, o.n_power_iterations);
     iterate(o.warm_up);
   }
 
-  /// Improves the estimate, as after the weight was replaced.
+  /// Runs power iterations; call it after replacing the weight.
   void iterate(int times) {
     real *u = weight_u.update(), *v = weight_v.update();
     for (int i = 0; i < times; ++i) power_iteration(layer.weight, u, v);
@@ -50,7 +50,7 @@ struct SpectralNorm : Module {
   LayerInfo info() override {
     LayerInfo wrapped = layer.info();
     wrapped.type = &typeid(SpectralNorm);
-    wrapped.weight = nullptr;  // is computed anew in each call
+    wrapped.weight = nullptr;  // the effective weight is computed in each call
     return wrapped;
   }
   std::string describe() const override { return "SpectralNorm of " + layer.describe(); }

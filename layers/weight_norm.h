@@ -9,9 +9,10 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// Weight normalization of a Linear or Conv2d: its weight becomes w = g v / |v|, length and direction learned
-/// apart, per output (Salimans & Kingma 2016). Starts as the layer was. weight_g (out, 1, ...), weight_v and
-/// bias are named as by torch.nn.utils.weight_norm.
+/// Weight normalization of a Linear, a Conv2d, or any layer with an overload of `with_weight`: its weight
+/// becomes w = g v / |v|, which learns the length and the direction of each output's weights separately
+/// (Salimans & Kingma 2016). Initially equal to the wrapped layer. weight_g (out, 1, ...), weight_v and bias
+/// are named as by torch.nn.utils.weight_norm.
 template <class Layer>
 struct WeightNorm : Module {
   Layer layer;  // its weight is weight_v
@@ -47,7 +48,7 @@ struct WeightNorm : Module {
   LayerInfo info() override {
     LayerInfo wrapped = layer.info();
     wrapped.type = &typeid(WeightNorm);
-    wrapped.weight = nullptr;  // is computed anew in each call
+    wrapped.weight = nullptr;  // the effective weight is computed in each call
     return wrapped;
   }
   std::string describe() const override { return "WeightNorm of " + layer.describe(); }

@@ -5,8 +5,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-// What a layer computes with another weight in place of its own: what weight and spectral normalization are
-// built on. An overload for a layer of your own lets them wrap it too; they need its `weight` and `bias`.
+// What a layer computes with another weight in place of its own, for weight and spectral normalization. An
+// overload for a layer of your own, which must have members `weight` and `bias`, lets them wrap it too.
 
 inline Tensor with_weight(const Linear& layer, Tensor x, Tensor weight) {
   return linear(std::move(x), std::move(weight), layer.bias);

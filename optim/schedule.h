@@ -28,7 +28,7 @@ struct OneCycleOptions {
 /// Smith & Topin 2018, PyTorch's OneCycleLR with cosine annealing: from max_lr / 25 up to max_lr and down to
 /// almost nothing over `steps` steps. The momentum is not cycled.
 Schedule one_cycle(double max_lr, int64_t steps, const OneCycleOptions& options = {});
-/// Linear warm-up in front of any schedule: (step + 1) / steps times its first learning rate for `steps`
+/// Linear warm-up before any schedule: (step + 1) / steps times its first learning rate for `steps`
 /// steps, then the schedule from its beginning.
 Schedule warm_up(int64_t steps, Schedule then);
 

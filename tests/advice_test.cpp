@@ -138,7 +138,7 @@ TEST_CASE("the order of layers is that of visit, into containers and out of them
   CHECK(paths("bias-before-norm", Own()) == Paths{"fc"});
 }
 
-TEST_CASE("dropout-before-norm: the next batch norm behind a dropout") {
+TEST_CASE("dropout-before-norm: the next batch norm after a dropout") {
   CHECK(paths("dropout-before-norm", Sequential(Dropout(0.5), BatchNorm1d(4))) == Paths{"1"});
   CHECK(paths("dropout-before-norm", Sequential(Dropout(0.5), Linear(4, 4, no_bias), BatchNorm1d(4))) ==
         Paths{"2"});

@@ -60,9 +60,9 @@ const std::vector<Case> cases = {
     {"Winograd", {3, 16, 22, 19}, {18, 16, 3, 3}, {.padding = 1}},
     {"Winograd, padding differs by axis", {2, 35, 27, 30}, {17, 35, 3, 3}, {.padding = {0, 2}}},
     {"Winograd, an image of many tiles", {1, 16, 41, 45}, {16, 16, 3, 3}, {.padding = 1}},
-    {"Winograd, one tile cut in both directions", {70, 16, 2, 2}, {17, 16, 3, 3}, {.padding = 1}},
+    {"Winograd, one tile clipped in both directions", {70, 16, 2, 2}, {17, 16, 3, 3}, {.padding = 1}},
     {"Winograd, every kind of tile", {5, 18, 14, 12}, {16, 18, 3, 3}, {.padding = {1, 2}}},
-    {"Winograd, tiles cut to one row or column", {17, 16, 7, 8}, {16, 16, 3, 3}, {.padding = {0, 0}}},
+    {"Winograd, tiles clipped to one row or column", {17, 16, 7, 8}, {16, 16, 3, 3}, {.padding = {0, 0}}},
     {"Winograd, many channels", {1, 70, 30, 33}, {17, 70, 3, 3}, {.padding = 1}, false},
     {"Winograd, one image and many filters", {1, 16, 12, 14}, {150, 16, 3, 3}, {.padding = 1}},
     {"more images than chunks", {37, 1, 3, 3}, {2, 1, 2, 2}},
@@ -216,7 +216,7 @@ TEST_CASE("conv2d: the same bits on any number of threads") {
       CAPTURE(threads);
       set_num_threads(threads);
       threads_used_since_last_call();
-      int used = 0;  // a helper may wake too late on a busy machine
+      int used = 0;  // a worker may wake too late on a busy machine
       for (int attempt = 0; attempt < 10000 && used < 2; ++attempt) {
         const auto found = run();
         for (size_t i = 0; i < found.size(); ++i) {

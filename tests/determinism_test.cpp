@@ -38,7 +38,7 @@ void check_same_on_any_number_of_threads(const std::function<Sequential()>& make
   for (int threads : {2, 3, 4}) {
     CAPTURE(threads);
     threads_used_since_last_call();
-    int used = 0;  // a helper may wake too late on a busy machine
+    int used = 0;  // a worker may wake too late on a busy machine
     for (int attempt = 0; attempt < 50 && used < threads; ++attempt) {
       const std::vector<Tensor> many = train(make, threads);
       REQUIRE(many.size() == one.size());

@@ -150,7 +150,7 @@ TEST_CASE("what can't be folded stays, works, and is listed with the reason") {
       reason(report, "1.norm") ==
       "held by 1 (module), which doesn't say in which order it calls its parts; override its info(), or use "
       "fold(layer, norm)");
-  CHECK(reason(report, "3") == "stands behind ReLU, which has no weight and bias to fold into");
+  CHECK(reason(report, "3") == "comes after ReLU, which has no weight and bias to fold into");
   CHECK(reason(report, "5") == "keeps no running statistics");
   CHECK(reason(report, "10") == "Linear 6 -> 6 shares its weight or bias with another layer");
   CHECK(reason(report, "12") == "Linear 6 -> 6 shares its weight or bias with another layer");

@@ -31,7 +31,7 @@ class GradientCheck {
 
   /// The first element of the Jacobian that is wrong, in words; empty if all are right.
   std::string full();
-  /// The same for one random direction only, dy^T J v: for tensors so large that loops are cut into chunks.
+  /// The same for one random direction only, dy^T J v: for tensors so large that loops have several chunks.
   std::string directional();
 
  private:
@@ -62,7 +62,7 @@ class GradientCheck {
     body(tape, x, y);
   }
 
-  // Of all variables, one behind the other.
+  // The gradients of all variables, concatenated.
   std::vector<double> gradient(Tape& tape, const std::vector<Tensor>& x, const Tensor& y,
                                const Tensor& dy) const {
     for (Parameter* p : parameters_) p->zero_grad();

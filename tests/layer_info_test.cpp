@@ -1,5 +1,5 @@
 // Layers of a user's own: one that describes itself is counted, folded, certified, probed and advised on like
-// those of the library; one that doesn't is refused, or left out by name, and told what to override.
+// those of the library; one that doesn't is refused, or left out by name, with what to override.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -179,7 +179,7 @@ TEST_CASE("one that doesn't is kept, with what to override") {
   const FoldReport report = fold(net);
   CHECK(report.folded.empty());
   REQUIRE(report.kept.size() == 2);
-  CHECK(contains(report.kept[0].reason, "stands behind Dense, which doesn't say what it computes"));
+  CHECK(contains(report.kept[0].reason, "comes after Dense, which doesn't say what it computes"));
   CHECK(contains(report.kept[0].reason, "override info()"));
   CHECK(report.kept[1].norm == "3");
   CHECK(contains(report.kept[1].reason, "override info()"));

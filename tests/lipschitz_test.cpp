@@ -205,7 +205,7 @@ TEST_CASE("each affine layer attains its own bound within 1 % along its directio
       CHECK(stretch(layer, randn(found.direction.shape()), found.direction) <= found.bound * (1 + 1e-4));
     }
   });
-  CHECK(affine == 6);  // 2 convolutions, the average pool, the norm behind it, 2 linear layers
+  CHECK(affine == 6);  // 2 convolutions, the average pool, the norm after it, 2 linear layers
 }
 
 TEST_CASE("no step in the input moves the logits by more than the bound") {

@@ -130,7 +130,7 @@ TEST_CASE("identity: scaling the weights in front leaves the output and divides 
   }
 }
 
-TEST_CASE("identity: a bias in front of a batch norm has no gradient") {
+TEST_CASE("identity: a bias before a batch norm has no gradient") {
   manual_seed(5);
   Linear layer(6, 5);
   BatchNorm1d norm(5);
@@ -351,7 +351,7 @@ TEST_CASE("weight and spectral norm wrap a layer under PyTorch's names") {
   CHECK_THROWS_AS(SpectralNorm(Linear(3, 2), {.warm_up = 0}), ValueError);
 }
 
-TEST_CASE("dropout in front of a batch norm raises the variance it stores to 1 / (1 - p)") {
+TEST_CASE("dropout before a batch norm raises the variance it stores to 1 / (1 - p)") {
   manual_seed(12);
   for (const double p : {0.0, 0.1, 0.5, 0.8}) {
     Dropout dropout(p);

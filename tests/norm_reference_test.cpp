@@ -22,8 +22,8 @@ namespace {
 
 // Whether each of `got` is as `expected` to within rounding, in units of the largest.
 bool near(const Tensor& got, const Values& expected) {
-  // Statistics are formed in double. Elements in double leave them no digits to spare, and a set of two may
-  // differ by a thousandth of its elements.
+  // Statistics are formed in double. With elements in double the subtraction of the mean cancels, in a set of
+  // two elements that differ by a thousandth, three decimal digits.
   const double cancelled = sizeof(real) == sizeof(double) ? 1000 : 1;
   const double rounding = 64 * cancelled * std::numeric_limits<real>::epsilon();
   long double largest = 1;

@@ -230,7 +230,7 @@ TEST_CASE("pooling: the same bits on any number of threads") {
       CAPTURE(threads);
       set_num_threads(threads);
       threads_used_since_last_call();
-      int used = 0;  // a helper may wake too late on a busy machine
+      int used = 0;  // a worker may wake too late on a busy machine
       for (int attempt = 0; attempt < 10000 && used < 2; ++attempt) {
         const auto found = run(pool);
         REQUIRE(equal(found.first, y));

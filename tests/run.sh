@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sets everything up on a bare Debian machine and runs the tests. --all adds the sanitizer builds, clang-tidy, the check of the
-# format, the seeded bugs and, where BALLAST_MNIST names a folder with MNIST's files, what is shown on real data. Each part says how long
+# format, the seeded bugs (mutation tests) and, where BALLAST_MNIST names a folder with MNIST's files, what is shown on real data. Each part says how long
 # it took.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -6,7 +6,7 @@ source "$(dirname "$0")/cli.sh"
 
 run="--train-size 200 --test-size 20 --model lenet --batch-size 4 --threads 1 --save-every 1 --schedule constant"
 
-# two WHAT ARGUMENTS...: starts two processes at the same time; one must go on and the other be refused, and told by whom.
+# two WHAT ARGUMENTS...: starts two processes at the same time; one must go on and the other be refused, with the name of the first.
 # Then kills the one that goes on, so that its lock has to end with it.
 two() {
   local what=$1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Do the tests notice? Puts bugs into the sources, one at a time, and runs the tests that can see them: they must fail.
+# Mutation tests: puts bugs into the sources, one at a time, and runs the tests that can see them, which must fail.
 #
 #   tests/seeded_bugs.sh                       the bugs that the sources name: all must be caught
 #   tests/seeded_bugs.sh --flips 100 --seed 1  operators in core/ops and core/kernels/isa flipped at random: nine in ten must be caught
@@ -11,8 +11,8 @@
 # Options: --build DIR, a build made by Ninja (default build/release); --jobs N (default: the processors there are); --only PATTERN,
 # bugs whose file matches the regular expression.
 # What goes wrong at once (doesn't compile, or compiles to the same machine code) is no bug: the next flip takes its
-# place. Flips leave alone comments, strings, templates' brackets, and lines that only set how a loop is cut into chunks
-# for the threads or what is prefetched: by construction these change no result. The source tree isn't touched.
+# place. Flips leave alone comments, strings, templates' brackets, and lines that only set how a loop is partitioned
+# among the threads or what is prefetched: by construction these change no result. The source tree isn't touched.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 build=$root/build/release flips=0 seed=1 jobs=$(nproc) only=.
@@ -151,7 +151,7 @@ gemm.cpp: all panels of a turned result go to the first columns
 ops/winograd.cpp: tiles of the last row begin too high
 - row = in_image / columns * side
 + row = in_image / columns * overlap
-ops/winograd.cpp: tiles cut in their rows are left out of frequencies that they have
+ops/winograd.cpp: tiles clipped in their rows are left out of frequencies that they have
 - rows ? begin_[low] : columns
 + rows || columns ? begin_[low] : columns
 ops/winograd.cpp: all parts of one image's result go to its first channels
@@ -196,7 +196,7 @@ ops/norm/norm.cpp: evaluation takes the gradient through the batch's statistics
 ops/conv.cpp: a convolution is made again without its bias
 - convolved(s, x.get(grads), weight, bias, false)
 + convolved(s, x.get(grads), weight, {}, false)
-ops/norm/forward.cpp: the ReLU behind a norm is left out
+ops/norm/forward.cpp: the ReLU after a norm is left out
 - run.relu = n.then.relu, run.stream = stream;
 + run.stream = stream;
 ops/norm/backward.cpp: no mean term
@@ -211,7 +211,7 @@ kernels/isa/norm.h: no mean term
 kernels/isa/norm.h: the gradient passes where the ReLU was off
 - if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
 + 
-kernels/isa/norm_columns.cpp: sums of vectors' gradients count what the ReLU cut off
+kernels/isa/norm_columns.cpp: sums of vectors' gradients count what the ReLU blocks
 - passing<V, Relu>(
 + passing<V, false>(
 ops/norm/backward.cpp: sets forget the weight in the means
@@ -293,11 +293,11 @@ locate_flips() {
     function site(column, old) {
       sites[++count] = FILENAME ":" FNR ": " old " becomes " flip[old] OFS FILENAME OFS FNR OFS column OFS length(old) OFS flip[old]
     }
-    # The matches of a pattern without what it has in front of and behind the operator.
-    function find(code, pattern, front, behind,   from) {
-      for (from = 1; match(code, pattern); code = substr(code, RSTART + RLENGTH - behind)) {
-        site(from + RSTART - 1 + front, substr(code, RSTART + front, RLENGTH - front - behind))
-        from += RSTART + RLENGTH - behind - 1
+    # The operators in the matches of a pattern, which has `before` and `after` characters around each.
+    function find(code, pattern, before, after,   from) {
+      for (from = 1; match(code, pattern); code = substr(code, RSTART + RLENGTH - after)) {
+        site(from + RSTART - 1 + before, substr(code, RSTART + before, RLENGTH - before - after))
+        from += RSTART + RLENGTH - after - 1
       }
     }
     {
@@ -323,7 +323,7 @@ locate_flips() {
     }' $(find core/ops -name '*.cpp' | sort) core/kernels/isa/*.cpp core/kernels/isa/norm.h)
 }
 
-# The build's own commands, for a single file at -O1 and for the test program with that file put in front of all others.
+# The build's own commands, for a single file at -O1 and for the test program with that file put before all others.
 # INCLUDE has a changed FILE as it would be included. Of a header the source file beside it is compiled or, if there is none, all its
 # functions that aren't templates: the linker takes them instead of those that the tests were compiled with.
 object_command() {  # object_command FILE INCLUDE OBJECT

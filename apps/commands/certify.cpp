@@ -23,7 +23,7 @@ namespace {
 
 struct CertifyOptions {
   TrainedOptions trained;
-  std::string out, check;  // check: a certificate made before
+  std::string out, check;  // check: path of an existing certificate
   std::vector<double> radii = {0.001, 0.003, 0.01, 0.03};
   int64_t probes = 10'000;
   Given given;
@@ -47,16 +47,16 @@ Certificate certificate_of(const CertifyOptions& options, Trained& trained) {
 }
 
 void print_bounds(const Certificate& certificate, const Standardization& standardization) {
-  say("{:<6}{:<32}{:>12}{:>12}\n", "", "layer, norms folded", "bound", "attained");
+  say("{:<6}{:<32}{:>12}{:>12}\n", "", "layer, batch norms folded", "bound", "attained");
   for (const LayerBound& layer : certificate.layers)
     say("{:<6}{:<32}{:>12.5g}{:>12}\n", layer.path, layer.layer, layer.bound,
         layer.attained > 0 ? fmt::format("{:.2f} %", 100 * layer.attained / layer.bound) : "");
-  say("{:<6}{:<32}{:>12.5g}\n", "", "network: their product", certificate.bound);
-  say("{:<6}{:<32}{:>12.5g}\n", "", "... by pixels of 0 to 1", certificate.bound / standardization.std);
+  say("{:<6}{:<32}{:>12.5g}\n", "", "network", certificate.bound);
+  say("{:<6}{:<32}{:>12.5g}\n", "", "... in pixels of 0 to 1", certificate.bound / standardization.std);
   say("statistics {:016x}, weights {:016x}\n", certificate.statistics_hash, certificate.weights_hash);
 }
 
-/// Where the logits of x and x + step end up: the longest |f(x + step) - f(x)| / |step| over the rows.
+/// The largest |f(x + step) - f(x)| / |step| over the rows.
 double largest_stretch(Module& model, const Tensor& x, const Tensor& step) {
   const Tensor moved = predict(model, x + step) - predict(model, x);
   const auto length = [](const Tensor& rows, int64_t n) {
@@ -71,8 +71,9 @@ double largest_stretch(Module& model, const Tensor& x, const Tensor& step) {
   return largest;
 }
 
-/// Tries random steps from test images: in any direction, 0.001 to 1 per pixel, and every other batch towards
-/// another image. Throws if one stretches more than the bound.
+/// Tries steps from test images: random normal ones with a deviation of 0.001 to 1 per element of the
+/// network's standardized input, and in every other batch the step to another image. Throws if one exceeds
+/// the bound.
 void probe(Module& model, const Certificate& certificate, const Dataset& test,
            const CertifyOptions& options) {
   Loader loader(test, {.batch_size = options.trained.batch_size});

@@ -65,7 +65,7 @@ double seconds_of(Module& model, const Tensor& x) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// Images per second of inference, for both in turns, the best of 25.
+/// Images per second of inference, alternating between both, best of 25 runs.
 std::pair<double, double> images_per_s(Module& a, Module& b, const Dataset& data, int64_t batch_size) {
   Loader loader(data, {.batch_size = batch_size, .shuffle = false});
   const Tensor x = (*loader.begin()).x;
@@ -105,7 +105,7 @@ int run(const FoldOptions& options) {
       "{}: folding would change the logits by up to {:.1e}, where the largest is {:.1e}; nothing was "
       "written (are its weights and running statistics finite?)",
       trained.path, found.difference, found.largest);
-  // What the folded network is: the same layers, without norms and with biases.
+  // The folded network is what --norm none builds: the same layers, without norms and with biases.
   trained.info.model.norm = "none";
   save(out, folded, to_metadata(trained.info, out));
 

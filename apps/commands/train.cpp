@@ -224,10 +224,11 @@ const Command train{
     "signal stops at once. A folder belongs to the process that trains in it.",
     "Examples:\n"
     "  ballast train --norm group --epochs 5 --out runs/group   another norm, in a folder of that name\n"
-    "  ballast train --resume runs/group                        go on where it was stopped, to the same "
-    "bits\n"
+    "  ballast train --resume runs/group                        resume, bit-identical to a run that wasn't "
+    "stopped\n"
     "  ballast train --config runs/group --seed 1               the same once more, from another seed\n"
-    "  ballast train --init-from runs/group --freeze '[0-7]' --data mnist/   only the layers behind it learn",
+    "  ballast train --init-from runs/group --freeze '[0-7]' --data mnist/   only the layers after these "
+    "learn",
     invocation(list, run)};
 
 }  // namespace ballast::app

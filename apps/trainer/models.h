@@ -23,9 +23,8 @@ const Choices<ActivationMaker>& activations();
 /// The network that the options name, for samples of `sample_shape` (C, H, W):
 ///   mlp    flatten, then for each of --hidden: linear, norm, act, dropout; linear
 ///   lenet  LeNet-5 (LeCun et al. 1998) with the activation chosen and max pooling: conv 6 5x5 pad 2, norm,
-///   act,
-///          pool, conv 16 5x5, norm, act, pool, flatten, linear 120, act, dropout, linear 84, act, dropout,
-///          linear
+///          act, pool, conv 16 5x5, norm, act, pool, flatten, linear 120, act, dropout, linear 84, act,
+///          dropout, linear
 ///   cnn    conv 32 3x3 pad 1, norm, act, pool, conv 64 3x3 pad 1, norm, act, pool, flatten, linear 128, act,
 ///          dropout, linear
 /// A layer that a norm follows has no bias. Layer norm is over (C, H, W); instance norm is affine; for group

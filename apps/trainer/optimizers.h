@@ -22,7 +22,7 @@ struct OptimizerMaker {
 
 const Choices<OptimizerMaker>& optimizers();
 
-/// What the option --schedule names; `steps` are those of the run behind the warm-up.
+/// What the option --schedule names; `steps` are those of the run after the warm-up.
 using ScheduleMaker = Schedule (*)(double lr, int64_t steps);
 const Choices<ScheduleMaker>& schedules();
 

@@ -35,7 +35,7 @@ class Route {
   explicit Route(Module& model) { walk({.path = "", .layer = &model}); }
 
  private:
-  // Takes the state in front of a module, returns the one behind it.
+  // Takes the state before a module, returns the one after it.
   Place walk(Place at) {
     const std::string path = at.path;
     Module& module = *at.layer;
@@ -60,18 +60,18 @@ class Route {
     return at;
   }
 
-  // Each part begins at the same place, and behind them there is a sum.
+  // Each part begins with the same state; their results are added up.
   Place walk_sum(const Place& at, const OwnParts& parts) {
-    Place behind = at;
+    Place after = at;
     bool first = true;
     for (const auto& [name, child] : parts.modules) {
       const Place end = walk(inside(at, at.path, name, child));
-      behind.one_position = end.one_position;
-      if (first || behind.dropout.empty()) behind.dropout = end.dropout;
+      after.one_position = end.one_position;
+      if (first || after.dropout.empty()) after.dropout = end.dropout;
       first = false;
     }
-    behind.before = nullptr;
-    return behind;
+    after.before = nullptr;
+    return after;
   }
 
   Place pass(Place at) {
@@ -160,7 +160,7 @@ Findings dropout_before_norm(const Places& places, const TrainingContext&) {
     if (!is_batch_norm(at) || at.dropout.empty()) continue;
     found.push_back(
         {at.path, fmt::format("{} comes after the dropout {}, which raises the variance in training only: "
-                              "in evaluation its running variance is too large; put dropout behind the "
+                              "in evaluation its running variance is too large; put dropout after the "
                               "last batch norm",
                               named(at.path, *at.layer), at.dropout)});
   }
@@ -208,11 +208,10 @@ constexpr Rule rules[] = {
     {{"one-value-per-channel", "a norm with one value for each mean and variance",
       "Ioffe & Szegedy 2015, Batch Normalization, algorithm 1"},
      one_value_per_channel},
-    {{"bias-before-norm", "a bias that the norm behind it subtracts again",
+    {{"bias-before-norm", "a bias that the norm after it subtracts again",
       "Ioffe & Szegedy 2015, Batch Normalization, sec. 3.2"},
      bias_before_norm},
-    {{"dropout-before-norm", "a dropout in front of a batch norm",
-      "Li, Chen, Hu & Yang 2018, arXiv:1801.05134"},
+    {{"dropout-before-norm", "a dropout before a batch norm", "Li, Chen, Hu & Yang 2018, arXiv:1801.05134"},
      dropout_before_norm},
     {{"decayed-norm", "weight decay on the parameters of a norm",
       "He et al. 2019, Bag of Tricks, arXiv:1812.01187, sec. 3.1"},

@@ -134,12 +134,12 @@ class Folder {
     return before;
   }
 
-  // Why a norm can't be folded into what stands before it; empty: it can.
+  // Why a norm can't be folded into what comes before it; empty: it can.
   std::string reason(const Before& before, const NormInfo& norm) const {
     if (!before.layer) return before.none;
     const LayerInfo info = info_of(*before.layer);
     if (const std::string found = obstacle(info); !found.empty())
-      return fmt::format("stands behind {}, which {}", before.layer->describe(), found);
+      return fmt::format("comes after {}, which {}", before.layer->describe(), found);
     if (uses_.shared(info.weight, info.bias))
       return fmt::format("{} shares its weight or bias with another layer", before.layer->describe());
     if (info.weight->shape()[0] != norm.channels)
@@ -167,7 +167,8 @@ void fold(Module& layer, Module& norm) {
       "your own names them by overriding info()",
       norm.describe());
   check<ShapeError>(into.weight->shape()[0] == of_norm.norm->channels,
-                    "fold: {} behind a layer with {} outputs", norm.describe(), into.weight->shape()[0]);
+                    "fold: {} after a layer with {} outputs; the numbers of channels must agree",
+                    norm.describe(), into.weight->shape()[0]);
   fold_rows(*into.weight, *into.bias, *of_norm.norm);
   make_identity(*of_norm.norm);
 }

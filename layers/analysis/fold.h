@@ -28,8 +28,8 @@ struct FoldReport {
   std::vector<Kept> kept;
 };
 
-/// Folds every norm with running statistics that stands directly behind a layer with weight and bias in a
-/// sequence, at any depth, and removes it: in a Sequential the layers behind it move up, and a checkpoint of
+/// Folds every norm with running statistics that directly follows a layer with weight and bias in a
+/// sequence, at any depth, and removes it: in a Sequential the layers after it move up, and a checkpoint of
 /// the folded model has their new numbers. In a sequence of your own (LayerInfo::Structure::sequence) the
 /// norm becomes the identity. A layer whose channels are its last axis, such as Linear, is taken to map (N,
 /// in). What stays, and why, is listed in `kept`: also every layer with buffers that doesn't say what it is.

@@ -21,8 +21,8 @@ struct FreezeReport {
 
 /// Freezes what `pattern` names, for transfer learning: `freeze(model, "features.*", {.stats = true})`. A
 /// pattern is a glob (`*` any text, dots too; `?` one character; `[ab]` one of these) for the path of a
-/// module, which takes in all below it, or of a single parameter; "*" is everything. Parameters alone unless
-/// told. Throws UsageError, listing the names there are, when nothing matches.
+/// module, which takes in all below it, or of a single parameter; "*" is everything. By default only
+/// parameters are frozen. Throws UsageError, listing the names there are, when nothing matches.
 FreezeReport freeze(Module& model, const std::string& pattern, const Freezing& what = {.parameters = true});
 /// Undoes `freeze`. Statistics and mode of the modules around what it names are released too, since a frozen
 /// module holds for all it calls.

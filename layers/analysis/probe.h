@@ -54,9 +54,9 @@ struct LayerProbe {
 ///     Probe probe(model);
 ///     ... tape.backward(loss); probe.step(optimizer.lr()); optimizer.step(); ...
 ///
-/// It only reads: training goes on to the same bits. Only layers called as modules are seen, the call of a
-/// model with layers inside left out; what comes from `step` is known of layers without layers inside. The
-/// model must outlive the probe and stay where it is.
+/// It only reads: training continues bit-identically. It reports layers that are called as modules, without
+/// those that call the layers inside them; values from `step` exist for layers without layers inside only.
+/// The model must outlive the probe and must not be moved.
 class Probe : public CallObserver {
  public:
   explicit Probe(Module& model, ProbeOptions options = {});

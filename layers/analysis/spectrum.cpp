@@ -170,7 +170,7 @@ Vector random_direction(const Shape& shape) {
   return v;
 }
 
-// Takes what lies along the basis out of w; twice, since once loses digits.
+// Orthogonalizes w against the basis; twice, because rounding leaves too much after once.
 void orthogonalize(Vector& w, const std::vector<Vector>& basis) {
   for (int pass = 0; pass < 2; ++pass) {
     for (const Vector& q : basis) {

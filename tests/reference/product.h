@@ -10,7 +10,7 @@ namespace ballast::inline BALLAST_PRECISION::reference {
 using detail::Epilogue, detail::Matrix;
 
 /// The product as its formula says, one multiplication after the other, in double: beta C + op(A) op(B), plus
-/// the bias, cut off at 0 where a ReLU follows; see gemm.
+/// the bias, and then ReLU if there is one; see gemm.
 inline Tensor product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, const Tensor& c,
                       const Epilogue& epilogue) {
   const auto at = [](const Matrix& x, int64_t row, int64_t column) {

@@ -15,7 +15,7 @@
 namespace nn = torch::nn;
 using torch::Tensor;
 
-// Bytes behind an IDX file's header.
+// The bytes after an IDX file's header.
 Tensor read_idx(const std::string& path, std::vector<int64_t> shape, int64_t header) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error(path + " can't be read");
