@@ -28,6 +28,8 @@ echo "bad use"
 "$ballast" >/dev/null 2>err.txt
 [ $? -eq 2 ] && grep -q "ballast train" err.txt || fail "ballast alone: help and exit code 2"
 expect 0 "Examples" train --help
+expect 0 "Trains a network and keeps" train --help
+expect 0 "  train a network" --help
 expect 2 '--lr: "abc" is not a number' train --lr abc
 expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo

@@ -26,13 +26,13 @@ struct SummaryOptions {
 };
 
 void print_row(std::string_view path, std::string_view layer, std::string_view shape,
-               std::string_view parameters, std::string_view multiplications) {
-  say("{:<6}{:<32}{:<20}{:>12}{:>18}\n", path, layer, shape, parameters, multiplications);
+               std::string_view parameters, std::string_view multiply_adds) {
+  say("{:<6}{:<32}{:<20}{:>12}{:>18}\n", path, layer, shape, parameters, multiply_adds);
 }
 
 void print_layers(const ModelSummary& found, const Shape& sample_shape) {
   const auto work = [](const std::optional<int64_t>& count) { return count ? grouped(*count) : "unknown"; };
-  print_row("", "layer", "output, per image", "parameters", "multiplications");
+  print_row("", "layer", "output, per image", "parameters", "multiply-adds");
   print_row("", "input", sample_shape.str(), "", "");
   for (const LayerSummary& layer : found.layers)
     if (!layer.path.empty())
@@ -87,7 +87,7 @@ OptionList list(SummaryOptions& o) {
 extern const Command summary;
 const Command summary{
     "summary", "show a network layer by layer",
-    "Shows a network layer by layer: shapes, parameters and multiplications.",
+    "Shows a network layer by layer: shapes, parameters and multiply-adds.",
     "Examples:\n"
     "  ballast summary                              the default model\n"
     "  ballast summary --model mlp --hidden 64,64   another one\n"

@@ -73,7 +73,9 @@ struct Parsed {
 
 Parsed add_command(CLI::App& app, const Command& command) {
   CLI::App* added = app.add_subcommand(command.name, command.summary);
-  added->description(command.description)->footer(command.examples);
+  added->footer(command.examples);
+  // The program's help lists summaries; a command's own has the description.
+  added->preparse_callback([added, text = command.description](size_t) { added->description(text); });
   Parsed parsed{added, command.begin()};
   for (const Option& option : parsed.invocation.options) add_option(*added, option);
   for (const Option& option : parsed.invocation.options)
