@@ -36,26 +36,22 @@ class StorageRef {
 
 /// What a block of memory is used for. Only the memory of plain values may be overwritten in place (see
 /// `own`).
-enum class Role : uint8_t { value, parameter, buffer, scratch };
+enum class Role : uint8_t { value, parameter, buffer };
 
 /// A block of memory that tensors share: a 64-byte header, and behind it, or inside another block (`owner`),
-/// the data, aligned to 64 bytes. Blocks come from a caching pool, so that a training loop stops calling the
-/// system allocator after its first steps: size classes with free lists, four classes per doubling, and above
-/// 1 MiB gaps of any size, which are cut and joined. Each thread that shares loops has free lists of its own,
-/// for scratch memory other ones than for tensors: what it worked in it gets again, which is still in its
-/// cache. Under the address sanitizer nothing is cached.
+/// the data, aligned to 64 bytes. Blocks come in size classes, four per doubling, and a freed one is kept for
+/// the next of its class, so that a training loop stops calling the system allocator after its first steps.
+/// Under the address sanitizer nothing is kept.
 struct alignas(64) Storage {
   /// A new block of at least `bytes` bytes, uninitialized.
-  static StorageRef allocate(size_t bytes, Role role = Role::value);
-  /// Sees to it that each of the first `threads` threads that share loops can have such a block of scratch
-  /// memory without a call of the system allocator.
-  static void reserve(size_t bytes, int64_t threads);
+  static StorageRef allocate(size_t bytes);
+  /// Sees to it that so many such blocks can be had at a time without a call of the system allocator.
+  static void reserve(size_t bytes, int64_t blocks);
   /// A header alone, whose data lies inside `owner`.
   static StorageRef view(StorageRef owner, void* data);
 
   std::atomic<int32_t> references{1};
   Role role = Role::value;
-  uint8_t home = 0;  // the thread for which it was made
   size_t bytes = 0;  // of data, when they aren't another block's
   void* data = nullptr;
   StorageRef owner;

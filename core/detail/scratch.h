@@ -15,8 +15,7 @@ class Scratch {
   static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
 
  public:
-  explicit Scratch(int64_t size)
-      : storage_(Storage::allocate(static_cast<size_t>(size) * sizeof(T), Role::scratch)) {}
+  explicit Scratch(int64_t size) : storage_(Storage::allocate(static_cast<size_t>(size) * sizeof(T))) {}
   T* data() const { return static_cast<T*>(storage_->data); }
   T& operator[](int64_t i) const { return data()[i]; }
 
