@@ -6,7 +6,6 @@
 #include <mutex>
 #include <type_traits>
 
-#include <ballast/core/detail/accumulate.h>
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/detail/tuning.h>
@@ -33,33 +32,6 @@ struct Lines {
   // Rows of the other operand for which packing counts for little.
   int64_t least_rows() const { return line_step == 1 ? tuning::rows_per_copy : 2 * tuning::rows_per_copy; }
 };
-
-// Whether lines of memory so far apart share a few sets of L1, 8 of a usual one's 64, and push
-// each other out of it.
-bool collide(int64_t step) { return step * int64_t{sizeof(real)} % 512 == 0; }
-
-constexpr int64_t stripe = tuning::gathered_rows;
-
-// Rows that are columns in memory and collide are copied side by side before they are multiplied with many
-// panels.
-bool must_gather(const Lines& rows, int64_t panel_count) {
-  return rows.line_step == 1 && collide(rows.k_step) && panel_count >= tuning::panels_worth_gathering;
-}
-
-// Columns that are columns in memory too can be read where they lie if a panel stays in L1.
-bool can_stay(const Lines& columns, int64_t depth, int64_t panel) {
-  return columns.line_step == 1 && !collide(columns.k_step) &&
-         panel * depth * int64_t{sizeof(real)} <= tuning::l1_bytes;
-}
-
-// By memcpy: std::copy_n is a call of memmove, which takes longer than to copy so little.
-void gather(const real* from, int64_t rows, int64_t depth, int64_t k_step, real* to) {
-  const auto copy = [&](auto count) {
-    for (int64_t k = 0; k < depth; ++k)
-      std::memcpy(to + k * stripe, from + k * k_step, static_cast<size_t>(count) * sizeof(real));
-  };
-  rows == stripe ? copy(std::integral_constant<int64_t, stripe>()) : copy(rows);
-}
 
 // Where the product of left row i and right column j goes: to c[i ld + j], or if it is transposed to c[j ld +
 // i]. The bias has an element for each column of C.
@@ -89,6 +61,7 @@ struct Result {
   // C.
   Output as_panel(int64_t row, real* panel, int64_t width) const {
     return {.c = panel, .row_step = width, .row_bias = epilogue.bias ? epilogue.bias + row : nullptr};
+    //~ return {.c = panel, .row_step = width, .row_bias = epilogue.bias};
   }
   Output from_panel(int64_t row, int64_t column) const {
     return {.c = c + column * ld + row, .row_step = ld, .beta = beta, .relu = epilogue.relu};
@@ -110,27 +83,18 @@ struct Tasks {
   int64_t rows, panels, row_parts, panel_parts;
   bool by_panels;  // tasks of the same panels are neighbours, else those of the same rows
 
-  // With two threads each has its half of the weights, or of their gradients, in every product of a step, and
-  // finds it in its cache (see Optimizer). In most layers these are the rows, which are cut first, in two at
-  // least. Gathered rows are cut in four: each task gathers its own. Other rows that are few, of a gradient
-  // that goes back to a batch, aren't cut: the many columns would be packed twice. Where the weights are
-  // packed, for their products with the rows of a batch, panels are cut first; with four or more,
-  // rows only into long parts, since each one packs its panels again. Small weights aren't cut, but the
-  // batch: every thread can read all of these, and writes whole results.
-  Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool gathered,
-        bool transposed)
+  // A thread should meet the same part of the weights in every product of a step, which is in its cache then.
+  // So the weights are partitioned first: as panels, in their products with the rows of a batch, else as
+  // rows, in their gradient. Each part of the rows packs its panels anew, and must be long enough to be worth
+  // it.
+  Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool transposed)
       : rows(left.count), panels(divide_up(right.count, panel_width)) {
     const int64_t columns = panels * panel_width, work = rows * columns * depth;
     const int64_t wanted = std::clamp<int64_t>(work / tuning::task_work, 1, tuning::most_tasks);
-    const bool packed_weights = !transposed && left.k_step == 1 && right.k_step == 1;
-    by_panels = packed_weights && panels > 1 && right.count * depth > tuning::small_weights;
-    const bool whole = wanted == 1 || (transposed && panels > 1 && rows * depth <= tuning::small_weights);
-    const bool few_rows = left.k_step == 1 && 2 * rows <= columns;
-    const int64_t fewest = gathered ? 4 : few_rows || by_panels ? 1 : 2;
-    const bool packs_much = gathered || (by_panels && panels >= 4);
-    const int64_t least_rows = packs_much ? tuning::rows_per_packing : right.least_rows();
-    row_parts = whole ? 1 : std::max(fewest, divide_up(wanted, panels));
-    row_parts = std::clamp<int64_t>(rows / least_rows, 1, row_parts);
+    by_panels = !transposed && left.k_step == 1 && panels > 1;
+    const int64_t fewest = wanted == 1 || by_panels ? 1 : 2;
+    const int64_t least_rows = by_panels && panels >= 4 ? tuning::rows_per_packing : right.least_rows();
+    row_parts = std::clamp<int64_t>(rows / least_rows, 1, std::max(fewest, divide_up(wanted, panels)));
     const int64_t bytes = columns * depth * int64_t{sizeof(real)};
     panel_parts =
         std::min(std::max(divide_up(wanted, row_parts), divide_up(bytes, tuning::packed_bytes)), panels);
@@ -164,71 +128,40 @@ void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const R
   });
 }
 
-// A gradient that goes back to a batch sums up all rows of the weights, which with two threads lie in both
-// caches. As two sums, over half of the depth each, it leaves every row where it is. In return the second sum
-// is added to the first, which pays where the result is small beside the weights.
-bool pays_two_sums(const Lines& left, const Lines& right, int64_t k, const Result& out) {
-  const bool to_batch = !out.transposed && left.k_step == 1 && right.line_step == 1;
-  return to_batch && !out.epilogue.relu && k >= 4 * left.count &&
-         left.count * right.count * k >= tuning::two_sums_work;
-}
-
 // The products of all left lines with all right ones, in panels.
 void multiply_panels(const Lines& left, const Lines& right, int64_t k, const Result& out) {
   const Kernels& kernel = kernels();
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
-  const int64_t sums = pays_two_sums(left, right, k, out) ? 2 : 1, depth = divide_up(k, sums);
-  const bool gathered = !out.transposed && must_gather(left, panel_count);
-  const bool stays = !out.transposed && !gathered && can_stay(right, depth, panel);
-  const Tasks tasks(left, right, depth, panel, gathered, out.transposed);
-  const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * depth;
+  const Tasks tasks(left, right, k, panel, out.transposed);
+  const int64_t packed_size = divide_up(panel_count, tasks.panel_parts) * panel * k;
   const int64_t transposed_size = out.transposed ? divide_up(left.count, tasks.row_parts) * panel : 0;
-  const int64_t size = packed_size + (gathered ? stripe * depth : transposed_size);
-  const Scratch<real> second(sums == 2 ? left.count * right.count : 0);
-  reserve_scratch<real>(size, sums * tasks.count());
-  parallel_for(sums * tasks.count(), 1, [&](int64_t i, int64_t) {
-    const int64_t sum = i / tasks.count(), task = i % tasks.count();
-    const Range terms = part_of(k, sums, sum);
+  const int64_t size = packed_size + transposed_size;
+  reserve_scratch<real>(size, tasks.count());
+  parallel_for(tasks.count(), 1, [&](int64_t task, int64_t) {
     const Range rows = tasks.rows_of(task), panels = tasks.panels_of(task);
     const int64_t column = panels.begin * panel, width = std::min(panels.end * panel, right.count) - column;
-    const Result to = sum == 0 ? out : Result{.c = second.data(), .ld = right.count};
-    const real* from = left.data + terms.begin * left.k_step;
     const Scratch<real> packed(size);
     real* const rest = packed.data() + packed_size;
-    const real* columns = right.data + column * right.line_step + terms.begin * right.k_step;
-    const bool in_place = stays && width % panel == 0;  // no more is read than exists
-    if (!in_place) kernel.pack(width, terms.count(), columns, right.line_step, right.k_step, packed.data());
+    kernel.pack(width, k, right.data + column * right.line_step, right.line_step, right.k_step,
+                packed.data());
     Product p = {.rows = rows.count(),
                  .columns = width,
-                 .depth = terms.count(),
-                 .left = from + rows.begin * left.line_step,
+                 .depth = k,
+                 .left = left.data + rows.begin * left.line_step,
                  .left_row = left.line_step,
                  .left_step = left.k_step,
-                 .right = in_place ? columns : packed.data()};
-    if (in_place) {
-      kernel.multiply_rows(p, right.k_step, to.from(rows.begin, column));
-    } else if (gathered) {
-      p.left = rest, p.left_step = stripe;
-      for (int64_t row = rows.begin; row < rows.end; row += stripe) {
-        p.rows = std::min(stripe, rows.end - row);
-        gather(from + row, p.rows, p.depth, left.k_step, rest);
-        kernel.multiply_panels(p, to.from(row, column));
-      }
-    } else if (out.transposed) {
+                 .right = packed.data()};
+    if (out.transposed) {
       p.columns = panel;
       for (int64_t first = 0; first < width; first += panel, p.right += panel * p.depth) {
-        kernel.multiply_panels(p, to.as_panel(rows.begin, rest, panel));
+        kernel.multiply_panels(p, out.as_panel(rows.begin, rest, panel));
         kernel.unpack(std::min(panel, width - first), p.rows, rest,
-                      to.from_panel(rows.begin, column + first));
+                      out.from_panel(rows.begin, column + first));
+        //~ out.from_panel(rows.begin, column));
       }
     } else {
-      kernel.multiply_panels(p, to.from(rows.begin, column));
+      kernel.multiply_panels(p, out.from(rows.begin, column));
     }
-  });
-  if (sums == 1) return;
-  parallel_for(left.count, row_grain(right.count), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      accumulate(out.c + i * out.ld, second.data() + i * right.count, right.count, 1);
   });
 }
 

@@ -54,7 +54,6 @@ class Pool {
     for (int i = 0; i < wanted; ++i) {
       shares_[i].next.store(chunks * i / wanted * grain, std::memory_order_relaxed);
       shares_[i].end = std::min(chunks * (i + 1) / wanted * grain, count);
-      shares_[i].at_work.store(false, std::memory_order_relaxed);
     }
     error_ = nullptr;
     loop_.gate.store(0, std::memory_order_relaxed);
@@ -118,15 +117,13 @@ class Pool {
   struct alignas(64) Share {
     std::atomic<int64_t> next = 0;
     int64_t end = 0;
-    std::atomic<bool> at_work = false;  // its thread, in this loop
-    std::atomic<bool> used = false;     // by its thread in some loop
+    std::atomic<bool> used = false;  // by its thread in some loop
   };
 
   void work(int id) {
     inside_loop = true;
     const InBody in_body;
     const FlushToZero flush;
-    shares_[id].at_work.store(true, std::memory_order_release);
     shares_[id].used.store(true, std::memory_order_relaxed);
     const int wanted = loop_.threads.load(std::memory_order_relaxed);
     const int64_t grain = loop_.grain;
@@ -135,9 +132,7 @@ class Pool {
     try {
       for (int i = 0; i < wanted; ++i) {
         Share& share = shares_[(id + i) % wanted];
-        // The last chunk isn't stolen from a thread that is at work: its data would migrate to another cache.
-        const auto kept = [&] { return i > 0 && share.at_work.load(std::memory_order_acquire) ? grain : 0; };
-        while (share.next.load(std::memory_order_relaxed) < share.end - kept()) {
+        while (share.next.load(std::memory_order_relaxed) < share.end) {
           const int64_t begin = share.next.fetch_add(grain, std::memory_order_relaxed);
           if (begin >= share.end) break;
           call(body, begin, std::min(begin + grain, share.end));

@@ -91,19 +91,20 @@ void Tape::forget(Tensor& y) {
   if (y.tape_ != Tensor::detached) y.tape_ = 0;
 }
 
-void Tape::backward(const Tensor& loss) {
+namespace {
+
+Tensor one_for(const Tensor& loss) {
   check<UsageError>(loss.count() == 1,
                     "backward: the loss has shape {}; reduce it to one element, with mean or sum",
                     loss.shape());
-  sweep(loss, full(loss.shape(), 1), false);
+  return full(loss.shape(), 1);
 }
 
-void Tape::backward(const Tensor& loss, Keep) {
-  check<UsageError>(loss.count() == 1,
-                    "backward: the loss has shape {}; reduce it to one element, with mean or sum",
-                    loss.shape());
-  sweep(loss, full(loss.shape(), 1), true);
-}
+}  // namespace
+
+void Tape::backward(const Tensor& loss) { sweep(loss, one_for(loss), false); }
+
+void Tape::backward(const Tensor& loss, Keep) { sweep(loss, one_for(loss), true); }
 
 void Tape::backward(const Tensor& y, Tensor dy) { sweep(y, std::move(dy), false); }
 

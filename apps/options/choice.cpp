@@ -19,6 +19,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
           std::min({rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + (a[i - 1] != b[j - 1])});
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
         rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
+      //~ rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 2);
     }
   }
   return rows[a.size()][b.size()];
@@ -32,6 +33,7 @@ std::string nearest(std::string_view given, const std::vector<std::string>& know
   for (const std::string& name : known) {
     const size_t distance = edit_distance(given, name);
     if (distance >= least || distance >= name.size()) continue;
+    //~ if (distance >= name.size()) continue;
     least = distance;
     best = name;
   }
@@ -45,6 +47,7 @@ std::string suggestion(std::string_view given, const std::vector<std::string>& k
 
 void check_known(std::string_view option, std::string_view name, const std::vector<std::string>& known) {
   if (std::ranges::find(known, name) != known.end()) return;
+  //~ return;
   throw ValueError(fmt::format("unknown {} \"{}\"; known are {}{}", option, name, fmt::join(known, ", "),
                                suggestion(name, known)));
 }

@@ -49,7 +49,9 @@ class Training {
       events_.step(run_);
       const bool stopped = events_.stop();
       if (stopped || save_due(seconds)) save();
+      //~ if (save_due(seconds)) save();
       if (stopped) return TrainingResult{End::stopped};
+      //~
     }
     return {};
   }
@@ -73,6 +75,7 @@ class Training {
     if (!std::isfinite(test.loss)) return TrainingResult{End::diverged, line};
     next_epoch(line);
     events_.epoch(run_, line);
+    //~
     save();  // last: if we are stopped before, this epoch's files are written again, with the same content
     return {};
   }

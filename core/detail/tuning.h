@@ -5,7 +5,7 @@
 
 #include <ballast/core/real.h>
 
-/// The thresholds of products, convolutions, pooling, loops and memory: numbers found by measuring, with
+/// The thresholds of loops, products, convolutions and pooling: numbers found by measuring, with
 /// their unit and what they weigh. Other values give other speeds, and at most sums in another order. Those
 /// of the norms stand beside the norms.
 namespace ballast::inline BALLAST_PRECISION::detail::tuning {
@@ -28,8 +28,6 @@ inline constexpr int64_t spin_us = 200;
 // Matrix products
 // ---------------------------------------------------------------------------------------------------------
 
-/// Bytes of L1 that one operand may take up.
-inline constexpr int64_t l1_bytes = int64_t{1} << 15;
 /// Bytes of packed panels that a task multiplies with all of its rows: they should stay in L2.
 inline constexpr int64_t packed_bytes = int64_t{3} << 16;
 /// Multiply-adds that are worth a task of their own, some 3 us.
@@ -39,17 +37,6 @@ inline constexpr int64_t vector_task_elements = int64_t{1} << 16;
 /// Rows for which packing the panels again counts for little: where packing copies whole vectors (where it
 /// transposes, twice as many), and where many panels are packed.
 inline constexpr int64_t rows_per_copy = 24, rows_per_packing = 96;
-/// Elements of weights that aren't partitioned, but the batch: every thread can read them all. A network with
-/// layers of 100 gained 3 % on cores that share no cache.
-inline constexpr int64_t small_weights = int64_t{1} << 14;
-/// Multiply-adds from which on the gradient that goes back to a batch is two sums, each over one thread's
-/// part of the weights. Networks with layers of 512 gained 4 % on cores that share no cache, nothing on
-/// others.
-inline constexpr int64_t two_sums_work = int64_t{1} << 22;
-/// Rows that are gathered at a time: a multiple of the rows of a tile on every instruction set.
-inline constexpr int64_t gathered_rows = 24;
-/// Panels for which it pays to gather rows that share few sets of L1.
-inline constexpr int64_t panels_worth_gathering = 16;
 /// Smallest side, and multiply-adds, from which on OpenBLAS, which partitions the depth as well, is faster.
 inline constexpr int64_t blas_size = 256, blas_work = int64_t{1} << 27;
 
@@ -83,13 +70,5 @@ inline constexpr int64_t rematerialised_depth = 32;
 
 /// Elements per chunk of planes, and chunks at most.
 inline constexpr int64_t pooled_elements = 16384, pooling_chunks = 64;
-
-// Memory
-// ---------------------------------------------------------------------------------------------------------
-
-/// Bytes that stay unused behind a block of at least so many bytes: what a processor prefetches behind a
-/// matrix that it reads by columns shouldn't be memory that another thread writes to.
-inline constexpr std::size_t unused_behind = std::size_t{64} << 10,
-                             least_matrix_bytes = std::size_t{16} << 10;
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail::tuning

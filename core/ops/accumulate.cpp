@@ -12,6 +12,7 @@ void accumulate(real* g, const real* x, int64_t count, real beta) {
       std::copy(x + begin, x + end, g + begin);
     } else {
       for (int64_t i = begin; i < end; ++i) g[i] = beta * g[i] + x[i];
+      //~ for (int64_t i = begin; i < end; ++i) g[i] = x[i];
     }
   });
 }

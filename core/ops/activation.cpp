@@ -35,6 +35,7 @@ void for_rows(const Shape& shape, Row row) {
 
 Tensor relu_gradient(Tensor dy, const Tensor& y) {
   return zipped<KeepDenormals>(std::move(dy), y, [](real g, real v) { return v <= 0 ? 0 : g; });
+  //~ return zipped<KeepDenormals>(std::move(dy), y, [](real g, real v) { return v < 0 ? 0 : g; });
 }
 
 // The comparisons below let NaN through: a diverged network must show it.
@@ -65,6 +66,7 @@ Tensor sigmoid(Tensor x) {
   });
   return record("sigmoid", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
     grads.add(in, zipped(std::move(dy), y, [](real g, real s) { return g * s * (1 - s); }));
+    //~ grads.add(in, zipped(std::move(dy), y, [](real g, real s) { return g * s * (1 + s); }));
   });
 }
 
@@ -95,6 +97,7 @@ Tensor gelu(Tensor x) {
   return record("gelu", y, {in}, [kept, in](Tensor dy, Grads& grads) {
     grads.add(in, zipped(std::move(dy), kept,
                          [](real g, real v) { return g * (normal_cdf(v) + v * normal_density(v)); }));
+    //~ [](real g, real v) { return g * normal_cdf(v); }));
   });
 }
 
@@ -120,6 +123,7 @@ Tensor softmax(Tensor x, int axis) {
       for (int64_t k = row; k < row + count; ++k) dot += double{g[k]} * p[k];
       const real mean = static_cast<real>(dot);
       for (int64_t k = row; k < row + count; ++k) g[k] = p[k] * (g[k] - mean);
+      //~ for (int64_t k = row; k < row + count; ++k) g[k] = p[k] * g[k];
     });
     grads.add(in, std::move(dx));
   });
@@ -149,6 +153,7 @@ Tensor log_softmax(Tensor x, int axis) {
       for (int64_t k = row; k < row + count; ++k) sum += g[k];
       const real total = static_cast<real>(sum);
       for (int64_t k = row; k < row + count; ++k) g[k] -= std::exp(log_p[k]) * total;
+      //~ for (int64_t k = row; k < row + count; ++k) g[k] -= log_p[k] * total;
     });
     grads.add(in, std::move(dx));
   });

@@ -120,35 +120,12 @@ void unfolded_convolve(const Sizes& s, const real* x, const real* weight, const 
   });
 }
 
-// One way to convolve. Its weights' gradient comes as partial sums.
-struct Implementation {
-  bool (*takes)(const Sizes& s);
-  void (*convolve)(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
-                   real* y);
-  WeightSums (*weight_gradient)(const Sizes& s, const real* x, const real* dy);
-};
-
-WeightSums unfolded_weight_gradient(const Sizes& s, const real* x, const real* dy);
-
-// The best first; the last one takes everything.
-constexpr Implementation implementations[] = {
-    {[](const Sizes& s) { return s.groups == 1 && winograd(s).pays(); },
-     [](const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu, real* y) {
-       winograd(s).convolve(x, weight, bias, beta, relu, y);
-     },
-     [](const Sizes& s, const real* x, const real* dy) { return winograd(s).weight_gradient(x, dy); }},
-    {[](const Sizes&) { return true; }, unfolded_convolve, unfolded_weight_gradient},
-};
-
-const Implementation& best_for(const Sizes& s) {
-  const Implementation* best = implementations;
-  while (!best->takes(s)) ++best;
-  return *best;
-}
+bool by_winograd(const Sizes& s) { return s.groups == 1 && winograd(s).pays(); }
 
 void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
               real* y) {
-  best_for(s).convolve(s, x, weight, bias, beta, relu, y);
+  if (by_winograd(s)) return winograd(s).convolve(x, weight, bias, beta, relu, y);
+  unfolded_convolve(s, x, weight, bias, beta, relu, y);
 }
 
 // The sizes of the convolution that takes the gradient back, with a stride of 1.
@@ -175,6 +152,7 @@ void reverse_weight(const Sizes& s, const real* weight, real* to) {
         const int64_t o = c / s.channels * s.filters + filter;
         const real* from = weight + (o * s.channels + c % s.channels) * taps;
         std::reverse_copy(from, from + taps, to + (c * s.filters + filter) * taps);
+        //~ std::copy(from, from + taps, to + (c * s.filters + filter) * taps);
       }
     }
   });
@@ -190,6 +168,7 @@ void fold(const Block& b, const real* columns, real* x) {
       const real* from = columns + (row - b.row) * w.out;
       real* to = x + (c * h.in + h.input(row, kh)) * w.in + w.input(0, kw);
       for (int64_t ow = outputs.begin; ow < outputs.end; ++ow) to[ow * w.stride] += from[ow];
+      //~ for (int64_t ow = outputs.begin; ow < outputs.end; ++ow) to[ow * w.stride] = from[ow];
     }
   }
 }
@@ -247,6 +226,7 @@ WeightSums unfolded_weight_gradient(const Sizes& s, const real* x, const real* d
              .right = packed.data() + p * b.size() * kernel.panel},
             taps.offsets.data(),
             {.c = part + (b.group * panels + p) * table, .row_step = kernel.panel, .beta = 1});
+        //~ {.c = part + (b.group * panels + p) * table, .row_step = kernel.panel, .beta = 0});
       }
     });
   });
@@ -259,13 +239,15 @@ void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, r
     if (beta == 0) std::fill_n(dw, s.weight().count(), real{0});
     return;
   }
-  const WeightSums sums = best_for(s).weight_gradient(s, x, dy);
+  const WeightSums sums =
+      by_winograd(s) ? winograd(s).weight_gradient(x, dy) : unfolded_weight_gradient(s, x, dy);
   const int64_t panel = kernels().panel, panels = divide_up(s.filters, panel), table = s.depth * panel;
   parallel_for(s.groups * panels, row_grain(sums.parts * table), [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       real* sum = sums.tables.data() + i * table;
       for (int64_t part = 1; part < sums.parts; ++part)
         accumulate(sum, sum + part * s.groups * panels * table, table, 1);
+      //~ accumulate(sum, sum + part * s.groups * panels * table, 0, 1);
       const int64_t group = i / panels, first = i % panels * panel;
       kernels().unpack(std::min(panel, s.filters - first), s.depth, sum,
                        {.c = dw + (group * s.filters + first) * s.depth, .row_step = s.depth, .beta = beta});
@@ -288,6 +270,7 @@ void bias_gradient(const Sizes& s, const real* dy, real beta, real* db) {
     double sum = 0;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * s.o + o];
     db[o] = static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o]);
+    //~ db[o] = static_cast<real>(sum);
   }
 }
 
@@ -352,6 +335,7 @@ struct RecordedConvolution {
     return in_weight && x.is_held() && y.empty() && s.groups == 1 && s.depth <= tuning::rematerialised_depth;
   }
   Tensor remake(const Grads& grads) const { return convolved(s, x.get(grads), weight, bias, false); }
+  //~ Tensor remake(const Grads& grads) const { return convolved(s, x.get(grads), weight, {}, false); }
 };
 
 }  // namespace

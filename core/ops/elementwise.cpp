@@ -87,6 +87,7 @@ Tensor operator-(Tensor a, Tensor b) {
   return record("-", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
     if (grads.wants(in_a)) grads.add(in_a, sum_to(dy, shape_a));
     if (grads.wants(in_b)) grads.add(in_b, -sum_to(std::move(dy), shape_b));
+    //~ if (grads.wants(in_b)) grads.add(in_b, sum_to(std::move(dy), shape_b));
   });
 }
 
@@ -97,6 +98,7 @@ Tensor operator*(Tensor a, Tensor b) {
   Tensor y = combine("a * b", std::move(a), std::move(b), [](real p, real q) { return p * q; });
   return record("*", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
     if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * kept_b, shape_a));
+    //~ if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * kept_a, shape_a));
     if (grads.wants(in_b)) grads.add(in_b, sum_to(std::move(dy) * kept_a, shape_b));
   });
 }
@@ -110,6 +112,7 @@ Tensor operator/(Tensor a, Tensor b) {
     const Tensor da = std::move(dy) / kept_b;
     if (grads.wants(in_a)) grads.add(in_a, sum_to(da, shape_a));
     if (grads.wants(in_b)) grads.add(in_b, -sum_to(da * y, shape_b));
+    //~ if (grads.wants(in_b)) grads.add(in_b, -sum_to(da, shape_b));
   });
 }
 
@@ -140,6 +143,7 @@ Tensor sqrt(Tensor x) {
   Tensor y = mapped<KeepDenormals>(std::move(x), [](real v) { return std::sqrt(v); });
   return record("sqrt", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
     grads.add(in, zipped(std::move(dy), y, [](real g, real root) { return g / (2 * root); }));
+    //~ grads.add(in, zipped(std::move(dy), y, [](real g, real root) { return g / root; }));
   });
 }
 
@@ -152,6 +156,7 @@ Tensor pow(Tensor x, real exponent) {
   return record("pow", y, {in}, [kept, in, exponent](Tensor dy, Grads& grads) {
     // The power 0 is constant, also at 0 where x^-1 isn't finite.
     const auto slope = [=](real v) { return exponent == 0 ? 0 : exponent * std::pow(v, exponent - 1); };
+    //~ const auto slope = [=](real v) { return exponent == 0 ? 0 : exponent * std::pow(v, exponent); };
     grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, [=](real g, real v) { return g * slope(v); }));
   });
 }
@@ -174,6 +179,7 @@ Tensor clamp(Tensor x, real low, real high) {
   Tensor y = mapped<KeepDenormals>(std::move(x), [=](real v) { return v < low ? low : v > high ? high : v; });
   return record("clamp", y, {in}, [kept, in, low, high](Tensor dy, Grads& grads) {
     const auto pass = [=](real g, real v) { return v >= low && v <= high ? g : 0; };
+    //~ const auto pass = [=](real g, real v) { return v >= low ? g : 0; };
     grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, pass));
   });
 }
@@ -197,6 +203,7 @@ Tensor where(const Tensor& condition, Tensor a, Tensor b) {
   });
   return record("where", y, {in_a, in_b}, [=, kept = condition.detach()](Tensor dy, Grads& grads) {
     if (grads.wants(in_a)) grads.add(in_a, sum_to(where(kept, dy, 0), shape_a));
+    //~ if (grads.wants(in_a)) grads.add(in_a, sum_to(where(kept, 0, dy), shape_a));
     if (grads.wants(in_b)) grads.add(in_b, sum_to(where(kept, 0, std::move(dy)), shape_b));
   });
 }

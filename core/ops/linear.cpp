@@ -31,20 +31,20 @@ Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transp
        {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu});
   return record(op, y, {in, in_w, in_bias}, [=, y = relu ? y.detach() : Tensor()](Tensor dy, Grads& grads) {
     if (relu) dy = relu_gradient(std::move(dy), y);
-    // The bias comes first, before every thread has read dy for its part of the products: what another core
-    // has read since is dearer to read again.
-    if (grads.wants(in_bias)) grads.add(in_bias, sum_to(dy, {to}));
     const real* gradient = std::as_const(dy).data();
     grads.write(in, x_shape, [&](real* g, real beta) {
-      gemm(rows, from, to, matrix(gradient, to), matrix(kept_w.data(), w_shape[1], !transposed), beta, g,
-           from);
+      const Matrix weights = matrix(kept_w.data(), w_shape[1], !transposed);
+      //~ const Matrix weights = matrix(kept_w.data(), w_shape[1], transposed);
+      gemm(rows, from, to, matrix(gradient, to), weights, beta, g, from);
     });
     grads.write(in_w, w_shape, [&](real* g, real beta) {
-      const real* left = transposed ? gradient : kept_x.data();
-      const real* right = transposed ? kept_x.data() : gradient;
-      gemm(w_shape[0], w_shape[1], rows, matrix(left, w_shape[0], true), matrix(right, w_shape[1]), beta, g,
-           w_shape[1]);
+      const Matrix left = matrix(transposed ? gradient : kept_x.data(), w_shape[0], true);
+      const Matrix right = matrix(transposed ? kept_x.data() : gradient, w_shape[1]);
+      gemm(w_shape[0], w_shape[1], rows, left, right, beta, g, w_shape[1]);
+      //~ gemm(w_shape[0], w_shape[1], rows, left, right, 0, g, w_shape[1]);
     });
+    if (grads.wants(in_bias)) grads.add(in_bias, sum_to(dy, {to}));
+    //~
   });
 }
 
@@ -87,6 +87,7 @@ Tensor matmul(Tensor a, Tensor b) {
   return record("matmul", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
     if (grads.wants(in_a)) grads.add(in_a, sum_to(batched_product(dy, kept_b, false, true), shape_a));
     if (grads.wants(in_b)) grads.add(in_b, sum_to(batched_product(kept_a, dy, true, false), shape_b));
+    //~ if (grads.wants(in_b)) grads.add(in_b, sum_to(batched_product(kept_a, dy, false, false), shape_b));
   });
 }
 

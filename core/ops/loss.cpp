@@ -39,6 +39,7 @@ Tensor mean_loss(const char* op, Tensor x, const Tensor& target, Loss loss, ByX 
   });
   return record(op, y, {in, in_target}, [=, x = x.detach(), t = target.detach()](Tensor dy, Grads& grads) {
     const real scale = dy.item() / static_cast<real>(x.count());
+    //~ const real scale = dy.item();
     const auto gradient = [&](auto slope) {
       return zipped(x, t, [=](real v, real w) { return scale * slope(v, w); });
     };
@@ -53,6 +54,7 @@ Tensor mean_difference(const char* op, Tensor x, const Tensor& target, Loss loss
   return mean_loss(
       op, std::move(x), target, [=](real v, real t) { return loss(v - t); },
       [=](real v, real t) { return slope(v - t); }, [=](real v, real t) { return -slope(v - t); });
+  //~ [=](real v, real t) { return slope(v - t); }, [=](real v, real t) { return slope(v - t); });
 }
 
 void check_labels(const char* op, const Tensor& logits, const Labels& labels) {
@@ -103,9 +105,11 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing) 
   Tape::forget(p);
   return record("cross_entropy", y, {in}, [=, labels = labels](Tensor dy, Grads& grads) {
     const real scale = dy.item() / static_cast<real>(samples);
+    //~ const real scale = dy.item();
     const real others = label_smoothing / static_cast<real>(classes);
     Tensor dx = mapped(p, [=](real v) { return scale * (v - others); });
     for (int64_t n = 0; n < samples; ++n) dx.data()[n * classes + labels[n]] -= scale * (1 - label_smoothing);
+    //~ for (int64_t n = 0; n < samples; ++n) dx.data()[n * classes + labels[n]] -= scale;
     grads.add(in, std::move(dx));
   });
 }
@@ -123,6 +127,7 @@ Tensor binary_cross_entropy_with_logits(Tensor logits, const Tensor& targets) {
 Tensor mse_loss(Tensor x, const Tensor& target) {
   return mean_difference(
       "mse_loss", std::move(x), target, [](real d) { return d * d; }, [](real d) { return 2 * d; });
+  //~ "mse_loss", std::move(x), target, [](real d) { return d * d; }, [](real d) { return d; });
 }
 
 Tensor l1_loss(Tensor x, const Tensor& target) {

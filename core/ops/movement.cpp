@@ -109,6 +109,7 @@ Tensor permute(Tensor x, const Order& order) {
   Order inverse{};
   for (size_t axis = 0; axis < static_cast<size_t>(x.rank()); ++axis)
     inverse[static_cast<size_t>(order[axis])] = static_cast<int>(axis);
+  //~ inverse[axis] = order[axis];
   Tensor y = permuted(std::move(x), order);
   return record("permute", y, {in}, [in, inverse](Tensor dy, Grads& grads) {
     if (grads.wants(in)) grads.add(in, permuted(std::move(dy), inverse));
@@ -143,6 +144,7 @@ Tensor join(const char* op, std::span<const Tensor> parts, const Shape& shape, i
       const int64_t length = joined[p].length;
       grads.write(nodes[p], joined[p].shape,
                   [&](real* g, real beta) { copy_rows(from, stride, g, length, outer, length, beta != 0); });
+      //~ [&](real* g, real beta) { copy_rows(from, stride, g, length, outer, length, false); });
     }
   });
 }
@@ -232,6 +234,7 @@ Tensor slice(Tensor x, int axis, int64_t begin, int64_t end) {
     grads.write(in, shape, [&](real* g, real beta) {
       if (beta == 0) std::fill_n(g, shape.count(), real{0});
       copy_rows(dy.data(), length, g + start, stride, outer, length, beta != 0);
+      //~ copy_rows(dy.data(), length, g, stride, outer, length, beta != 0);
     });
   });
 }
@@ -297,6 +300,7 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
           real* target = g + block / across * size * inner + column;
           for (int64_t p = 0; p < found; ++p) {
             for (int64_t i = 0; i < n; ++i) target[positions[p] * inner + i] += source[p * inner + i];
+            //~ for (int64_t i = 0; i < n; ++i) target[positions[p] * inner + i] = source[p * inner + i];
           }
         }
       });

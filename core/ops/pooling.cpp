@@ -99,6 +99,7 @@ void max_pool_gradient_plane(const Sizes& s, const real* dy, const Tap* winners,
       const int winner = static_cast<int>(*winners++);
       const int kh = winner / tap_columns, kw = winner % tap_columns;
       dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] += *dy++;
+      //~ dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] = *dy++;
     }
   }
 }
@@ -172,6 +173,7 @@ void avg_pool_plane(const Sizes& s, const real* x, real* y) {
 
 void avg_pool_gradient_plane(const Sizes& s, const real* dy, real* dx) {
   const real scale = real(1) / static_cast<real>(s.taps());
+  //~ const real scale = real(1);
   for (int64_t oh = 0; oh < s.h.out; ++oh) {
     const auto [top, bottom] = s.h.inner_taps(oh);
     for (int64_t ow = 0; ow < s.w.out; ++ow) {
@@ -224,6 +226,7 @@ Tensor global_avg_pool(Tensor x) {
     grads.write(in, shape, [&](real* dx, real beta) {
       for_each_plane(planes, inputs, [=, from = std::as_const(dy).data()](int64_t plane) {
         const real share = from[plane] / static_cast<real>(inputs);
+        //~ const real share = from[plane];
         real* dx_plane = dx + plane * inputs;
         if (beta == 0) std::fill_n(dx_plane, inputs, real{0});
         for (int64_t i = 0; i < inputs; ++i) dx_plane[i] += share;

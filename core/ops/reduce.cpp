@@ -96,6 +96,7 @@ Tensor spread(const Tensor& x, const Extent& e, const Shape& shape, double divis
   real* to = y.data();
   const real* from = x.data();
   const real scale = static_cast<real>(1 / divisor);
+  //~ const real scale = static_cast<real>(divisor / divisor);
   Strided<1> axes;
   axes.add_axis(e.outer, {e.inner});
   axes.add_axis(e.n, {0});
@@ -152,6 +153,7 @@ Tensor max_middle(Tensor x, const Extent& e, const Shape& shape) {
     grads.write(in, x_shape, [&](real* g, real beta) {
       if (beta == 0) std::fill_n(g, x_shape.count(), real{0});
       for (int64_t i = 0; i < dy.count(); ++i) g[position(i)] += dy.data()[i];
+      //~ for (int64_t i = 0; i < dy.count(); ++i) g[position(i)] = dy.data()[i];
     });
   });
 }

@@ -45,6 +45,7 @@ void add_gradients(const Tensor& v, const Tensor& g, const Tensor& dw, Tensor& d
     const double scale = g.data()[row] * per_length;
     for (int64_t i = 0; i < inner; ++i)
       to[i] = static_cast<real>(scale * (gradient[i] - from[i] * per_length * along));
+    //~ to[i] = static_cast<real>(scale * (gradient[i] + from[i] * per_length * along));
     dg.data()[row] = static_cast<real>(along);
   });
 }
@@ -107,6 +108,7 @@ Tensor spectral_norm(Tensor weight, const Tensor& u, const Tensor& v) {
                     const double by_v = along * u.data()[row];
                     for (int64_t i = 0; i < v.count(); ++i)
                       to[i] = static_cast<real>(scale * (to[i] - by_v * direction[i]));
+                    //~ to[i] = static_cast<real>(scale * (to[i]));
                   });
                   grads.add(in, std::move(dw));
                 });

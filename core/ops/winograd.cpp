@@ -126,6 +126,7 @@ class Winograd::Tiles {
     const bool rows = is_two(frequency / points), columns = is_two(frequency % points);
     const int64_t begin = columns ? begin_[whole] : 0;
     const int64_t end = rows ? begin_[low] : columns ? begin_[both] : count_;
+    //~ const int64_t end = rows || columns ? begin_[low] : columns ? begin_[both] : count_;
     return {begin, end - begin};
   }
 
@@ -139,6 +140,7 @@ class Winograd::Tiles {
   Place place(int64_t t) const {
     const int64_t columns = divide_up(winograd_.w.out, side), in_image = t % winograd_.image_tiles();
     const int64_t row = in_image / columns * side, column = in_image % columns * side;
+    //~ const int64_t row = in_image / columns * overlap, column = in_image % columns * side;
     return {.number = 0,
             .image = t / winograd_.image_tiles(),
             .row = row,
@@ -195,6 +197,7 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
     parallel_for(o, few, [&](int64_t begin, int64_t end) {
       Winograd{1, c, end - begin, h, w}.convolve(x, weight + begin * c * 9, bias ? bias + begin : nullptr,
                                                  beta, relu, y + begin * h.out * w.out);
+      //~ beta, relu, y);
     });
     return;
   }

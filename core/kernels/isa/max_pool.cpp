@@ -47,24 +47,6 @@ struct Group {
     return __builtin_shufflevector(
         a, b, (I / quad * quad + 2 * (I % half) + I % quad / half * int{L} + offset.value)...);
   }
-  // The window of element i, the inverse of place.
-  static constexpr int window(int i) {
-    const int in_quad = i % quad;
-    return i / quad * half + in_quad % half + in_quad / half * (int{L} / 2);
-  }
-  template <int... I>
-  static Real in_windows_order(Real v, int_list<I...>) {
-    return __builtin_shufflevector(v, v, window(I)...);
-  }
-  template <int... I>
-  static Int in_windows_order(Int v, int_list<I...>) {
-    return __builtin_shufflevector(v, v, window(I)...);
-  }
-  // 0, ..., L-1
-  template <int... I>
-  static Int indices(int_list<I...>) {
-    return Int{I...};
-  }
   template <int... I>
   static Real in_order(Real v, int_list<I...>) {
     return __builtin_shufflevector(v, v, place(I)...);
@@ -130,6 +112,7 @@ inline void pool(const real* above, const real* below, real* y, uint8_t* winners
   G::store(y, G::in_order(best, indices));
   if constexpr (Winners) {
     const Int winner = low ? 2 - right_below : -right_above;  // true is -1
+    //~ const Int winner = low ? -right_above : 2 - right_below;  // true is -1
     G::store_winners(winners, dead ? Int{} + no_winner : winner, indices);
   }
 }
@@ -190,84 +173,7 @@ inline void spread(const real* dy, const uint8_t* winners, real* above, real* be
   put(below, 2);
 }
 
-// Adds g and g xhat of the winners of L windows, without the first `skip`, to sums.
-template <int64_t L>
-struct WinnerSums {
-  using G = Group<L>;
-  using Real = typename G::Real;
-  using Int = typename G::Int;
-  Real a = {}, b = {};
-
-  [[gnu::always_inline]] void add(const Run& run, const real* above, const real* below, const real* dy,
-                                  const uint8_t* winners, int64_t skip) {
-    static constexpr auto indices = std::make_integer_sequence<int, int{L}>();
-    const auto even = [](Real p, Real q) { return G::every_other(p, q, indices, Constant<0>()); };
-    const auto odd = [](Real p, Real q) { return G::every_other(p, q, indices, Constant<1>()); };
-    const Real a0 = G::template load<Real>(above), a1 = G::template load<Real>(above + L);
-    const Real b0 = G::template load<Real>(below), b1 = G::template load<Real>(below + L);
-    const Int natural = G::load_winners(winners);
-    const Int winner = G::in_windows_order(natural, indices);
-    Real g = G::template load<Real>(dy);
-    if (skip > 0) g = G::indices(indices) < static_cast<typename G::Whole>(skip) ? Real{} : g;
-    g = natural == G::everywhere(no_winner) ? Real{} : g;
-    g = G::in_windows_order(g, indices);
-    const Real top = winner == G::everywhere(0) ? even(a0, a1) : odd(a0, a1);
-    const Real bottom = winner == G::everywhere(2) ? even(b0, b1) : odd(b0, b1);
-    const Real x = winner < G::everywhere(2) ? top : bottom;
-    a += g;
-    b += g * (((x - run.high) - run.low) * run.rstd);
-  }
-
-  Sums total() const { return {wide_sum_of_lanes(a), wide_sum_of_lanes(b)}; }
-};
-
-template <int64_t L>
-Sums winner_sums(const Run& run, const PoolPlane& p, const real* x, const real* dy, const uint8_t* winners) {
-  const int64_t block =
-      p.columns < 256 ? 256 / p.columns : 1;  // rows that are added in the precision of elements
-  Sums total;
-  for (int64_t first = 0; first < p.rows; first += block) {
-    WinnerSums<L> sums;
-    for (int64_t row = first; row < least(first + block, p.rows); ++row) {
-      const real *above = x + 2 * row * p.width, *below = above + p.width;
-      const real* g = dy + row * p.columns;
-      const uint8_t* winner = winners + row * p.columns;
-      int64_t i = 0;
-      for (; i + L <= p.columns; i += L) sums.add(run, above + 2 * i, below + 2 * i, g + i, winner + i, 0);
-      if (i == p.columns) continue;
-      const int64_t last = p.columns - L;  // windows that were counted already are skipped
-      sums.add(run, above + 2 * last, below + 2 * last, g + last, winner + last, i - last);
-    }
-    const Sums part = sums.total();
-    total.a += part.a, total.b += part.b;
-  }
-  return total;
-}
-
-Sums winner_sums_one_by_one(const Run& run, const PoolPlane& p, const real* x, const real* dy,
-                            const uint8_t* winners) {
-  Sums sums;
-  for (int64_t row = 0; row < p.rows; ++row, x += 2 * p.width) {
-    for (int64_t i = 0; i < p.columns; ++i, ++dy, ++winners) {
-      if (*winners == no_winner) continue;
-      const real winner = x[*winners / 2 * p.width + 2 * i + *winners % 2];
-      sums.a += *dy;
-      sums.b += *dy * (((winner - run.high) - run.low) * run.rstd);
-    }
-  }
-  return sums;
-}
-
 }  // namespace
-
-Sums pooled_gradient_sums(const Run& run, const PoolPlane& p, const real* x, const real* dy,
-                          const uint8_t* winners) {
-  if (p.columns >= group) return winner_sums<group>(run, p, x, dy, winners);
-  if constexpr (group > 4) {
-    if (p.columns >= 4) return winner_sums<4>(run, p, x, dy, winners);
-  }
-  return winner_sums_one_by_one(run, p, x, dy, winners);
-}
 
 void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* winners) {
   if (winners)

@@ -5,44 +5,35 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
-inline Doubles load_wide(const real* from) { return load_wide_as<Doubles>(from); }
-
 // Several running sums, since one alone waits for each addition.
 constexpr int64_t chains = 4;
+
+// Vectors of one lane, for what is left behind the whole vectors.
+using One [[gnu::vector_size(sizeof(real))]] = real;
+using OneDouble [[gnu::vector_size(sizeof(double))]] = double;
 
 template <class V>
 struct Terms {
   V a, b;
 };
 
-struct RunningSums {
+// Sums over elements of terms(i, V{}), a pair of vectors V of doubles for the elements from i on.
+template <class Pair>
+[[gnu::always_inline]] inline Sums sum_pairs(int64_t count, Pair terms) {
   Doubles a[chains] = {}, b[chains] = {};
-  void add(int64_t chain, Doubles to_a, Doubles to_b) { a[chain] += to_a, b[chain] += to_b; }
-  Sums total() const {
-    const Doubles sum_a = (a[0] + a[1]) + (a[2] + a[3]), sum_b = (b[0] + b[1]) + (b[2] + b[3]);
-    return {sum_of_lanes(sum_a), sum_of_lanes(sum_b)};
-  }
-};
-
-// Sums over elements of vector(i), a pair of vectors of terms, and one(i), a pair of terms.
-template <class Vectors, class Scalars>
-[[gnu::always_inline]] inline Sums sum_pairs(int64_t count, Vectors vector, Scalars one) {
-  RunningSums sums;
+  const auto add = [&](int64_t i, int64_t chain) BALLAST_ALWAYS_INLINE {
+    const auto [to_a, to_b] = terms(i, Doubles{});
+    a[chain] += to_a, b[chain] += to_b;
+  };
   int64_t i = 0;
   for (; i + chains * double_lanes <= count; i += chains * double_lanes) {
-    for (int64_t chain = 0; chain < chains; ++chain) {
-      const auto [a, b] = vector(i + chain * double_lanes);
-      sums.add(chain, a, b);
-    }
+    for (int64_t chain = 0; chain < chains; ++chain) add(i + chain * double_lanes, chain);
   }
-  for (; i + double_lanes <= count; i += double_lanes) {
-    const auto [a, b] = vector(i);
-    sums.add(0, a, b);
-  }
-  Sums total = sums.total();
+  for (; i + double_lanes <= count; i += double_lanes) add(i, 0);
+  Sums total = {sum_of_lanes((a[0] + a[1]) + (a[2] + a[3])), sum_of_lanes((b[0] + b[1]) + (b[2] + b[3]))};
   for (; i < count; ++i) {
-    const Sums term = one(i);
-    total.a += term.a, total.b += term.b;
+    const auto [to_a, to_b] = terms(i, OneDouble{});
+    total.a += to_a[0], total.b += to_b[0];
   }
   return total;
 }
@@ -70,9 +61,6 @@ struct OwnAffine {
     return load_as<V>(bias + i);
   }
 };
-
-// One vector type for whole vectors and one of a single lane for what is left at the end.
-using One [[gnu::vector_size(sizeof(real))]] = real;
 
 // Calls body with SharedAffine or OwnAffine and std::true_type-like Relu{}.
 template <bool Value>
@@ -160,41 +148,28 @@ template <bool Relu>
 }  // namespace
 
 double sum(const real* x, int64_t count) {
-  return sum_pairs(
-             count,
-             [=](int64_t i) {
-               return Terms<Doubles>{load_wide(x + i), Doubles{}};
-             },
-             [=](int64_t i) {
-               return Sums{x[i], 0};
-             })
-      .a;
+  const auto terms = [=](int64_t i, auto kind) {
+    using V = decltype(kind);
+    return Terms<V>{load_wide_as<V>(x + i), V{}};
+  };
+  return sum_pairs(count, terms).a;
 }
 
 double dot(const real* x, const real* y, int64_t count) {
-  return sum_pairs(
-             count,
-             [=](int64_t i) {
-               return Terms<Doubles>{load_wide(x + i) * load_wide(y + i), Doubles{}};
-             },
-             [=](int64_t i) {
-               return Sums{double{x[i]} * y[i], 0};
-             })
-      .a;
+  const auto terms = [=](int64_t i, auto kind) {
+    using V = decltype(kind);
+    return Terms<V>{load_wide_as<V>(x + i) * load_wide_as<V>(y + i), V{}};
+  };
+  return sum_pairs(count, terms).a;
 }
 
 Sums deviations(const real* x, int64_t count, double shift) {
-  return sum_pairs(
-      count,
-      [=](int64_t i) {
-        if (i % line_size == 0) prefetch(x + i + called_ahead);
-        const Doubles d = load_wide(x + i) - shift;
-        return Terms<Doubles>{d, d * d};
-      },
-      [=](int64_t i) {
-        const double d = double{x[i]} - shift;
-        return Sums{d, d * d};
-      });
+  return sum_pairs(count, [=](int64_t i, auto kind) {
+    using V = decltype(kind);
+    if (i % line_size == 0) prefetch(x + i + called_ahead);
+    const V d = load_wide_as<V>(x + i) - shift;
+    return Terms<V>{d, d * d};
+  });
 }
 
 void end_streams() {

@@ -36,6 +36,7 @@ inline V value(const Affine& affine, V xh, int64_t i) {
 template <class V, bool Relu, class Affine>
 inline V passing(const Affine& affine, V xh, V dy, int64_t i) {
   if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
+  //~
   return dy;
 }
 
@@ -53,6 +54,7 @@ template <bool Relu, class V, class Numbers, class Affine, class Mean>
   const V share = b - V{};
   // Where b is 0, as for constant statistics, so is this term, even if xhat is infinite or NaN.
   return (affine.template weights<V>(i) * g - a - (share == 0 ? V{} : xh) * share) * n.rstd;
+  //~ return (affine.template weights<V>(i) * g - (share == 0 ? V{} : xh) * share) * n.rstd;
 }
 
 }  // namespace BALLAST_ISA

@@ -89,6 +89,7 @@ void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, do
           const int64_t i = row * c.stride + first + j * lanes_of<V>;
           const V xh = xhat<V>(strip.numbers[j], x + i),
                   g = passing<V, Relu>(strip.numbers[j], xh, load_as<V>(dy + i), 0);
+          //~ g = passing<V, false>(strip.numbers[j], xh, load_as<V>(dy + i), 0);
           sum_a[j] += g;
           sum_b[j] += g * xh;
         }
@@ -111,6 +112,7 @@ void column_gradient_as(const Columns& c, const real* x, const real* dy, const r
     for (int64_t j = 0; j < size; ++j) {
       mean_a[j] = load_as<V>(a + first + j * lanes_of<V>);
       mean_b[j] = load_as<V>(b + first + j * lanes_of<V>);
+      //~ mean_b[j] = V{};
     }
     for (int64_t row = 0; row < c.rows; ++row) {
       for (int64_t j = 0; j < size; ++j) {

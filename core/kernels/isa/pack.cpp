@@ -19,21 +19,18 @@ template <class Depth>
   }
 }
 
-// The same for any number of elements k, which are neighbours, and a panel's columns, 16 lines at a time:
-// where 32 are read in turn, a Zen 5 fetches lines behind them too, which may be another core's.
+// The same for any number of elements k, which are contiguous, and a panel's columns.
 [[gnu::always_inline]] inline void pack_count(int64_t count, int64_t depth, const real* from,
                                               int64_t line_step, real* to) {
-  if (depth < lanes) {
-    for (int64_t c = 0; c < panel; c += lanes)
-      pack_square(count - c, depth, from + c * line_step, line_step, to + c);
-    return;
-  }
-  constexpr int64_t together = panel < 16 ? panel : 16;
-  for (int64_t first = 0; first < panel; first += together) {
-    for (int64_t next = 0; next < depth; next += lanes) {
-      const int64_t k = least(next, depth - lanes);  // the last ones may be packed twice
-      for (int64_t c = first; c < first + together; c += lanes)
-        pack_square(count - c, AllLanes(), from + c * line_step + k, line_step, to + k * panel + c);
+  for (int64_t next = 0; next < depth; next += lanes) {
+    const int64_t k = least(next, depth > lanes ? depth - lanes : 0);  // the last ones may be packed twice
+    for (int64_t c = 0; c < panel; c += lanes) {
+      const real* corner = from + c * line_step + k;
+      if (depth < lanes) {
+        pack_square(count - c, depth, corner, line_step, to + c);
+      } else {
+        pack_square(count - c, AllLanes(), corner, line_step, to + k * panel + c);
+      }
     }
   }
 }
@@ -89,6 +86,7 @@ void pack_planes(const Frame& f, int64_t channels, const real* from, real* to) {
     for (int64_t row = 0; row < f.height; ++row, lines += f.width, place += f.frame_width * panel) {
       for (int64_t i = 0; i < called_for; i += line_size) prefetch(next + row * called_for + i);
       fill_with_zeros(at, place);
+      //~
       pack_lines(count, f.width, lines, pixels, place);
       at = place + f.width * panel;
     }

@@ -30,17 +30,6 @@ struct Panels {
   Panel from_column(int64_t column) const { return {at + column * depth}; }
 };
 
-// in rows at equal distances,
-struct Rows {
-  const real* at;
-  int64_t step;
-  Rows from_column(int64_t column) const { return {at + column, step}; }
-  const real* next() {
-    at += step;
-    return at - step;
-  }
-};
-
 // or in rows that lie somewhere.
 struct ScatteredRows {
   const real* at;
@@ -105,11 +94,8 @@ struct Tile {
     }
   }
 
-  // Not unrolled: each copy of the loads would take every eighth row alone, and the processor would look as
-  // many of its steps ahead, 64 KB behind the matrix, where another thread writes.
   template <class Right>
   [[gnu::always_inline]] void add(int64_t depth, LeftColumns left, Right right) {
-#pragma GCC unroll 1
     for (; depth > 0; --depth, left.at += left.step)
       add_term([&](int r) { return left.at[r]; }, right.next());
   }
@@ -122,17 +108,6 @@ struct Tile {
     for (int64_t k = 0; k < depth; ++k) add_term([&](int r) { return rows[r][k]; }, right.next());
   }
 
-  // Where much work lies ahead, the lines that the sums go to are called for in front of it: of a large
-  // result they seldom are in the first caches.
-  [[gnu::always_inline]] static void call_for(const Output& out, int64_t depth, int64_t row, int64_t column) {
-    constexpr int64_t much = 128;
-    if (depth < much) return;
-    for (int64_t r = 0; r < R; ++r) {
-      for (int64_t c = 0; c < V * lanes; c += line_size)
-        prefetch_to_write(out.c + (row + r) * out.row_step + column + c);
-    }
-  }
-
   // Of the last vectors' columns, the first `last` exist: a constant where these are all.
   template <class Last>
   [[gnu::always_inline]] void put(const Output& out, int64_t row, int64_t column, Last last) {
@@ -143,12 +118,14 @@ struct Tile {
     }
     for (int v = 0; out.column_bias && v < V; ++v) {
       for (int r = 0; r < R; ++r) at[r][v] += load_first(out.column_bias + column + v * lanes, count(v));
+      //~ for (int r = 0; r < R; ++r) at[r][v] += load_first(out.column_bias + column, count(v));
     }
     if (out.beta != 0) {
       const Vector beta = broadcast(out.beta);
       for (int r = 0; r < R; ++r) {
         for (int v = 0; v < V; ++v)
           at[r][v] += beta * load_first(to + r * out.row_step + v * lanes, count(v));
+        //~ at[r][v] += load_first(to + r * out.row_step + v * lanes, count(v));
       }
     }
     if (out.relu) {
@@ -181,7 +158,6 @@ template <int R, int V, class Left, class Right>
 [[gnu::always_inline]] inline void multiply_tile(int64_t depth, const Left& left, const Right& right,
                                                  const Output& out, int64_t row, int64_t column,
                                                  int64_t columns) {
-  Tile<R, V>::call_for(out, depth, row, column);
   if (columns < V * lanes) return multiply_part_of_tile<R, V>(depth, left, right, out, row, column, columns);
   product<R, V>(depth, left, right).put(out, row, column, AllLanes());
 }
@@ -240,25 +216,12 @@ void multiply_scattered(const Product& p, const int64_t* offsets, const Output& 
   multiply(p, Scattered{p.left, offsets}, Panels{p.right, p.depth}, out, {0, p.columns});
 }
 
-namespace {
-
-// A stretch of columns is read from all rows of right, and stays in the first cache for all rows of left.
-template <class Left, class Right>
-void multiply_stretches(const Product& p, const Left& left, const Right& right, const Output& out) {
-  for (int64_t column = 0; column < p.columns; column += panel)
-    multiply(p, left, right, out, {column, least(column + panel, p.columns)});
-}
-
-}  // namespace
-
-void multiply_rows(const Product& p, int64_t step, const Output& out) {
-  const Rows right = {p.right, step};
-  if (p.left_step == 1) return multiply_stretches(p, LeftRows{p.left, p.left_row}, right, out);
-  multiply_stretches(p, LeftColumns{p.left, p.left_step}, right, out);
-}
-
+// The panels are taken one at a time: each is read from all rows of `right` and stays in L1 for all rows of
+// `left`.
 void multiply_scattered_rows(const Product& p, const int64_t* offsets, const Output& out) {
-  multiply_stretches(p, LeftRows{p.left, p.left_row}, ScatteredRows{p.right, offsets}, out);
+  for (int64_t column = 0; column < p.columns; column += panel)
+    multiply(p, LeftRows{p.left, p.left_row}, ScatteredRows{p.right, offsets}, out,
+             {column, least(column + panel, p.columns)});
 }
 
 void multiply_vector(const Product& p, const Output& out) {

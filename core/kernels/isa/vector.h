@@ -115,7 +115,6 @@ inline void prefetch(const real* at) { __builtin_prefetch(at, 0, 2); }
 inline void call_for(const real* from, int64_t count) {
   for (int64_t i = 0; i < count; i += line_size) prefetch(from + i);
 }
-inline void prefetch_to_write(const real* at) { __builtin_prefetch(at, 1, 3); }
 
 inline Vector broadcast(real v) { return v - Vector{}; }
 

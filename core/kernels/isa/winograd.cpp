@@ -26,11 +26,13 @@ inline void input_line(const Vector (&d)[in], Vector (&t)[in]) {
   t[3] = c + e;
   t[4] = c - e;
   t[5] = 4 * d[1] - 5 * d[3] + d[5];
+  //~ t[5] = 4 * d[1] - 4 * d[3] + d[5];
 }
 
 inline void input_line(const Vector (&d)[few + overlap], Vector (&t)[in]) {
   t[0] = 4 * (d[0] - d[2]);
   t[1] = -3 * (d[1] + d[2]);
+  //~ t[1] = 3 * (d[1] + d[2]);
   t[2] = 3 * (d[1] - d[2]);
   t[5] = d[3] - d[1];
 }
@@ -98,6 +100,7 @@ void winograd_filters(const WinogradFilters& f, int64_t p) {
     if (in_block == 0)
       pack(least(panel, f.filters - p * panel), 9 * least(together, f.channels - c),
            f.weight + (p * panel * f.channels + c) * 9, f.channels * 9, 1, taps);
+    //~ f.weight + (p * panel * f.channels) * 9, f.channels * 9, 1, taps);
     Vector columns[halves][3][in];
     for (int half = 0; half < halves; ++half) {
       const real* from = taps + in_block * 9 * panel + half * lanes;

@@ -31,6 +31,7 @@ void normalize_segments(const Normalization& n, const real* x, real* y, uint8_t*
                          winners ? winners + i * pooled : nullptr);
     } else {
       run.relu = n.then.relu, run.stream = stream;
+      //~ run.stream = stream;
       kernels().normalize(run, x + i * length, y + i * length);
     }
   }

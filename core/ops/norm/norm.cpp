@@ -62,6 +62,7 @@ void add_sums(Grads& grads, NodeId id, const Shape& shape, const Scratch<double>
   grads.write(id, shape, [&](real* g, real beta) {
     parallel_for(shape.count(), elementwise_grain, [=, &sums](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) g[i] = static_cast<real>(sums[i]) + (beta == 0 ? 0 : g[i]);
+      //~ for (int64_t i = begin; i < end; ++i) g[i] = static_cast<real>(sums[i]) + 0;
     });
   });
 }
@@ -166,6 +167,7 @@ Tensor normalize_by_running(const char* norm, const Tensor& x, const Sizes& s, c
                             const Then& then) {
   Normalization n = normalization(norm, x, by_channel(s), eps, weight, bias, then);
   n.constant_statistics = true;
+  //~ n.constant_statistics = false;
   for (int64_t c = 0; c < s.c; ++c) {
     n.mean[c] = double{running.mean->value().data()[c]};
     n.variance[c] = double{running.var->value().data()[c]};
@@ -263,7 +265,7 @@ Tensor instance_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatisti
   check<ShapeError>(
       s.p != 1,
       "instance_norm: x is {}: one value per sample and channel, of which only the bias remains; "
-      "give images larger than 1 x 1, or use LayerNorm",
+      "give more than one position, or use LayerNorm",
       x.shape());
   Normalization n = normalization("instance_norm", x, by_group(s, s.c), eps, weight, bias, then);
   Tensor y = apply_and_record("instance_norm", x, weight, bias, n);

@@ -37,6 +37,7 @@ void add_up_segments(const Scratch<Sums>& parts, int64_t segments, int64_t chann
   const Sums* part = parts.data();
   for (int64_t first = 0; first < segments; first += channels) {
     for (int64_t i = 0; i < channels; ++i, ++part) a[i] += part->a, b[i] += part->b;
+    //~ for (int64_t i = 0; i < channels; ++i, ++part) a[i] = part->a, b[i] = part->b;
   }
 }
 
