@@ -23,12 +23,13 @@ class Scratch {
   StorageRef storage_;
 };
 
-/// Before a loop of `chunks` chunks that each make a Scratch<T>(size): sees to it that the pool has one for
-/// every thread, so that none is allocated late in a run because threads happened not to meet before.
+/// Before a loop of `chunks` chunks that each make a Scratch<T>(size): sees to it that the pool has enough for
+/// all threads at once, so that none is allocated late in a run because threads happened not to meet before.
 template <class T>
 void reserve_scratch(int64_t size, int64_t chunks) {
   const int64_t threads = std::min<int64_t>(num_threads(), chunks);
-  if (threads > 1) Storage::reserve(static_cast<size_t>(size) * sizeof(T), threads);
+  constexpr int64_t each = 2;  // a chunk may make two whose sizes are of one class
+  if (threads > 1) Storage::reserve(static_cast<size_t>(size) * sizeof(T), each * threads);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail
