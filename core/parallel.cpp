@@ -22,17 +22,16 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 namespace {
 
-thread_local bool inside_loop = false;  // of the pool: loops within run inline
-thread_local int bodies_here = 0;       // of loops, inline or not, that this thread is in
+thread_local bool inside_loop = false;  // while this thread runs a loop of the pool: nested loops run inline
+thread_local int loop_depth = 0;        // nested calls of parallel_for on this thread
+thread_local int current_number = 0;    // see thread_number()
 
-struct InBody {
-  InBody() { ++bodies_here; }
-  ~InBody() { --bodies_here; }
-  InBody(const InBody&) = delete;
-  InBody& operator=(const InBody&) = delete;
+struct LoopDepth {
+  LoopDepth() { ++loop_depth; }
+  ~LoopDepth() { --loop_depth; }
+  LoopDepth(const LoopDepth&) = delete;
+  LoopDepth& operator=(const LoopDepth&) = delete;
 };
-
-thread_local int number_here = 0;
 
 void relax() {
 #ifdef __SSE__
@@ -40,10 +39,13 @@ void relax() {
 #endif
 }
 
-// One loop at a time. `gate` counts the helpers that entered it, `left` for each that left it again, and
-// holds `open` while more may enter: a helper that wakes too late finds it closed, so that the caller never
-// waits for one that still sleeps. Its upper half is the loop's number: no helper enters another loop than it
-// meant to.
+// The caller and the worker threads of the pool run one loop at a time. `gate` counts the workers in it:
+//   bits 0-9    workers that have entered the loop
+//   bits 10-19  workers that have left it again
+//   bit 20      open: workers may enter
+//   bits 32-63  the loop's number
+// The caller closes the gate before it waits, so that it never waits for a worker that is still asleep. The
+// number keeps a worker that wakes up late from entering a later loop than it has seen.
 class Pool {
  public:
   static constexpr int max_threads = 256;
@@ -60,15 +62,15 @@ class Pool {
     loop_.threads.store(wanted, std::memory_order_release);
     loop_.grain = grain, loop_.call = call, loop_.body = body;
     const uint64_t number = loop_.number.load(std::memory_order_relaxed) + 1;
-    loop_.gate.store(number << 32 | open, std::memory_order_release);
+    loop_.gate.store(number << number_shift | open, std::memory_order_release);
     loop_.number.fetch_add(1, std::memory_order_release);
     loop_.number.notify_all();
     work(0);
     uint64_t gate = loop_.gate.load(std::memory_order_acquire);
-    const bool all_entered = gate % left == static_cast<uint64_t>(wanted - 1);
+    const bool all_entered = entered(gate) == static_cast<uint64_t>(wanted - 1);
     if (!all_entered) gate = loop_.gate.fetch_sub(open, std::memory_order_acq_rel);
-    // A helper that lost its processor in mid-chunk may need ours.
-    for (int spins = 0; gate % left != gate % open / left; ++spins) {
+    // Yields after a while: a preempted worker may need this processor to finish.
+    for (int spins = 0; entered(gate) != left(gate); ++spins) {
       if (spins < 1000) {
         relax();
       } else {
@@ -82,10 +84,9 @@ class Pool {
   void set_threads(int count) {
     const std::scoped_lock lock(mutex);
     threads_ = count;
-    // A new helper starts from the loops seen here, so that it joins the next one even if it gets to run only
-    // after that began.
+    // A new worker is given the current loop number, so that it joins the next loop even if it starts later.
     for (; started_ < count - 1; ++started_)
-      std::thread([this, id = started_ + 1, seen = loop_.number.load()] { help(id, seen); }).detach();
+      std::thread([this, id = started_ + 1, seen = loop_.number.load()] { run_worker(id, seen); }).detach();
   }
 
   int threads() const { return threads_.load(std::memory_order_relaxed); }
@@ -99,30 +100,33 @@ class Pool {
   std::mutex mutex;  // held by the thread whose loop runs
 
  private:
-  static constexpr uint64_t left = 1 << 10, open = 1 << 20;
+  static constexpr uint64_t one_left = 1 << 10, open = 1 << 20;
+  static constexpr int number_shift = 32;
+  static uint64_t entered(uint64_t gate) { return gate % one_left; }
+  static uint64_t left(uint64_t gate) { return gate % open / one_left; }
 
-  // What the helpers need to know of a loop, in a cache line of its own: to fetch one from a core that shares
-  // no cache takes some 300 ns.
+  // A loop as the workers see it, in one cache line: fetching a line from a core without a common L3 takes
+  // some 300 ns.
   struct alignas(64) Loop {
     std::atomic<uint32_t> number = 0;  // written last
-    std::atomic<int> threads = 1;      // in the loop, each with a share
+    std::atomic<int> threads = 1;      // that take part, each with a share
     std::atomic<uint64_t> gate = 0;
     int64_t grain = 1;
     void (*call)(void*, int64_t, int64_t) = nullptr;
     void* body = nullptr;
   };
 
-  // The chunks that a thread begins with before it steals work from the others, in a cache line of its own as
-  // well. They are the same ones in loop after loop, so that their data may still be in the thread's cache.
+  // The chunks with which a thread begins before it steals work from the others. They are the same in all
+  // loops of equal count and grain, so their data may still be in the thread's cache.
   struct alignas(64) Share {
     std::atomic<int64_t> next = 0;
     int64_t end = 0;
-    std::atomic<bool> used = false;  // by its thread in some loop
+    std::atomic<bool> used = false;  // since used_since_last_call
   };
 
   void work(int id) {
     inside_loop = true;
-    const InBody in_body;
+    const LoopDepth depth;
     const FlushToZero flush;
     shares_[id].used.store(true, std::memory_order_relaxed);
     const int wanted = loop_.threads.load(std::memory_order_relaxed);
@@ -139,7 +143,7 @@ class Pool {
         }
       }
     } catch (...) {
-      for (int i = 0; i < wanted; ++i)  // the others stop after the chunk they have
+      for (int i = 0; i < wanted; ++i)  // the others stop after their current chunk
         shares_[i].next.store(std::numeric_limits<int64_t>::max() / 2, std::memory_order_relaxed);
       const std::scoped_lock lock(error_mutex_);
       if (!error_) error_ = std::current_exception();
@@ -147,28 +151,28 @@ class Pool {
     inside_loop = false;
   }
 
-  [[noreturn]] void help(int id, uint32_t seen) {
-    number_here = id;
+  [[noreturn]] void run_worker(int id, uint32_t seen) {
+    current_number = id;
     for (;;) {
       seen = wait_for_loop(seen);
-      __builtin_prefetch(&shares_[id]);  // on its way together with the others
+      __builtin_prefetch(&shares_[id]);  // fetched together with the line of loop_
       if (id >= loop_.threads.load(std::memory_order_acquire)) continue;
       if (enter(seen)) {
         work(id);
-        loop_.gate.fetch_add(left, std::memory_order_acq_rel);
+        loop_.gate.fetch_add(one_left, std::memory_order_acq_rel);
       }
     }
   }
 
   bool enter(uint32_t number) {
     uint64_t gate = loop_.gate.load(std::memory_order_acquire);
-    while (gate >> 32 == number && (gate & open) != 0) {
+    while (gate >> number_shift == number && (gate & open) != 0) {
       if (loop_.gate.compare_exchange_weak(gate, gate + 1, std::memory_order_acq_rel)) return true;
     }
     return false;
   }
 
-  // Spins for a while, then sleeps.
+  // Waits for another loop than `seen`: spins for a while, then sleeps.
   uint32_t wait_for_loop(uint32_t seen) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(tuning::spin_us);
     do {
@@ -214,12 +218,12 @@ void set_num_threads(int count) {
   check<ValueError>(count >= 1 && count <= Pool::max_threads, "set_num_threads: {} threads; give 1 to {}",
                     count, Pool::max_threads);
   check<UsageError>(
-      bodies_here == 0,
+      loop_depth == 0,
       "set_num_threads: called within a parallel loop, which would wait for itself; call it before the loop");
   pool().set_threads(count);
 }
 
-int thread_number() { return number_here; }
+int thread_number() { return current_number; }
 
 int threads_used_since_last_call() { return pool().used_since_last_call(); }
 
@@ -230,7 +234,7 @@ void detail::run_chunks(int64_t count, int64_t grain, void (*call)(void*, int64_
     const std::unique_lock lock(pool().mutex, std::try_to_lock);
     if (lock.owns_lock()) return pool().run(count, grain, call, body);
   }
-  const InBody in_body;
+  const LoopDepth depth;
   const FlushToZero flush;
   for (int64_t begin = 0; begin < count; begin += grain) call(body, begin, std::min(begin + grain, count));
 }

@@ -15,12 +15,10 @@ int num_threads();
 /// Throws ValueError unless count is 1 ... 256, and UsageError within a parallel loop.
 void set_num_threads(int count);
 
-/// This thread's number among those that share loops: 1 or more for a helper, which keeps it, 0 for the
-/// others.
+/// This thread's index in the pool: 1 or more for a worker thread, which keeps it, 0 for all other threads.
 int thread_number();
 
-/// How many threads have worked on parallel loops since the last call, at least the caller: lets a test see
-/// that its loops really were shared.
+/// How many threads have worked on parallel loops since the last call, at least 1. For tests.
 int threads_used_since_last_call();
 
 /// Calls body(begin, end) for the chunks [0, grain), [grain, 2 grain), ... of [0, count), on several threads
@@ -40,7 +38,7 @@ inline int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 /// The first multiple of b from a on.
 inline int64_t round_up(int64_t a, int64_t b) { return divide_up(a, b) * b; }
 
-/// The grain that cuts [0, count) into at most `chunks` chunks of at least `least` each.
+/// The grain that partitions [0, count) into at most `chunks` chunks of at least `least` each.
 inline int64_t grain_for(int64_t count, int64_t least, int64_t chunks) {
   const int64_t grain = divide_up(count, chunks);
   return grain < least ? least : grain;
