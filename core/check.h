@@ -29,7 +29,7 @@ struct ValueError : Error {
   using Error::Error;
 };
 
-/// A tape, gradient, parameter or optimizer used in a way that would train something else than was meant.
+/// Misuse of a tape, gradient, parameter or optimizer, which would silently train the wrong thing.
 struct UsageError : Error {
   using Error::Error;
 };

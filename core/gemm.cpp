@@ -12,29 +12,30 @@
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
 
-#ifndef BALLAST_PLAIN_GEMM  // stands for OpenBLAS where a tool must see every memory access
+#ifndef BALLAST_PLAIN_GEMM  // set for sanitizers, which can't see the memory accesses of OpenBLAS
 #include <cblas.h>
 #endif
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
 
-// The rows of op(A), or the columns of op(B): element k of line i is at data + i line_step + k k_step.
-struct Lines {
+// The rows of op(A), or the columns of op(B), each a vector of length k: element k of vector i is at data + i
+// vector_step + k k_step.
+struct Operand {
   const real* data;
-  int64_t count, line_step, k_step;
+  int64_t count, vector_step, k_step;
 
-  // In elements copied: where the lines' elements k are neighbours, as vectors; else vectors are transposed.
-  int64_t packing_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 1 : 4); }
-  // As rows, multiplied with one column: a third of a copy for each multiply-add, and a tenth more where rows
-  // are columns in memory, since of each line a tile needs a few neighbours.
-  int64_t reading_cost(int64_t depth) const { return count * depth * (line_step == 1 ? 11 : 10) / 30; }
-  // Rows of the other operand for which packing counts for little.
-  int64_t least_rows() const { return line_step == 1 ? tuning::rows_per_copy : 2 * tuning::rows_per_copy; }
+  // Cost of packing, in copied elements: 1 per element if element k of adjacent vectors is contiguous, 4 if
+  // blocks of elements must be transposed.
+  int64_t packing_cost(int64_t depth) const { return count * depth * (vector_step == 1 ? 1 : 4); }
+  // Cost, in copied elements, of reading this operand unpacked for one column of the other: about 1/3 per
+  // multiply-add, 10 % more if k is the strided index.
+  int64_t reading_cost(int64_t depth) const { return count * depth * (vector_step == 1 ? 11 : 10) / 30; }
+  // Least number of rows of the other operand over which packing a panel of this one is amortised.
+  int64_t least_rows() const { return vector_step == 1 ? tuning::rows_per_copy : 2 * tuning::rows_per_copy; }
 };
 
-// Where the product of left row i and right column j goes: to c[i ld + j], or if it is transposed to c[j ld +
-// i]. The bias has an element for each column of C.
+// Element (i, j) of the product is stored at c[i ld + j], or at c[j ld + i] if `transposed`.
 struct Result {
   real* c;
   int64_t ld;
@@ -49,7 +50,7 @@ struct Result {
             .column_bias = epilogue.bias ? epilogue.bias + column : nullptr,
             .relu = epilogue.relu};
   }
-  // The rows from `row` on of a result that is a single column, or transposed a single row.
+  // The elements from `row` on of a product that has a single column.
   Output as_vector(int64_t row) const {
     if (!transposed) return from(row, 0);
     Output output = from(0, row);
@@ -57,8 +58,7 @@ struct Result {
     std::swap(output.row_bias, output.column_bias);
     return output;
   }
-  // A transposed result's rows from `row` on are written as a panel first, which is transposed on its way to
-  // C.
+  // A transposed product is first stored as a panel, the rows from `row` on, and then transposed into C.
   Output as_panel(int64_t row, real* panel, int64_t width) const {
     return {.c = panel, .row_step = width, .row_bias = epilogue.bias ? epilogue.bias + row : nullptr};
     //~ return {.c = panel, .row_step = width, .row_bias = epilogue.bias};
@@ -73,21 +73,21 @@ struct Range {
   int64_t count() const { return end - begin; }
 };
 
-// Part number i of `parts` parts of 0, ..., count-1, as equal as can be.
+// Part i of 0, ..., count-1 partitioned into `parts` parts of nearly equal size.
 Range part_of(int64_t count, int64_t parts, int64_t i) {
   return {i * count / parts, (i + 1) * count / parts};
 }
 
-// The result is cut into tasks of some panels by some rows; each packs its panels for itself.
+// The partition of the product into tasks of some panels by some rows. Each task packs its own panels.
 struct Tasks {
   int64_t rows, panels, row_parts, panel_parts;
-  bool by_panels;  // tasks of the same panels are neighbours, else those of the same rows
+  bool by_panels;  // task order: panel-major, else row-major
 
-  // A thread should meet the same part of the weights in every product of a step, which is in its cache then.
-  // So the weights are partitioned first: as panels, in their products with the rows of a batch, else as
-  // rows, in their gradient. Each part of the rows packs its panels anew, and must be long enough to be worth
-  // it.
-  Tasks(const Lines& left, const Lines& right, int64_t depth, int64_t panel_width, bool transposed)
+  // Threads should work on the same part of the weights in all products of a step, to find it in their
+  // caches. So the weights are partitioned first: by panels in their products with the rows of a batch, by
+  // rows in the product that is their gradient. Each part of the rows packs the panels again, and must be
+  // long enough to amortise that.
+  Tasks(const Operand& left, const Operand& right, int64_t depth, int64_t panel_width, bool transposed)
       : rows(left.count), panels(divide_up(right.count, panel_width)) {
     const int64_t columns = panels * panel_width, work = rows * columns * depth;
     const int64_t wanted = std::clamp<int64_t>(work / tuning::task_work, 1, tuning::most_tasks);
@@ -109,27 +109,26 @@ struct Tasks {
   }
 };
 
-// The products of lines with a single one, all contiguous. Parts are a power of two, so that two threads or
-// four have as many each.
-void multiply_vector(const Lines& lines, const Lines& vector, int64_t k, const Result& out) {
+// Matrix times vector, contiguous along k. A power of two of parts: two or four threads get equally many.
+void multiply_vector(const Operand& matrix, const Operand& vector, int64_t k, const Result& out) {
   const auto wanted =
-      static_cast<uint64_t>(std::min(lines.count * k / tuning::vector_task_elements, tuning::most_tasks));
+      static_cast<uint64_t>(std::min(matrix.count * k / tuning::vector_task_elements, tuning::most_tasks));
   const auto parts = static_cast<int64_t>(std::bit_floor(std::max<uint64_t>(wanted, 1)));
   parallel_for(parts, 1, [&](int64_t part, int64_t) {
-    const Range rows = part_of(lines.count, parts, part);
+    const Range rows = part_of(matrix.count, parts, part);
     kernels().multiply_vector({.rows = rows.count(),
                                .columns = 1,
                                .depth = k,
-                               .left = lines.data + rows.begin * lines.line_step,
-                               .left_row = lines.line_step,
+                               .left = matrix.data + rows.begin * matrix.vector_step,
+                               .left_row = matrix.vector_step,
                                .left_step = 1,
                                .right = vector.data},
                               out.as_vector(rows.begin));
   });
 }
 
-// The products of all left lines with all right ones, in panels.
-void multiply_panels(const Lines& left, const Lines& right, int64_t k, const Result& out) {
+// Matrix times matrix: the right operand is packed in panels.
+void multiply_panels(const Operand& left, const Operand& right, int64_t k, const Result& out) {
   const Kernels& kernel = kernels();
   const int64_t panel = kernel.panel, panel_count = divide_up(right.count, panel);
   const Tasks tasks(left, right, k, panel, out.transposed);
@@ -142,13 +141,13 @@ void multiply_panels(const Lines& left, const Lines& right, int64_t k, const Res
     const int64_t column = panels.begin * panel, width = std::min(panels.end * panel, right.count) - column;
     const Scratch<real> packed(size);
     real* const rest = packed.data() + packed_size;
-    kernel.pack(width, k, right.data + column * right.line_step, right.line_step, right.k_step,
+    kernel.pack(width, k, right.data + column * right.vector_step, right.vector_step, right.k_step,
                 packed.data());
     Product p = {.rows = rows.count(),
                  .columns = width,
                  .depth = k,
-                 .left = left.data + rows.begin * left.line_step,
-                 .left_row = left.line_step,
+                 .left = left.data + rows.begin * left.vector_step,
+                 .left_row = left.vector_step,
                  .left_step = left.k_step,
                  .right = packed.data()};
     if (out.transposed) {
@@ -173,14 +172,14 @@ constexpr auto blas_gemm = cblas_dgemm;
 constexpr auto blas_gemm = cblas_sgemm;
 #endif
 
-// OpenBLAS cuts along the depth as well, which pays for matrices that are large in every direction.
+// OpenBLAS also blocks along k, which pays for matrices that are large in every direction.
 bool is_large(int64_t m, int64_t n, int64_t k) {
   return std::min({m, n, k}) >= tuning::blas_size && m * n * k >= tuning::blas_work;
 }
 
-// While any of these lives, OpenBLAS computes on the calling thread alone: our own threads call it, and BLAS
-// threads beside them would compete, and change bits with their number. Its number of threads is a global
-// setting that belongs to the program, so the last one puts it back.
+// While an object of this class exists, OpenBLAS computes on the calling thread alone: it is called from our
+// threads, with which its own would compete, and its results depend on their number. That number is a global
+// setting of the program, so the last object restores it.
 class SingleThreadedBlas {
  public:
   SingleThreadedBlas() {
@@ -202,7 +201,7 @@ class SingleThreadedBlas {
   static inline int users = 0, before = 1;
 };
 
-// In tiles of columns, each one single-threaded call.
+// One single-threaded BLAS call per tile of columns.
 void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
   const SingleThreadedBlas single_threaded;
   const auto op = [](const Matrix& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
@@ -224,12 +223,12 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
 #ifndef BALLAST_PLAIN_GEMM
   if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu) return large_gemm(m, n, k, a, b, beta, c, ldc);
 #endif
-  Lines left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
-  Lines right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
-  // The operand that is cheaper to pack becomes the vectors, even if the result is transposed then, unless
-  // too much of the last panel stays empty.
-  const auto cost = [&](const Lines& rows, const Lines& vectors) {
-    return vectors.packing_cost(k) + rows.reading_cost(k) * round_up(vectors.count, kernels().panel);
+  Operand left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
+  Operand right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
+  // The operand that is cheaper to pack becomes the right one, even if that transposes the result, unless too
+  // much of its last panel would be empty.
+  const auto cost = [&](const Operand& read, const Operand& packed) {
+    return packed.packing_cost(k) + read.reading_cost(k) * round_up(packed.count, kernels().panel);
   };
   const bool transposed = m == 1 || (n > 1 && cost(right, left) + 2 * m * n < cost(left, right));
   if (transposed) std::swap(left, right);

@@ -16,7 +16,7 @@ struct NormInfo {
   Parameter *weight = nullptr, *bias = nullptr;
   double eps = 0;
 
-  // The elements that share a variance: of all samples of the batch, of all positions, of so many channels.
+  // Which axes share a mean and variance: the batch, the positions, and how many channels.
   bool over_batch = false, over_positions = false;
   int64_t channels_together = 1;
   bool subtracts_mean = true;
@@ -36,11 +36,11 @@ struct LayerInfo {
   /// False for a layer that doesn't override `info`: tools refuse it, or go by the modules inside it.
   bool known = true;
 
-  /// The class of which this is said. One derived from it may compute something else: tools don't believe it
-  /// of that one until it overrides `info`. Null: it is said of derived classes too.
+  /// The class that this describes. It doesn't apply to derived classes, which may compute something else,
+  /// unless they override `info` too. Null: it applies to derived classes as well.
   const std::type_info* type = nullptr;
 
-  /// Multiply-adds in products and convolutions for each element of the output. 0: none.
+  /// Multiply-adds of matrix products and convolutions per element of the output. 0: none.
   std::optional<int64_t> multiply_adds{};
 
   /// In evaluation y = A x + b, with A and b the same for every x.
@@ -49,13 +49,13 @@ struct LayerInfo {
   /// for an affine layer, whose L is measured.
   std::optional<double> lipschitz{};
 
-  /// For a batch norm to be folded into: row o of weight (out, ...) and element o of bias (out) make channel
-  /// o of the output, and nothing else does. A layer that can have a bias gives it even when it is absent. A
+  /// For folding a batch norm into the layer: channel o of the output is computed with row o of weight (out,
+  /// ...) and element o of bias (out) alone. A layer that can have a bias gives it even when it is absent. A
   /// layer whose weight is computed gives the bias alone.
   Parameter *weight = nullptr, *bias = nullptr;
   /// The axis of channels in input and output: 1, or -1 for the last.
   int channel_axis = 1;
-  /// Positions (pixels) for each channel of the output: as many as in the input, one, or any number.
+  /// Positions (pixels) per channel of the output: as many as in the input, one, or any number.
   enum class Positions { kept, one, any } positions = Positions::kept;
 
   std::optional<NormInfo> norm{};
@@ -64,9 +64,9 @@ struct LayerInfo {
   /// A unit whose output is 0 passes no gradient on, as in ReLU: probes count those that are always 0.
   bool dead_at_zero = false;
 
-  /// How the modules inside, in the order of `visit`, make the result, where they alone do.
+  /// How the result follows from the child modules, in the order of `visit`, if it follows from them alone.
   enum class Structure {
-    other,     // not said: tools take the layer as a whole
+    other,     // unknown: tools take the layer as a whole
     sequence,  // each is given the result of the one before
     sum,       // each is given the input, and their results are added up
   } structure = Structure::other;

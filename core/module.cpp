@@ -53,7 +53,7 @@ CallScope::~CallScope() { thread_state.innermost_call = outer_; }
 
 namespace {
 
-// "fc1 (Linear 4 -> 3)": the path from the module called first, and what it describes itself as.
+// "fc1 (Linear 4 -> 3)": the path from the outermost module called, and the layer's description.
 std::string place_of(const CallScope& call) {
   std::string path;
   for_each_module(call.outermost(), [&](const std::string& p, Module& m) {

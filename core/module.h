@@ -19,7 +19,7 @@ class Module;
 class Parts;
 
 /// What walks through named parts. `visit` calls it once for each part, with the part's name; paths are
-/// joined by dots. Absent parameters and buffers (of a layer without bias, say) are passed over.
+/// joined by dots. Absent parameters and buffers (of a layer without bias, say) are skipped.
 class Visitor {
  public:
   virtual ~Visitor() = default;
@@ -74,14 +74,14 @@ class Visitor {
   std::string path_;
 };
 
-/// Anything with named parts: parameters, buffers, counters, and others with parts. What is saved, loaded and
-/// counted: a module, or an optimizer, whose parts are its state.
+/// Anything with named parts, which are saved, loaded and counted: parameters, buffers, counters, and other
+/// Parts. A module, or an optimizer, whose parts are its state.
 class Parts {
  public:
   virtual ~Parts() = default;
   /// Names every part: the one list that saving, optimizing, freezing, counting and printing read. Names are
   /// the field's (`weight`, `bias`, `running_mean`, ...), so that a checkpoint is a PyTorch state_dict. It
-  /// must not change anything: constant models are walked through by it too.
+  /// must not change anything: constant models are visited too.
   virtual void visit(Visitor& /*v*/) {}
 
  protected:
@@ -124,11 +124,11 @@ class Module : public Parts {
  private:
   friend class Buffer;
   friend void check_buffers_listed(const Parts& parts);
-  std::vector<Tensor> updated_;  // buffers, while this module's call was the outermost
+  std::vector<Tensor> updated_;  // buffers updated in calls of which this module's was the outermost
 };
 
-/// A call of a module, from here to the end of the block: what makes freezing hold inside, lets a ShapeError
-/// say where it was thrown, and notes which buffers are updated. `Module::operator()` has one; in a call of
+/// A call of a module, from here to the end of the block: applies freezing, tells a ShapeError where it was
+/// thrown, and records which buffers are updated. `Module::operator()` has one; in a call of
 /// your own it is the first line:
 ///
 ///     std::pair<Tensor, Tensor> operator()(Tensor x, Tensor h) {
@@ -154,7 +154,7 @@ class CallScope {
   std::optional<FrozenStatisticsScope> statistics_;
 };
 
-/// Walks through parts that may be constant, for a visitor that changes nothing.
+/// Visits parts that may be constant, for a visitor that changes nothing.
 void walk(const Parts& parts, Visitor& v);
 
 namespace detail {
@@ -185,8 +185,8 @@ void for_each(P& parts, F& f) {
 
 }  // namespace detail
 
-/// Calls `f(path, parameter)` for every parameter, in the order of `visit`; one shared by two layers comes
-/// under each name. Parts of a constant model are constant.
+/// Calls `f(path, parameter)` for every parameter, in the order of `visit`; one shared by two layers is
+/// visited under each name. Parts of a constant model are constant.
 template <std::derived_from<Parts> P, class F>
 void for_each_parameter(P& parts, F f) {
   detail::for_each<Parameter>(parts, f);
@@ -216,13 +216,13 @@ void zero_grad(Parts& parts);
 /// would lose it.
 void check_buffers_listed(const Parts& parts);
 
-/// Is told of every call of a module on its thread, from its construction to its destruction there: what
-/// probes are built on. It may read what it is given, and must not write to it.
+/// Observes every call of a module on its thread while it exists: the basis of probes. It may read what it is
+/// given, and must not write to it.
 class CallObserver {
  public:
   CallObserver(const CallObserver&) = delete;
   CallObserver& operator=(const CallObserver&) = delete;
-  /// `module(x)` has given `y`.
+  /// `module(x)` has returned `y`.
   virtual void called(const Module& module, const Tensor& x, const Tensor& y) = 0;
 
  protected:

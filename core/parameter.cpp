@@ -9,8 +9,8 @@
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
-// Elements of their own in a block of their own, behind a header that an optimizer can point into its slab
-// later.
+// A copy whose header is separate from the block of its elements, so that an optimizer can point it into its
+// slab.
 Tensor with_role(const Tensor& value, Role role) {
   if (value.empty()) return {};
   const Tensor copy = value.clone();
@@ -27,9 +27,9 @@ void write_in_place(Tensor& to, const Tensor& from, const char* what) {
 
 }  // namespace
 
-void Slab::add_stray(const StorageRef& parameter, const char* op) {
-  const auto is_this = [&](const Stray& stray) { return stray.parameter == parameter; };
-  if (std::none_of(strays.begin(), strays.end(), is_this)) strays.push_back({parameter, op});
+void Slab::add_unowned(const StorageRef& parameter, const char* op) {
+  const auto is_this = [&](const Unowned& other) { return other.parameter == parameter; };
+  if (std::none_of(unowned.begin(), unowned.end(), is_this)) unowned.push_back({parameter, op});
 }
 
 Parameter::Parameter(Tensor value, ParameterOptions options) : value_(with_role(value, Role::parameter)) {
@@ -84,7 +84,7 @@ Buffer& Buffer::operator=(Buffer other) noexcept {
   return *this;
 }
 
-// Whoever still holds the elements holds a plain value.
+// For tensors that still share the elements, these are a plain value from now on.
 Buffer::~Buffer() {
   if (!empty()) value_.storage()->role = Role::value;
 }

@@ -8,19 +8,20 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// The one stretch of memory where an optimizer keeps its parameters, and their gradients at the same
-/// offsets. Parameters and optimizer share it: either may die first.
+/// Contiguous memory for the parameters of an optimizer, and for their gradients at the same offsets.
+/// Parameters and optimizer share it, and may be destroyed in either order.
 struct Slab {
   Tensor values, grads;
   bool has_optimizer = true;
 
-  /// A parameter that no optimizer owned when a tape reached it and one of this slab, and by which operation.
-  struct Stray {
+  /// A parameter without an optimizer that took part in a backward pass together with parameters of this
+  /// slab; `op` is the operation that used it.
+  struct Unowned {
     StorageRef parameter;
     const char* op;
   };
-  std::vector<Stray> strays;
-  void add_stray(const StorageRef& parameter, const char* op);
+  std::vector<Unowned> unowned;
+  void add_unowned(const StorageRef& parameter, const char* op);
 };
 
 /// What belongs to a parameter beside its value. A gradient is valid while `has_grad`: the first write since
@@ -32,37 +33,37 @@ struct ParameterState {
   bool trainable = true;
   bool decay = true;
   std::shared_ptr<Slab> slab{};
-  // Where the tape that used it last has its leaf: a guess for the next use, so that no tape has to search.
+  // Index of its leaf on the tape that used it last: a hint, checked before use, that saves a search.
   std::atomic<int32_t> last_leaf = 0;
-  // Serial of the tape whose backward adds to the gradient now.
+  // Serial of the tape that is adding to the gradient; 0: none.
   std::atomic<uint64_t> writer = 0;
 
   bool owned() const { return slab && slab->has_optimizer; }
 };
 
 struct ParameterOptions {
-  /// Weight decay applies to it under DecayRule::weights_only. Biases and the parameters of norms say no.
+  /// Weight decay applies to it under DecayRule::weights_only. False for biases and the parameters of norms.
   bool decay = true;
 };
 
 /// A tensor that is trained. A default-constructed one is absent (a layer without bias) and isn't visited.
-///
-/// Identity: a parameter or buffer is the storage that its value lies in, not the object that refers to it
-/// nor the module that holds that. Construction by copy makes a new storage, so a copied model is
-/// independent; construction by move hands the storage on, so a model may be moved while an optimizer trains
-/// it. Everything else writes into the storage that is there: assigning (by copy or move, where the shapes
-/// agree), loading, initializing. `tie` lets two objects refer to one storage. Whatever keeps track of
-/// parameters and buffers - optimizers, tapes, checkpoints, counts - knows them by their storage.
+/// Identity: a parameter or buffer is the Storage of its value, not the object that refers to it nor the
+/// module that holds that. (The data may move: an optimizer takes them into its slab.) Copy construction
+/// makes a new storage, so a copied model is independent; move construction hands the storage on, so a model
+/// may be moved while an optimizer trains it. Loading, initializing and assigning a value of the same shape
+/// write into the storage that is there; assigning one of another shape takes over the other's storage, so
+/// that optimizers must be made anew. `tie` makes two objects refer to one storage. Optimizers, tapes,
+/// checkpoints and counts identify parameters and buffers by their storage.
 class Parameter {
  public:
   Parameter() = default;
   explicit Parameter(Tensor value, ParameterOptions options = {});
   Parameter(const Parameter& other);
   Parameter(Parameter&&) noexcept = default;
-  /// Takes over the value and the options, in place if the shapes agree; a gradient is dropped then.
+  /// Takes over value and options. If the shapes agree, in place (see Identity), and the gradient is dropped.
   Parameter& operator=(Parameter other) noexcept;
 
-  /// This parameter and `other` become one: it is stepped once, and saved under each name.
+  /// This parameter and `other` become one: updated once per step, and saved under each name.
   void tie(const Parameter& other);
 
   bool empty() const { return value_.empty(); }
@@ -112,8 +113,8 @@ class Buffer {
   const Tensor& value() const { return value_; }
   operator const Tensor&() const { return value_; }
   void assign(const Tensor& value);
-  /// The elements to write a new state into. Notes that the model called now has updated it, so that `save`
-  /// can refuse to lose a buffer that no `visit` lists.
+  /// The elements to write a new state into. Records that the module called now has updated it, so that
+  /// `save` can refuse to lose a buffer that no `visit` lists.
   real* update();
 
  private:

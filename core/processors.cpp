@@ -30,7 +30,7 @@ int rounded_up(double quota, double period) {
   return quota > 0 && period > 0 ? static_cast<int>((quota + period - 1) / period) : 0;
 }
 
-// Of a single group in version 2, "<quota or max> <period>" in microseconds.
+// The limit of a single group in version 2: its file has "<quota or max> <period>" in microseconds.
 int limit_v2(const std::string& group) {
   std::string quota;
   double period = 0;
@@ -38,7 +38,7 @@ int limit_v2(const std::string& group) {
   return rounded_up(std::atof(quota.c_str()), period);
 }
 
-// In version 1 each number has a file of its own; a quota of -1 stands for none.
+// The same in version 1, where each number has its own file; a quota of -1 means that there is none.
 int limit_v1(const std::string& group) {
   double quota = 0, period = 0;
   std::ifstream(group + "/cpu.cfs_quota_us") >> quota;
@@ -46,8 +46,8 @@ int limit_v1(const std::string& group) {
   return rounded_up(quota, period);
 }
 
-// The least limit of a group and those around it. In a container the path may be one of the host's, which
-// isn't there: the container's own limits are at the root.
+// The least limit of a group and its ancestors. In a container the path may be the host's and not exist: the
+// container's own limits are at the root.
 int least_limit(const std::string& root, std::string path, int (*limit)(const std::string&)) {
   int least = 0;
   for (;;) {

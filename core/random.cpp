@@ -17,14 +17,14 @@ namespace {
 
 thread_local RandomState state;
 
-// What a stream is for; part of the counter, so that no two uses ever share numbers.
+// What a stream is for. It is part of the counter, so that no two uses share random numbers.
 enum Purpose : uint32_t { for_tensor = 1, for_dropout = 2 };
 
 std::array<uint32_t, 2> words(uint64_t x) {
   return {static_cast<uint32_t>(x), static_cast<uint32_t>(x >> 32)};
 }
 
-// Open at 0 so that its logarithm is finite.
+// Uniform on (0, 1): never 0, so that its logarithm is finite.
 double unit(uint32_t bits) { return (bits + 0.5) * 0x1p-32; }
 
 // Fills x four elements at a time from blocks of four random words.
@@ -81,7 +81,7 @@ Tensor randn(const Shape& shape, real mean, real std) {
 }
 
 void fill_dropout_mask(Tensor& mask, double p, uint64_t seed, uint64_t stream, uint64_t call) {
-  // Both 64-bit numbers go into the key, mixed, since the counter has room for one more word only.
+  // Seed and stream are mixed into the 64-bit key, since the counter has only one word left.
   const auto s = words(seed), t = words(stream);
   const auto mixed = philox({s[0], s[1], t[0], t[1]}, {static_cast<uint32_t>(call >> 32), for_dropout});
   const real kept = static_cast<real>(1 / (1 - p));

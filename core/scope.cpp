@@ -16,32 +16,32 @@ struct ScopeLink {
   bool has_ended() const { return ended.load(std::memory_order_acquire); }
 };
 
-// The scopes of a thread in the order in which they began, and links to be used again.
+// The scopes of a thread in the order in which they began, and unused links, which are kept for reuse.
 struct OpenScopes {
   std::vector<std::shared_ptr<ScopeLink>> links, spare;
 
   OpenScopes() { thread_state.scopes = this; }
   ~OpenScopes() { thread_state.scopes = nullptr; }
 
-  static OpenScopes& here() {
+  static OpenScopes& current() {
     thread_local OpenScopes open;
     return open;
   }
 
-  void drop_dead() {
-    const auto dead = [](const std::shared_ptr<ScopeLink>& link) {
+  void drop_ended() {
+    const auto unused = [](const std::shared_ptr<ScopeLink>& link) {
       return link->has_ended() && link.use_count() == 1;
     };
     for (std::shared_ptr<ScopeLink>& link : links) {
-      if (dead(link)) spare.push_back(std::move(link));
+      if (unused(link)) spare.push_back(std::move(link));
     }
     links.erase(std::remove(links.begin(), links.end(), nullptr), links.end());
   }
 };
 
 Scope::Scope(Inside inside, Tape* tape) {
-  OpenScopes& open = OpenScopes::here();
-  open.drop_dead();
+  OpenScopes& open = OpenScopes::current();
+  open.drop_ended();
   if (open.spare.empty()) {
     link_ = std::make_shared<ScopeLink>();
   } else {
@@ -57,7 +57,7 @@ Scope::Scope(Inside inside, Tape* tape) {
 Scope::~Scope() {
   end();
   link_.reset();
-  if (thread_state.scopes) thread_state.scopes->drop_dead();
+  if (thread_state.scopes) thread_state.scopes->drop_ended();
 }
 
 void Scope::end() { link_->ended.store(true, std::memory_order_release); }
@@ -75,7 +75,7 @@ Scope::State Scope::now() {
 
 bool Scope::innermost() const {
   const ScopeLink* last = nullptr;
-  for (const std::shared_ptr<ScopeLink>& link : OpenScopes::here().links) {
+  for (const std::shared_ptr<ScopeLink>& link : OpenScopes::current().links) {
     if (!link->has_ended()) last = link.get();
   }
   return last == link_.get();

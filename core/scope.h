@@ -10,10 +10,10 @@ struct OpenScopes;
 struct ScopeLink;
 class Tape;
 
-/// What operations and layers do on this thread, as long as it lives: record or not, and which halves of
+/// Decides, while it exists, what operations and layers do on this thread: record or not, and which parts of
 /// training mode are on. Scopes nest in the order in which they begin; the innermost one that hasn't ended
-/// rules. Without any, nothing is recorded and layers evaluate. They may end in any order, also on the heap,
-/// and on another thread: the one they began on then notices at its next operation.
+/// decides. Without any, nothing is recorded and layers evaluate. Scopes may be heap objects, end in any
+/// order, and end on another thread, which takes effect at the first thread's next operation.
 class Scope {
  public:
   Scope(const Scope&) = delete;
@@ -31,14 +31,14 @@ class Scope {
     bool running_statistics = true;  // ... and update the running ones
     bool dropout = false;
   };
-  /// What holds inside a scope, given what holds around it.
+  /// A scope's state as a function of the enclosing one's.
   using Inside = State (*)(const State& outside, Tape* tape);
 
   explicit Scope(Inside inside, Tape* tape = nullptr);
-  /// The rest of this scope's life changes nothing any more.
+  /// From now on this scope has no effect.
   void end();
   bool ended() const;
-  /// Whether this scope rules; false on any other thread than its own.
+  /// Whether this scope decides; false on any other thread than its own.
   bool innermost() const;
   static State now();
 
@@ -49,7 +49,7 @@ class Scope {
   std::shared_ptr<ScopeLink> link_;
 };
 
-/// Nothing is recorded and layers evaluate, even while a tape lives outside.
+/// Nothing is recorded and layers evaluate, even inside a tape.
 class EvalScope : public Scope {
  public:
   EvalScope() : Scope([](const State&, Tape*) { return State{}; }) {}
@@ -62,7 +62,7 @@ class StatisticsScope : public Scope {
   StatisticsScope() : Scope([](const State&, Tape*) { return State{.batch_statistics = true}; }) {}
 };
 
-/// Layers evaluate, recording goes on as outside: what a layer frozen by mode lives in.
+/// Layers evaluate, and recording goes on as outside: for the calls of layers with frozen.mode.
 class FrozenModeScope : public Scope {
  public:
   FrozenModeScope()

@@ -31,7 +31,7 @@ class Shape {
   int axis(int axis, const char* what) const;
   /// Product of the sizes of axes first, ..., last-1.
   int64_t count(int first, int last) const;
-  /// The same shape with one axis resized, removed, or added in front of `axis`.
+  /// The same shape with one axis resized, removed, or inserted before `axis`.
   Shape with(int axis, int64_t size) const;
   Shape without(int axis) const;
   Shape inserted(int axis, int64_t size) const;

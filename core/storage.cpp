@@ -73,7 +73,7 @@ Pool& pool() {
 Storage* new_block(size_t bytes) {
   void* memory = std::aligned_alloc(64, header + bytes);
   if (memory == nullptr) {
-    release_cached_memory();  // the blocks kept may be of other sizes
+    release_cached_memory();  // whose blocks may be of other classes
     memory = std::aligned_alloc(64, header + bytes);
   }
   if (memory == nullptr) throw std::bad_alloc();

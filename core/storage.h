@@ -38,25 +38,25 @@ class StorageRef {
 /// `own`).
 enum class Role : uint8_t { value, parameter, buffer };
 
-/// A block of memory that tensors share: a 64-byte header, and behind it, or inside another block (`owner`),
-/// the data, aligned to 64 bytes. Blocks come in size classes, four per doubling, and a freed one is kept for
-/// the next of its class, so that a training loop stops calling the system allocator after its first steps.
-/// Under the address sanitizer nothing is kept.
+/// The reference-counted header, 64 bytes, of memory that tensors share. The data, aligned to 64 bytes,
+/// follow the header, or lie in another block, `owner`. Block sizes are rounded up to classes, four per
+/// doubling, and freed blocks kept in one free list per class, so that a training loop stops calling the
+/// system allocator after its first steps. With the address sanitizer, freed blocks aren't kept.
 struct alignas(64) Storage {
   /// A new block of at least `bytes` bytes, uninitialized.
   static StorageRef allocate(size_t bytes);
-  /// Sees to it that so many such blocks can be had at a time without a call of the system allocator.
+  /// Makes sure that `blocks` such blocks can exist at a time without another call of the system allocator.
   static void reserve(size_t bytes, int64_t blocks);
-  /// A header alone, whose data lies inside `owner`.
+  /// A header alone, for data that lie in `owner`.
   static StorageRef view(StorageRef owner, void* data);
 
   std::atomic<int32_t> references{1};
   Role role = Role::value;
-  size_t bytes = 0;  // of data, when they aren't another block's
+  size_t bytes = 0;  // size of the data, unless they lie in `owner`
   void* data = nullptr;
   StorageRef owner;
-  ParameterState* parameter = nullptr;  // owned; set when role is parameter
-  Storage* next_free = nullptr;         // while it waits in the pool
+  ParameterState* parameter = nullptr;  // owned; null unless role is parameter
+  Storage* next_free = nullptr;         // in the free list
 };
 static_assert(sizeof(Storage) == 64);
 
@@ -70,7 +70,7 @@ inline StorageRef::~StorageRef() {
   if (storage_ && storage_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(storage_);
 }
 
-/// Gives the memory that the pool keeps for reuse back to the system.
+/// Returns the memory of freed blocks, which is kept for reuse, to the system.
 void release_cached_memory();
 
 }  // namespace ballast::inline BALLAST_PRECISION

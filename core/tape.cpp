@@ -54,8 +54,7 @@ std::vector<std::unique_ptr<Tape::Memory>>& Tape::spare() {
 void* Tape::arena(size_t bytes) {
   constexpr size_t block_bytes = size_t{1} << 16;
   bytes = (bytes + alignof(std::max_align_t) - 1) / alignof(std::max_align_t) * alignof(std::max_align_t);
-  if (bytes > block_bytes)
-    throw std::bad_alloc();  // no closure holds that much: tensors hold their elements elsewhere
+  if (bytes > block_bytes) throw std::bad_alloc();  // closures are small: they hold tensors, not elements
   Memory& memory = *tape_;
   if (memory.block < memory.blocks.size() && memory.used + bytes > block_bytes) {
     ++memory.block;
@@ -69,7 +68,7 @@ void* Tape::arena(size_t bytes) {
 }
 
 Tape::Node& Tape::add_node(const char* op) {
-  static const Node blank;  // to copy is faster than to set so much to zero
+  static const Node blank;  // copying it is faster than zero-initialising a node
   Node& node = tape_->nodes.emplace_back(blank);
   node.op = op;
   return node;
@@ -133,7 +132,7 @@ void Tape::sweep(const Tensor& y, Tensor dy, bool keep) {
     throw;
   }
   release_parameters();
-  if (!keep) destroy_closures();  // those recorded after y
+  if (!keep) destroy_closures();  // of nodes recorded after y
 }
 
 void Tape::sweep_nodes(const Tensor& y, Tensor dy, bool keep) {
@@ -156,16 +155,16 @@ void Tape::sweep_nodes(const Tensor& y, Tensor dy, bool keep) {
   }
 }
 
-// A gradient for a parameter that no optimizer owns would be lost silently; the optimizers whose parameters
-// took part are told, and throw when they step.
+// The gradient of a parameter without an optimizer would be lost silently. So it is noted in the slabs of the
+// other parameters that took part, whose optimizers then throw in step().
 void Tape::check_owned() {
   const auto parameter = [&](int32_t leaf) { return tape_->nodes[static_cast<size_t>(leaf)].parameter; };
   for (const auto& [leaf, op] : tape_->reached) {
-    const StorageRef stray = parameter(leaf);
-    if (stray->parameter->owned()) continue;
+    const StorageRef unowned = parameter(leaf);
+    if (unowned->parameter->owned()) continue;
     for (const auto& [other, unused] : tape_->reached) {
       const StorageRef owned = parameter(other);
-      if (owned->parameter->owned()) owned->parameter->slab->add_stray(stray, op);
+      if (owned->parameter->owned()) owned->parameter->slab->add_unowned(unowned, op);
     }
   }
 }
@@ -219,7 +218,7 @@ real* Grads::target(NodeId id, const Shape& shape, real& beta) {
   Tape::Node& node = tape_.tape_->nodes[static_cast<size_t>(id.index)];
   if (!node.parameter) {
     beta = node.grad.empty() ? real{0} : real{1};
-    // Somebody else may hold the same elements: a sum passes one gradient to both operands.
+    // The elements may be shared: a sum passes one gradient to both operands.
     node.grad = node.grad.empty() ? Tensor(shape) : own(std::move(node.grad));
     return node.grad.data();
   }
@@ -253,8 +252,8 @@ Saved::Saved(const Tensor& x) {
   constexpr int64_t large = int64_t{1} << 20;  // bytes
   const NodeId node = x.node();
   if (node && x.count() * int64_t{sizeof(real)} >= large &&
-      Tape::recording()->tape_->nodes[static_cast<size_t>(node.index)].remake) {
-    maker_ = node;
+      Tape::recording()->tape_->nodes[static_cast<size_t>(node.index)].recompute) {
+    producer_ = node;
   } else {
     x_ = x.detach();
   }
@@ -262,8 +261,8 @@ Saved::Saved(const Tensor& x) {
 
 Tensor Saved::get(const Grads& grads) const {
   if (is_held()) return x_;
-  const Tape::Node& node = grads.tape_.tape_->nodes[static_cast<size_t>(maker_.index)];
-  return node.remake(node.closure, grads);
+  const Tape::Node& node = grads.tape_.tape_->nodes[static_cast<size_t>(producer_.index)];
+  return node.recompute(node.closure, grads);
 }
 
 Tensor Saved::take(const Grads& grads) { return is_held() && !grads.keep_ ? std::move(x_) : get(grads); }

@@ -19,21 +19,20 @@ enum class Mode { train, eval };
 /// Given to `backward`: the tape goes on recording, and can be run backward again.
 struct Keep {};
 
-/// Records the operations of this thread while it lives, and lets layers train: batch statistics, dropout.
-/// Until backward is through, nobody may write into parameters or recorded tensors: gradients are taken from
-/// what these hold then. Tapes nest. The order of recording is a topological order, so backward is one sweep
-/// from the last node to the first. A tape destroyed by an exception takes the gradients of all parameters
-/// that it reached with it: the step they were for is given up, and the next one starts without them.
+/// Records the operations of this thread while it exists, and lets layers train: batch statistics, dropout.
+/// Until `backward` returns, nobody may write into parameters or recorded tensors: gradients are computed
+/// from their values then. Tapes nest. The order of recording is a topological order, so backward is one
+/// sweep from the last node to the first. If an exception destroys the tape, the gradients of all parameters
+/// it reached are dropped, including those that earlier tapes accumulated.
 ///
 /// What threads may share:
 /// - A model that nobody writes to may be evaluated (`predict`) by any number of threads.
-/// - Each thread has tapes of its own, and runs a tape backward itself. Several threads may record through
-/// one
-///   model with tapes of Mode::eval, as for gradients of inputs. Where its parameters take gradients, only
-///   one may run backward at a time; a second one throws UsageError. A tape that trains updates running
-///   statistics, so each thread that trains needs a model of its own: a copy.
-/// - While one thread trains a model, no other may read it, not even to save it. It hands out a copy,
-///   `Net snapshot = net`, which shares nothing with it.
+/// - A tape belongs to the thread that made it. Several threads may record through one model with tapes of
+///   Mode::eval, as for gradients of inputs. If its parameters take gradients, only one of them may run
+///   backward at a time; a second one throws UsageError. A tape that trains updates running statistics, so
+///   each thread that trains needs a copy of the model.
+/// - While a thread trains a model, no other may read it, not even to save it. The thread can hand out a
+///   copy, `Net snapshot = net`, which shares nothing with the model.
 /// - Tensors, tapes and models may be destroyed on any thread.
 class Tape : public Scope {
  public:
@@ -41,12 +40,12 @@ class Tape : public Scope {
   ~Tape();
 
   /// Adds d loss / d parameter to the gradient of every trainable parameter that the loss was computed from.
-  /// Ends recording and training mode, and frees the tape as it goes, unless told `Keep`. `loss` must have
+  /// Ends recording and training mode, and frees the tape as it goes, unless Keep is given. `loss` must have
   /// one element; throws UsageError if it wasn't recorded here. If an operation throws on the way, the
   /// gradients of all parameters reached are dropped.
   void backward(const Tensor& loss);
   void backward(const Tensor& loss, Keep);
-  /// The same from any tensor `y`, given the gradient `dy` that arrives at it: dy^T dy/dparameter.
+  /// The same from any tensor `y` and the gradient `dy` of the loss by y: adds dy^T (d y / d parameter).
   void backward(const Tensor& y, Tensor dy);
   void backward(const Tensor& y, Tensor dy, Keep);
 
@@ -55,7 +54,7 @@ class Tape : public Scope {
   /// The gradient of a watched tensor after `backward`; empty if the loss doesn't depend on it.
   Tensor grad(const Tensor& x) const;
 
-  /// How many tapes were made on this thread since `manual_seed`: half of dropout's key.
+  /// How many tapes this thread made before it, since `manual_seed`; with the seed, it keys dropout's masks.
   uint64_t number() const { return number_; }
   /// Numbers the random operations on this tape.
   uint64_t next_call() { return calls_++; }
@@ -67,7 +66,7 @@ class Tape : public Scope {
   static Tape* recording() { return now().recording; }
   uint64_t serial() const { return serial_; }
   NodeId leaf(const StorageRef& parameter);
-  /// Makes `y`, which was computed without recording, forget where its elements were recorded before.
+  /// Clears the node of an unrecorded result `y`, which may stem from an operand whose memory y reuses.
   static void forget(Tensor& y);
   template <class Backward>
   void push(const char* op, Tensor& y, Backward&& backward);
@@ -81,8 +80,8 @@ class Tape : public Scope {
     void* closure = nullptr;  // in the arena
     void (*run)(void* closure, Tensor dy, Grads& grads) = nullptr;
     void (*destroy)(void* closure) = nullptr;
-    // The result again; null where it should be kept.
-    Tensor (*remake)(const void* closure, const Grads& grads) = nullptr;
+    // Recomputes the result; null if the operation doesn't offer it.
+    Tensor (*recompute)(const void* closure, const Grads& grads) = nullptr;
     Tensor grad{};
     StorageRef parameter{};  // leaves only
     bool watched = false;
@@ -92,10 +91,10 @@ class Tape : public Scope {
   struct Memory {
     std::vector<Node> nodes;
     std::vector<std::unique_ptr<std::byte[]>> blocks;
-    size_t block = 0, used = 0;                    // the arena's fill
+    size_t block = 0, used = 0;                    // the arena's current block, and its bytes in use
     std::vector<std::pair<int32_t, Tensor>> kept;  // gradients of watched nodes
-    std::vector<std::pair<int32_t, const char*>>
-        reached;  // leaves that backward has reached, and by which operation
+    // Leaves that backward has reached, and the operations that used them.
+    std::vector<std::pair<int32_t, const char*>> reached;
   };
 
   static std::vector<std::unique_ptr<Memory>>& spare();
@@ -114,15 +113,15 @@ class Tape : public Scope {
   int exceptions_;  // in flight when the tape was made
 };
 
-/// What a backward function writes the gradients of its operation's inputs into.
+/// Receives the gradients of an operation's inputs from its backward function.
 class Grads {
  public:
-  /// Whether anybody wants the gradient of this input: skip the work if not.
+  /// Whether this input takes a gradient; if not, skip the work.
   bool wants(NodeId id) const { return bool(id); }
-  /// Memory for the gradient of a saved tensor x that nobody reads after this backward function: x's own,
-  /// moved from it, where only the function holds it and will not run again, else new.
+  /// Memory for the gradient of a saved tensor x: x's own, moved from it, if this function holds the last
+  /// reference and won't run again (Keep), else new.
   Tensor in_place_of(Tensor& x) const;
-  /// The gradient of input `id` grows by `gradient`. Does nothing where none is wanted.
+  /// Adds `gradient` to the gradient of input `id`. Does nothing if that takes none.
   void add(NodeId id, Tensor gradient);
   /// For kernels that can accumulate themselves: calls write(g, beta) which must set g = beta g + gradient.
   /// beta is 0 for the first gradient that arrives (g is then uninitialized), 1 for later ones.
@@ -141,7 +140,7 @@ class Grads {
   real* target(NodeId id, const Shape& shape, real& beta);
 
   Tape& tape_;
-  bool keep_;  // the functions run again
+  bool keep_;  // backward will run again
   const char* op_ = nullptr;
 };
 
@@ -154,36 +153,40 @@ void Tape::push(const char* op, Tensor& y, Backward&& backward) {
   node.closure = closure;
   node.run = [](void* c, Tensor dy, Grads& grads) { (*static_cast<Closure*>(c))(std::move(dy), grads); };
   node.destroy = [](void* c) { static_cast<Closure*>(c)->~Closure(); };
-  if constexpr (requires(Closure & c) { c.remakes(); }) {
-    if (static_cast<Closure*>(closure)->remakes())
-      node.remake = [](const void* c, const Grads& grads) {
-        return static_cast<const Closure*>(c)->remake(grads);
+  if constexpr (requires(Closure & c) { c.can_recompute(); }) {
+    if (static_cast<Closure*>(closure)->can_recompute())
+      node.recompute = [](const void* c, const Grads& grads) {
+        return static_cast<const Closure*>(c)->recompute(grads);
       };
   }
   y.tape_ = serial_;
   y.node_ = last_node();
 }
 
-/// An input of an operation, kept for its backward function. A large tensor whose own operation offers to
-/// `remake` it from what that keeps in any case isn't held, but made again: memory for little time.
+/// An input of an operation, which its backward function needs. It is held; or, if it has 1 MiB or more, it
+/// is recomputed in the backward pass, bit for bit, where the operation that computed it is
+/// - a norm that isn't pooled: one pass over its own saved input;
+/// - or a convolution without groups or ReLU, with at most tuning::recomputed_depth multiply-adds per output,
+///   whose own input is held, so that recomputed convolutions don't form chains.
+/// The input of a pooled norm is always held: memory use has its peak while that input, the network's largest
+/// tensor, is first computed, so recomputing it would save nothing.
 class Saved {
  public:
   explicit Saved(const Tensor& x);
   /// To be called in the backward function.
   Tensor get(const Grads& grads) const;
-  /// The same, given up where the function will not run again.
+  /// The same, moved from here if the function won't run again (Keep).
   Tensor take(const Grads& grads);
-  bool is_held() const { return !maker_; }
+  bool is_held() const { return !producer_; }
 
  private:
   Tensor x_;
-  NodeId maker_;  // in place of x_
+  NodeId producer_;  // the operation that recomputes it, in place of x_
 };
 
 /// Ends an operation: `y` was computed from tensors at `inputs`, and `backward(dy, grads)` adds to their
-/// gradients. Recorded if a tape records and any input takes a gradient. There is no recording without a
-/// backward function. One that has members `bool remakes()` and `Tensor remake(const Grads&)` besides offers
-/// to compute `y` again from what it keeps (see Saved).
+/// gradients. Recorded if a tape records and any input takes a gradient. A `backward` with members `bool
+/// can_recompute()` and `Tensor recompute(const Grads&)` offers to recompute `y` (see Saved).
 template <class Backward>
 Tensor record(const char* op, Tensor y, std::span<const NodeId> inputs, Backward&& backward) {
   for (NodeId input : inputs) {

@@ -10,15 +10,15 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// Where the living tape keeps what a tensor was computed from; -1 when no gradient flows into it.
+/// Index of the tape's node that computed a tensor; -1 if no gradient flows into it.
 struct NodeId {
   int32_t index = -1;
   explicit operator bool() const { return index >= 0; }
 };
 
 /// A value: a shape and its elements, contiguous in row-major order. Copies share the elements (a write
-/// through one is seen through all; `clone` makes them its own), reshaping is free. Of rank 0 to 6; the
-/// element type is `real`.
+/// through one is seen through all; `clone` copies them), reshaping is free. Of rank 0 to 6; the element type
+/// is `real`.
 class Tensor {
  public:
   /// No tensor at all: `empty()` is true.
@@ -58,9 +58,9 @@ class Tensor {
     return data()[offset({static_cast<int64_t>(index)...})];
   }
 
-  /// Elements of its own, not recorded.
+  /// A copy of the elements, not recorded.
   Tensor clone() const;
-  /// The same elements, cut off from the tape: no gradient flows through it, not even into a parameter.
+  /// The same elements, detached from the tape: no gradient flows through it, not even into a parameter.
   Tensor detach() const;
 
   /// Nested brackets as NumPy prints them, long axes abbreviated.
@@ -68,12 +68,11 @@ class Tensor {
 
   // For operations (see core/tape.h)
   // ----------------------------------------------------------------------------------
-  /// Where this tensor stands on the recording tape. Throws UsageError if it belongs to another tape or a
-  /// dead one.
+  /// This tensor's node on the recording tape. Throws UsageError if it was recorded on another tape.
   NodeId node() const;
   const StorageRef& storage() const { return storage_; }
   Tensor(const Shape& shape, StorageRef storage) : shape_(shape), storage_(std::move(storage)) {}
-  /// The same elements under another shape of equal count, node and all.
+  /// The same elements and node under another shape of equal count.
   Tensor viewed_as(const Shape& shape) const&;
   Tensor viewed_as(const Shape& shape) &&;
 
@@ -85,8 +84,7 @@ class Tensor {
 
   Shape shape_;
   StorageRef storage_;
-  uint64_t tape_ =
-      0;  // serial of the tape it was recorded on; 0: none; detached: not even a parameter's leaf
+  uint64_t tape_ = 0;  // serial of the tape that recorded it; 0: none; detached: not as a parameter either
   NodeId node_;
 };
 
@@ -107,7 +105,7 @@ Tensor arange(int64_t count);
 /// A copy of `values` in row-major order; throws ShapeError unless their number fits the shape.
 Tensor tensor(std::span<const real> values, const Shape& shape);
 
-/// A number, or a list of nested lists: what braces within braces mean to `tensor`.
+/// A number, or a list of nested lists: the argument type of `tensor({{1, 2}, {3, 4}})`.
 struct NestedList {
   NestedList(real number) : value(number) {}
   NestedList(std::initializer_list<NestedList> list) : rows(list), is_list(true) {}

@@ -9,7 +9,7 @@ class CallScope;
 struct OpenScopes;
 
 /// What scopes and modules keep for each thread. No other thread reads or writes it, so nothing here is
-/// locked; whoever adds to it takes that away again in its destructor, also when an exception passes.
+/// locked; whoever adds to it undoes that in its destructor, also when an exception passes.
 struct ThreadState {
   OpenScopes* scopes = nullptr;  // null before the first and after the thread's end
   CallScope* innermost_call = nullptr;

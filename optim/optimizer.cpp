@@ -120,8 +120,8 @@ void Optimizer::check_slots() const {
   }
 }
 
-void Optimizer::check_strays() const {
-  for (const auto& [parameter, op] : slab_->strays) {
+void Optimizer::check_unowned() const {
+  for (const auto& [parameter, op] : slab_->unowned) {
     const ParameterState& state = *parameter->parameter;
     check<UsageError>(
         !state.has_grad || state.owned(),
@@ -163,9 +163,9 @@ void Optimizer::for_each_piece(F f) const {
 
 void Optimizer::step() {
   check_slots();
-  check_strays();
+  check_unowned();
   check_gradients();
-  slab_->strays.clear();
+  slab_->unowned.clear();
   for (Slot& slot : slots_) {
     if (slot.storage->parameter->has_grad) ++slot.steps.value;
   }

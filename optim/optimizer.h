@@ -102,7 +102,7 @@ class Optimizer : public Parts {
 
   void partition_slots();
   void check_slots() const;
-  void check_strays() const;
+  void check_unowned() const;
   void check_gradients() const;
   template <class F>
   void for_each_piece(F f) const;

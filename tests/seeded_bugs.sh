@@ -65,7 +65,7 @@ locate_flips() {
       while (match(code, /"([^"\\]|\\.)*"/))
         code = substr(code, 1, RSTART - 1) sprintf("%*s", RLENGTH, "") substr(code, RSTART + RLENGTH)
       sub(/\/\/.*/, "", code)
-      if (code ~ /^#|^template|grain|parallel_for\(|prefetch|call_for|ahead/) next
+      if (code ~ /^#|^template|grain|parallel_for\(|prefetch|ahead/) next
       code = code " "
       find(code, " ([-+*/<>]|[<>=!]=|[-+*/]=|&&|\\|\\|) ", 1, 1)  # as clang-format sets them
       find(code, "[+][+]|--", 0, 0)

@@ -1,13 +1,12 @@
 #pragma once
 
-/// In front of a loop: its iterations are independent, whatever the pointers look like. Operations that work
-/// in place need this, where the result is either the operand itself or apart from it.
+/// Before a loop: its iterations are independent, though its pointers may alias. Operations that work in
+/// place need this: their result either is the operand itself or doesn't overlap it.
 #ifdef __clang__
 #define BALLAST_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #else
 #define BALLAST_INDEPENDENT _Pragma("GCC ivdep")
 #endif
 
-/// On a lambda, behind its parameters. ([[gnu::always_inline]] stands at different places for the two
-/// compilers.)
+/// After the parameters of a lambda. (The compilers want [[gnu::always_inline]] at different places.)
 #define BALLAST_ALWAYS_INLINE __attribute__((always_inline))

@@ -8,9 +8,8 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// Sets how this thread treats denormal numbers while it lives, and puts the former setting back: as zero,
-/// both as operands and as results, or as what they are. Where the processor has no such setting, it does
-/// nothing.
+/// While an object of this class exists, its thread treats denormal operands and results as zero, or as what
+/// they are. No effect where the processor has no such setting.
 class DenormalMode {
  public:
   DenormalMode(const DenormalMode&) = delete;
@@ -20,7 +19,7 @@ class DenormalMode {
  protected:
   explicit DenormalMode(bool as_zero)
       : before_(_mm_getcsr()), set_(as_zero ? before_ | as_zero_bits : before_ & ~as_zero_bits) {
-    if (set_ != before_) _mm_setcsr(set_);  // slow, and within another one of the same kind needless
+    if (set_ != before_) _mm_setcsr(set_);  // slow, so only where it changes something
   }
   ~DenormalMode() {
     if (set_ != before_) _mm_setcsr(before_);

@@ -13,15 +13,14 @@ struct Matrix {
   bool transposed = false;
 };
 
-/// What happens to a product on its way to memory: first the bias is added, one number per column (or null),
-/// then negative values become 0.
+/// Applied to a product before it is stored: a bias, one element per column of C (or null), then a ReLU.
 struct Epilogue {
   const real* bias = nullptr;
   bool relu = false;
 };
 
 /// C = op(A) op(B) + beta C with op(A) m x k, op(B) k x n and C m x n, row-major, `ldc` elements from row to
-/// row. With beta 0, C may be uninitialized. How the work is cut depends on m, n and k alone.
+/// row. With beta 0, C may be uninitialized. The partition into tasks never depends on the number of threads.
 void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
           const Epilogue& epilogue = {});
 

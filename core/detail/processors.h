@@ -12,7 +12,7 @@ int usable_processors();
 
 /// Processors' worth of time that control groups grant, rounded up, or 0 where there is no limit.
 /// `membership` is what /proc/self/cgroup says, and `root` where the groups' files are, usually
-/// /sys/fs/cgroup. A group is limited by the groups around it too.
+/// /sys/fs/cgroup. A group's ancestors limit it too.
 int cgroup_quota(const std::string& membership, const std::string& root);
 
 /// The whole number that an environment variable is set to, or `otherwise` if it isn't set. Throws ValueError

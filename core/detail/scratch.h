@@ -23,12 +23,12 @@ class Scratch {
   StorageRef storage_;
 };
 
-/// Before a loop of `chunks` chunks that each make a Scratch<T>(size): sees to it that the pool has enough for
-/// all threads at once, so that none is allocated late in a run because threads happened not to meet before.
+/// Before a loop of `chunks` chunks that each make a Scratch<T>(size): makes the pool hold enough for all
+/// threads at once. Else one may be allocated late in a run, in the first step in which they overlap.
 template <class T>
 void reserve_scratch(int64_t size, int64_t chunks) {
   const int64_t threads = std::min<int64_t>(num_threads(), chunks);
-  constexpr int64_t each = 2;  // a chunk may make two whose sizes are of one class
+  constexpr int64_t each = 2;  // a chunk may make two whose sizes are in the same class
   if (threads > 1) Storage::reserve(static_cast<size_t>(size) * sizeof(T), each * threads);
 }
 

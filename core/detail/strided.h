@@ -7,15 +7,15 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// How to walk through a row-major result while following K operands, each with its own strides: 0 along an
-/// axis it broadcasts over. Neighbouring axes that all operands cross evenly are merged, so that equal
-/// shapes, a scalar operand or a bias row come out as one or two axes.
+/// An iteration over a row-major result and K operands, each with its own strides: 0 along an axis over which
+/// it is broadcast. Adjacent axes that are one axis for all operands are merged, so that equal shapes, a
+/// scalar operand or a bias row give one or two axes.
 template <size_t K>
 class Strided {
  public:
   using Offsets = std::array<int64_t, K>;
 
-  /// Adds an axis inside those added before.
+  /// Adds an axis, which becomes the innermost one.
   void add_axis(int64_t size, const Offsets& strides) {
     if (size == 1) return;
     bool merges = rank_ > 0;
@@ -30,10 +30,10 @@ class Strided {
   const Offsets& stride(size_t axis) const { return axes_[axis].stride; }
   const Offsets& inner_stride() const { return stride(rank() - 1); }
 
-  /// Where the operands stand at a position of the result.
+  /// The offsets of the operands' elements for a position in the result.
   Offsets offsets(int64_t position) const { return place(position).offset; }
 
-  /// Calls run(position, offsets, n) for stretches of n elements along the innermost axis that together are
+  /// Calls run(position, offsets, n) for runs of n elements along the innermost axis, which together are
   /// positions begin, ..., end-1 of the result.
   template <class Run>
   void walk(int64_t begin, int64_t end, Run run) const {
@@ -78,7 +78,7 @@ class Strided {
   size_t rank_ = 0;
 };
 
-/// The walk through `result` for operands whose shapes broadcast to it.
+/// The iteration over `result` and operands whose shapes broadcast to it.
 template <size_t K>
 Strided<K> broadcast_walk(const Shape& result, const std::array<Shape, K>& operands) {
   Strided<K> walk;

@@ -5,39 +5,39 @@
 
 #include <ballast/core/real.h>
 
-/// The thresholds of loops, products, convolutions and pooling: numbers found by measuring, with
-/// their unit and what they weigh. Other values give other speeds, and at most sums in another order. Those
-/// of the norms stand beside the norms.
+/// The thresholds of loops, matrix products, convolutions and pooling, found by measuring, each with its unit
+/// and trade-off. They decide the speed, and the order in which sums are formed. The norms' thresholds are
+/// beside the norms.
 namespace ballast::inline BALLAST_PRECISION::detail::tuning {
 
 // Parallel loops
 // ---------------------------------------------------------------------------------------------------------
 
-/// Elements per chunk of an elementwise loop: 128 KB of float, which outweigh the microsecond of handing a
-/// chunk to another thread.
+/// Elements per chunk of an elementwise loop: 128 KB of float, which take much longer than the microsecond of
+/// handing a chunk to another thread.
 inline constexpr int64_t elementwise_grain = 32768;
-/// Chunks of a loop whose chunks are large: more than threads, so that a late thread's share can be stolen,
-/// but few enough that what each chunk prepares for itself (packing, partial sums) counts for little.
+/// Most chunks of a loop whose chunks are large: more than threads, so that others can steal work from a late
+/// one, but few enough to amortise what each chunk prepares for itself (packing, partial sums).
 inline constexpr int64_t most_tasks = 16;
-/// The same where each chunk keeps a copy of all weights' gradients, to be added up in the end.
+/// Most chunks of a loop in which each chunk sums up a weight gradient of its own.
 inline constexpr int64_t most_partial_sums = 8;
-/// Microseconds that a helper spins for the next loop before it sleeps. To wake it costs some 15 us; in
-/// training the next loop usually comes sooner than this.
+/// Microseconds for which a worker thread spins before it sleeps. Waking it takes some 15 us; in training,
+/// the next loop usually comes while it still spins.
 inline constexpr int64_t spin_us = 200;
 
 // Matrix products
 // ---------------------------------------------------------------------------------------------------------
 
-/// Bytes of packed panels that a task multiplies with all of its rows: they should stay in L2.
+/// Most bytes of packed panels per task: they should stay in L2 while the task multiplies them with its rows.
 inline constexpr int64_t packed_bytes = int64_t{3} << 16;
-/// Multiply-adds that are worth a task of their own, some 3 us.
+/// Multiply-adds per task: some 3 us of work.
 inline constexpr int64_t task_work = int64_t{1} << 17;
-/// Elements to read in a product with a vector that are worth a task, some 5 us.
+/// Matrix elements per task of a matrix-vector product: some 5 us of work.
 inline constexpr int64_t vector_task_elements = int64_t{1} << 16;
-/// Rows for which packing the panels again counts for little: where packing copies whole vectors (where it
-/// transposes, twice as many), and where many panels are packed.
+/// Least rows of a task, over which packing its panels is amortised: rows_per_copy where packing copies whole
+/// vectors, twice as many where it transposes them, and rows_per_packing where there are 4 panels or more.
 inline constexpr int64_t rows_per_copy = 24, rows_per_packing = 96;
-/// Smallest side, and multiply-adds, from which on OpenBLAS, which partitions the depth as well, is faster.
+/// Least side, and least multiply-adds, of the products that OpenBLAS computes.
 inline constexpr int64_t blas_size = 256, blas_work = int64_t{1} << 27;
 
 // Convolutions
@@ -45,30 +45,29 @@ inline constexpr int64_t blas_size = 256, blas_work = int64_t{1} << 27;
 
 /// Elements to unfold at a time: 128 KB of float, which stay in L2.
 inline constexpr int64_t unfolded_elements = int64_t{1} << 15;
-/// Multiply-adds of one image that are worth a task of their own: below, a small batch isn't partitioned
-/// within images.
+/// Least multiply-adds per task where the images of a small batch are partitioned.
 inline constexpr int64_t image_task_work = int64_t{1} << 19;
-/// Channels of a single image that make a task: convolutions and norms partition it alike, so that a thread
-/// has in its cache what it goes on with.
+/// Channels per task where a single image is partitioned: the same in convolutions and norms, so that a
+/// thread finds its channels in its cache.
 inline constexpr int64_t image_channels = 32;
-/// Channels, and tiles of the batch, from which on Winograd's algorithm outweighs its transforms: 1.3 to 2
-/// times as fast as unfolding.
+/// Least channels, and least tiles in the batch, for Winograd's algorithm. With fewer, its transforms aren't
+/// amortised; with more, it is 1.3 to 2 times as fast as unfolding.
 inline constexpr int64_t winograd_channels = 16, winograd_tiles = 8;
-/// Channels times tiles that are transformed together: their frequencies stay in L2. Tiles at least and at
-/// most.
+/// Channels times tiles that are transformed together, so that their frequencies stay in L2, and the least
+/// and most tiles.
 inline constexpr int64_t winograd_batch = 2560, winograd_least_tiles = 12, winograd_most_tiles = 48;
-/// Of the weights' gradient: elements for all partial sums together, tiles that a partial sum takes at least,
-/// so that going back from the frequencies counts for little, and tiles that are transformed together.
+/// For the weight gradient: most elements of all partial sums together; least tiles per partial sum, over
+/// which its inverse transform is amortised; least and most tiles that are transformed together.
 inline constexpr int64_t winograd_sums = int64_t{1} << 22, winograd_tiles_per_sum = 32;
 inline constexpr int64_t winograd_least_gradient_tiles = 96, winograd_most_gradient_tiles = 192;
-/// Multiply-adds per output up to which a convolution is computed again in the backward pass rather than
-/// kept: reading and writing it takes longer.
-inline constexpr int64_t rematerialised_depth = 32;
+/// Most multiply-adds per output of a convolution that may be recomputed in the backward pass (see Saved):
+/// storing and reading its result takes longer.
+inline constexpr int64_t recomputed_depth = 32;
 
 // Pooling
 // ---------------------------------------------------------------------------------------------------------
 
-/// Elements per chunk of planes, and chunks at most.
+/// Least input elements per chunk, and most chunks.
 inline constexpr int64_t pooled_elements = 16384, pooling_chunks = 64;
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail::tuning

@@ -21,7 +21,7 @@ class Unfolding {
         copies_(shared_ ? w.taps : h.taps * w.taps),
         height_(shared_ ? rows + h.dilation * (h.taps - 1) : rows) {}
 
-  /// Elements, without what vectors read behind the last row.
+  /// Elements, not counting what vector loads read after the last row.
   int64_t size() const { return channels_ * copies_ * height_ * w_.out; }
   /// Where the row of tap number (c, kh, kw) begins.
   int64_t offset(int64_t tap) const {

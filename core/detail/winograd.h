@@ -6,21 +6,21 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// The weights' gradient of a convolution in parts that are to be added up. A filter's weights lie in a
-/// column of panels: (parts, groups, panels of filters, weights of a filter, filters of a panel).
+/// The weight gradient of a convolution as partial sums, which remain to be added: (parts, groups, panels of
+/// filters, weights of a filter, filters of a panel).
 struct WeightSums {
   int64_t parts;
   Scratch<real> tables;
 };
 
 /// A convolution by Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin & Gray 2016): a quarter of the
-/// multiplications, for errors of some 5e-6 of the largest result in float. Where two outputs or fewer are
-/// left at an edge, F(2, 3) takes its place in that direction.
+/// multiplications, for errors of some 5e-6 of the largest result in float. Edge tiles with at most two rows
+/// (or columns) of outputs use F(2, 3) for these. "Frequencies" are the 6 x 6 points of the transform domain.
 struct Winograd {
   int64_t n, c, o;
   WindowAxis h, w;
 
-  /// Whether it applies, and wins: 3 x 3 taps, a stride of 1, and enough channels and tiles to outweigh the
+  /// Whether it applies and is faster: 3 x 3 taps, stride 1, and enough channels and tiles to amortise the
   /// transforms.
   bool pays() const;
   /// y = relu(beta y + conv(x) + bias)
@@ -33,7 +33,7 @@ struct Winograd {
   struct Memory;
   class Tiles;
   int64_t image_tiles() const;
-  Frame padded_inputs() const;
+  PaddedPlane padded_inputs() const;
   Batch forward_batch() const;
   int64_t filter_step() const;
   void transform_inputs(const Batch& batch, const Memory& memory, const real* x, const Tiles& tiles) const;

@@ -24,12 +24,12 @@ namespace {
 
 struct Choice {
   const Kernels* table;
-  bool runs;  // on this processor
+  bool supported;  // by this processor
 };
 
 const Kernels& choose() {
   const Choice choices[] = {
-  // the best first
+  // In order of preference.
 #ifdef __x86_64__
       {&avx512::table, __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
                            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")},
@@ -37,9 +37,9 @@ const Kernels& choose() {
 #endif
       {&baseline::table, true}};
   const char* wanted = std::getenv("BALLAST_ISA");
-  for (const auto& [table, runs] : choices) {
+  for (const auto& [table, supported] : choices) {
     if (wanted && std::string_view(wanted) != table->isa) continue;
-    if (runs) return *table;
+    if (supported) return *table;
     if (wanted)
       throw ValueError(fmt::format(
           "the environment variable BALLAST_ISA is '{}', which this processor doesn't have; unset it",

@@ -33,9 +33,8 @@ struct Sizes {
   Shape x() const { return {n, c, h.in, w.in}; }
   Shape y() const { return {n, o, h.out, w.out}; }
   Shape weight() const { return {o, channels, h.taps, w.taps}; }
-  // How many output rows to unfold at a time: as many as stay in L2, but not so few that most of what is
-  // unfolded serves two blocks. The images of a small batch are partitioned for several threads where that
-  // pays.
+  // How many output rows to unfold at a time: as many as stay in L2, but not so few that most inputs would be
+  // unfolded for two blocks. The images of a small batch are partitioned further, into tasks.
   int64_t block_rows() const {
     const int64_t fit = std::clamp<int64_t>(tuning::unfolded_elements / (channels * w.taps * w.out),
                                             2 * h.taps, h.out + 2 * h.taps);
@@ -52,7 +51,7 @@ struct Block {
   int64_t n, group, row, rows;
 
   int64_t size() const { return rows * s.w.out; }
-  // Where the group's part begins in tensors shaped as x, y and weight.
+  // Offsets of the group's part of x, y and weight.
   int64_t in_x() const { return (n * s.c + group * s.channels) * s.inputs; }
   int64_t in_y() const { return (n * s.o + group * s.filters) * s.outputs + row * s.w.out; }
   int64_t in_weight() const { return group * s.filters * s.depth; }
@@ -74,11 +73,11 @@ int64_t block_count(const Sizes& s) {
   return s.n * divide_up(s.h.out, step);
 }
 
-// The unfolding of a convolution's blocks, and where each tap finds its row.
+// The unfolding of a convolution's blocks, and the offset of each tap's row in it.
 struct Taps {
   Unfolding unfolding;
   Scratch<int64_t> offsets;
-  int64_t size;  // of the memory to unfold into
+  int64_t size;  // elements to unfold into
 
   explicit Taps(const Sizes& s)
       : unfolding(s.channels, s.h, s.w, s.block_rows()),
@@ -93,7 +92,7 @@ struct Taps {
 
 Winograd winograd(const Sizes& s) { return {s.n, s.c, s.o, s.h, s.w}; }
 
-// y = beta y + conv(x) + bias, and max(y, 0) of that, by a matrix product with unfolded inputs.
+// y = beta y + conv(x) + bias, then a ReLU if `relu`, by matrix products with unfolded inputs.
 void unfolded_convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta,
                        bool relu, real* y) {
   const Taps taps(s);
@@ -128,7 +127,7 @@ void convolve(const Sizes& s, const real* x, const real* weight, const real* bia
   unfolded_convolve(s, x, weight, bias, beta, relu, y);
 }
 
-// The sizes of the convolution that takes the gradient back, with a stride of 1.
+// The sizes of the convolution, with stride 1, that computes the input gradient from dy.
 Sizes reversed(const Sizes& s) {
   const auto back = [](const WindowAxis& a) {
     return WindowAxis(a.out, a.taps, 1, a.dilation * (a.taps - 1) - a.padding, a.dilation);
@@ -143,7 +142,7 @@ bool can_reverse(const Sizes& s) {
   return can(s.h) && can(s.w);
 }
 
-// Its weights: (o, c, kh, kw) goes to (c, o, KH-1-kh, KW-1-kw), group by group.
+// Its weights, filters rotated by 180 degrees, group by group: (o, c, kh, kw) -> (c, o, KH-1-kh, KW-1-kw).
 void reverse_weight(const Sizes& s, const real* weight, real* to) {
   const int64_t taps = s.h.taps * s.w.taps;
   parallel_for(s.c, row_grain(s.filters * taps), [&](int64_t begin, int64_t end) {
@@ -158,7 +157,7 @@ void reverse_weight(const Sizes& s, const real* weight, real* to) {
   });
 }
 
-// Adds the gradient of the unfolded input, a row of `columns` per tap, to the input of each.
+// The adjoint of unfolding: adds the gradient of unfolded inputs, a row of `columns` per tap, to the inputs'.
 void fold(const Block& b, const real* columns, real* x) {
   const WindowAxis &h = b.s.h, &w = b.s.w;
   for (int64_t tap = 0; tap < b.s.depth; ++tap, columns += b.size()) {
@@ -233,7 +232,7 @@ WeightSums unfolded_weight_gradient(const Sizes& s, const real* x, const real* d
   return sums;
 }
 
-// dW = beta dW + the gradient, whose parts are added up in order.
+// dW = beta dW + the gradient, whose partial sums are added up in order.
 void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, real* dw) {
   if (s.n == 0) {
     if (beta == 0) std::fill_n(dw, s.weight().count(), real{0});
@@ -312,13 +311,13 @@ Tensor convolved(const Sizes& s, const Tensor& x, const Tensor& weight, const Te
   return y;
 }
 
-// What the backward pass needs.
+// The backward function of a convolution.
 struct RecordedConvolution {
   Sizes s;
   NodeId in_x, in_weight, in_bias;
   Saved x;
   Tensor weight, bias;
-  Tensor y;  // where a ReLU followed
+  Tensor y;  // if a ReLU followed
 
   void operator()(Tensor dy, Grads& grads) {
     if (!y.empty()) dy = relu_gradient(std::move(dy), y);
@@ -329,13 +328,11 @@ struct RecordedConvolution {
     });
     grads.write(in_bias, Shape{s.o}, [&](real* db, real beta) { bias_gradient(s, dy.data(), beta, db); });
   }
-
-  // Not from an input that is rematerialised itself: a chain of such would begin anew for each of its links.
-  bool remakes() const {
-    return in_weight && x.is_held() && y.empty() && s.groups == 1 && s.depth <= tuning::rematerialised_depth;
+  bool can_recompute() const {
+    return in_weight && x.is_held() && y.empty() && s.groups == 1 && s.depth <= tuning::recomputed_depth;
   }
-  Tensor remake(const Grads& grads) const { return convolved(s, x.get(grads), weight, bias, false); }
-  //~ Tensor remake(const Grads& grads) const { return convolved(s, x.get(grads), weight, {}, false); }
+  Tensor recompute(const Grads& grads) const { return convolved(s, x.get(grads), weight, bias, false); }
+  //~ Tensor recompute(const Grads& grads) const { return convolved(s, x.get(grads), weight, {}, false); }
 };
 
 }  // namespace

@@ -12,7 +12,7 @@ Tensor dropout(Tensor x, double p) {
   check<ValueError>(p >= 0 && p <= 1, "dropout: p is {}; it must be from 0 to 1", p);
   if (!Scope::dropout() || p == 0) return x;
   const NodeId in = x.node();
-  Tape& tape = *Tape::recording();  // no other scope turns dropout on
+  Tape& tape = *Tape::recording();  // dropout is on only while a tape records
   Tensor mask(x.shape());
   fill_dropout_mask(mask, p, random_state().seed, tape.number(), tape.next_call());
   Tensor y = zipped(std::move(x), mask, [](real v, real kept) { return v * kept; });

@@ -11,7 +11,7 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 namespace {
 
-// Memory for a result of the given shape: that of an operand which may be overwritten and fits, else new.
+// Memory for a result of the given shape: an operand's, if that may be overwritten and fits, else new.
 Tensor reuse_either(const Shape& shape, Tensor& a, Tensor& b) {
   if (a.shape() == shape && solely_held(a)) return std::move(a);
   if (b.shape() == shape && solely_held(b)) return std::move(b);
@@ -20,7 +20,7 @@ Tensor reuse_either(const Shape& shape, Tensor& a, Tensor& b) {
 
 // to[i] = f(a[i], b[i]), where an operand with step 0 stays at its first element. `to` may be a or b.
 template <class F>
-void combine_stretch(real* to, const real* a, const real* b, bool a_steps, bool b_steps, int64_t count, F f) {
+void combine_range(real* to, const real* a, const real* b, bool a_steps, bool b_steps, int64_t count, F f) {
   if (a_steps && b_steps) {
     BALLAST_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) to[i] = f(a[i], b[i]);
@@ -36,21 +36,21 @@ void combine_stretch(real* to, const real* a, const real* b, bool a_steps, bool 
   }
 }
 
-// f(a, b) element by element
+// f(a, b) element by element, for equal shapes.
 template <class F>
-Tensor combine_alike(Tensor a, Tensor b, F f) {
+Tensor combine_equal_shapes(Tensor a, Tensor b, F f) {
   const real *from_a = a.data(), *from_b = b.data();
   Tensor y = reuse_either(a.shape(), a, b);
   parallel_for(y.count(), elementwise_grain, [=, to = y.data()](int64_t begin, int64_t end) {
-    combine_stretch(to + begin, from_a + begin, from_b + begin, true, true, end - begin, f);
+    combine_range(to + begin, from_a + begin, from_b + begin, true, true, end - begin, f);
   });
   return y;
 }
 
-// The same, broadcast.
+// f(a, b) element by element, with broadcasting.
 template <class F>
 Tensor combine(const char* op, Tensor a, Tensor b, F f) {
-  if (a.shape() == b.shape()) return combine_alike(std::move(a), std::move(b), f);
+  if (a.shape() == b.shape()) return combine_equal_shapes(std::move(a), std::move(b), f);
   const Shape shape = broadcast(op, a.shape(), b.shape());
   const auto axes = broadcast_walk<2>(shape, {a.shape(), b.shape()});
   const real *from_a = a.data(), *from_b = b.data();
@@ -61,8 +61,8 @@ Tensor combine(const char* op, Tensor a, Tensor b, F f) {
     axes.walk(begin, end,
               [&, a_steps = a_steps != 0, b_steps = b_steps != 0](int64_t position, const auto& offset,
                                                                   int64_t count) {
-                combine_stretch(to + position, from_a + offset[0], from_b + offset[1], a_steps, b_steps,
-                                count, f);
+                combine_range(to + position, from_a + offset[0], from_b + offset[1], a_steps, b_steps, count,
+                              f);
               });
   });
   return y;

@@ -6,7 +6,7 @@ namespace ballast::inline BALLAST_PRECISION {
 
 // Arithmetic, element by element. Shapes broadcast by NumPy's rule (see `broadcast`); a number counts as a
 // scalar tensor. A sum, product or quotient takes denormal numbers as zero, as operands and as results, since
-// each would cost a hundred cycles; PyTorch keeps them unless told otherwise. Functions that would be far off
+// each would cost a hundred cycles; PyTorch keeps them by default. Functions that would be far off
 // then (log, sqrt, pow) and comparisons (abs's and clamp's gradients, where) keep them.
 Tensor operator+(Tensor a, Tensor b);
 Tensor operator-(Tensor a, Tensor b);

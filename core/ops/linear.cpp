@@ -14,8 +14,7 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 namespace {
 
-// The matrix in a tensor's last two axes, or any of its matrices; BLAS wants a row length of 1 or more, even
-// where there are no elements.
+// A matrix with rows of `columns` elements. BLAS requires a row length of at least 1.
 Matrix matrix(const real* data, int64_t columns, bool transposed = false) {
   return {data, std::max<int64_t>(columns, 1), transposed};
 }
@@ -50,7 +49,7 @@ Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transp
 
 Shape leading_axes(const Shape& shape) { return {shape.begin(), shape.rank() - 2}; }
 
-// op(a) op(b) for each index of the leading axes, which broadcast; op transposes where told so.
+// op(a) op(b) for each index of the leading axes, which broadcast; op transposes if the flag is set.
 Tensor batched_product(const Tensor& a, const Tensor& b, bool transposed_a, bool transposed_b) {
   const Shape sa = a.shape(), sb = b.shape();
   const int64_t m = sa[transposed_a ? -1 : -2], k = sa[transposed_a ? -2 : -1];

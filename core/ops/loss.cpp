@@ -48,7 +48,7 @@ Tensor mean_loss(const char* op, Tensor x, const Tensor& target, Loss loss, ByX 
   });
 }
 
-// The same for a loss of x - target alone.
+// mean_loss for a loss that is a function of x - target.
 template <class Loss, class Slope>
 Tensor mean_difference(const char* op, Tensor x, const Tensor& target, Loss loss, Slope slope) {
   return mean_loss(
@@ -69,7 +69,7 @@ void check_labels(const char* op, const Tensor& logits, const Labels& labels) {
                       logits.shape()[1] - 1);
 }
 
-// Turns a row of logits into probabilities and returns its cross-entropy. `p` may be `logits`.
+// p = softmax(logits) for a row; returns its cross-entropy. `p` may be `logits`.
 double softmax_row(const real* logits, real* p, int64_t classes, int32_t label, double smoothing) {
   const real largest = *std::max_element(logits, logits + classes);
   // Sum of q_k (logits_k - largest); 0 weights are left out because a masked logit is -inf.

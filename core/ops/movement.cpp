@@ -15,7 +15,7 @@ namespace {
 
 using Order = std::array<int, Shape::max_rank>;
 
-// Copies `rows` stretches of `length` elements, or adds them when told so.
+// Copies `rows` rows of `length` elements, or adds them if `add`.
 void copy_rows(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
                int64_t length, bool add = false) {
   parallel_for(rows, row_grain(length), [=](int64_t begin, int64_t end) {
@@ -33,8 +33,8 @@ void copy_rows(const real* from, int64_t from_stride, real* to, int64_t to_strid
 
 constexpr int64_t tile_edge = 32;
 
-// to[row][column] = from[column][row] for a tile of at most 32 x 32 elements. Both sides are read and written
-// along their rows, by way of a buffer, since columns whose distance is a power of two evict each other.
+// to[row][column] = from[column][row] for a tile of at most 32 x 32 elements. Reads and writes along rows,
+// through a buffer: elements a power of two apart evict each other from the cache.
 void transpose_tile(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
                     int64_t columns) {
   std::array<real, tile_edge * tile_edge> tile;
@@ -46,8 +46,7 @@ void transpose_tile(const real* from, int64_t from_stride, real* to, int64_t to_
     std::copy_n(&tile[static_cast<size_t>(row * tile_edge)], columns, to + row * to_stride);
 }
 
-// The axis along which x's elements lie next to each other isn't the result's last: transposes these two,
-// tile by tile, at every index of the other axes.
+// Transposes x's contiguous axis, which isn't the result's last one, with that, in tiles.
 void transpose_axes(const Strided<1>& axes, const real* from, real* to) {
   const size_t last = axes.rank() - 1;
   size_t next = 0;
@@ -87,7 +86,7 @@ Tensor permuted(Tensor x, const Order& order) {
     axes.add_axis(shape[source], {shape.count(source + 1, shape.rank())});
   }
   const Shape result(sizes.data(), shape.rank());
-  // Only axes of size 1 moved: the elements are in order.
+  // If only axes of size 1 moved, the elements are in order.
   if (axes.rank() == 1 || shape.count() == 0) return std::move(x).viewed_as(result);
   Tensor y(result);
   const real* from = x.data();
@@ -116,8 +115,8 @@ Tensor permute(Tensor x, const Order& order) {
   });
 }
 
-// The parts one behind the other along an axis; `outer` is the number of indices in front of it. What a part
-// adds to each of these is contiguous.
+// Concatenates the parts along an axis. `outer` is the product of the sizes before that axis; for each of
+// these indices, the elements of a part are contiguous.
 Tensor join(const char* op, std::span<const Tensor> parts, const Shape& shape, int64_t outer) {
   struct Part {
     Shape shape;
@@ -222,13 +221,13 @@ Tensor slice(Tensor x, int axis, int64_t begin, int64_t end) {
   const Shape shape = x.shape();
   axis = shape.axis(axis, "slice");
   const int64_t size = shape[axis];
-  const int64_t from = begin < 0 ? begin + size : begin, behind = end < 0 ? end + size : end;
-  check<ValueError>(0 <= from && from <= behind && behind <= size,
+  const int64_t from = begin < 0 ? begin + size : begin, stop = end < 0 ? end + size : end;
+  check<ValueError>(0 <= from && from <= stop && stop <= size,
                     "slice: positions {} to {} on axis {} of a tensor of shape {}", begin, end, axis, shape);
   const NodeId in = x.node();
   const int64_t outer = shape.count(0, axis), inner = shape.count(axis + 1, shape.rank());
-  const int64_t length = (behind - from) * inner, stride = size * inner, start = from * inner;
-  Tensor y(shape.with(axis, behind - from));
+  const int64_t length = (stop - from) * inner, stride = size * inner, start = from * inner;
+  Tensor y(shape.with(axis, stop - from));
   copy_rows(x.data() + start, stride, y.data(), length, outer, length);
   return record("slice", y, {in}, [=](Tensor dy, Grads& grads) {
     grads.write(in, shape, [&](real* g, real beta) {
@@ -290,7 +289,7 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
   return record("gather", y, {in}, [=, positions = positions](Tensor dy, Grads& grads) {
     grads.write(in, shape, [&](real* g, real beta) {
       if (beta == 0) std::fill_n(g, shape.count(), real{0});
-      // Shared out by columns, so that what meets in one element is added in the order of the positions.
+      // Partitioned by columns, so that the gradients of one element are added in the order of the positions.
       constexpr int64_t width = 64;
       const int64_t across = divide_up(inner, width);
       parallel_for(outer * across, row_grain(found * width), [&](int64_t begin, int64_t end) {

@@ -13,7 +13,7 @@ namespace ballast::inline BALLAST_PRECISION {
 /// The same elements, in the same order, under another shape; free. One size may be -1: what is left over.
 Tensor reshape(Tensor x, const std::initializer_list<int64_t>& sizes);
 Tensor reshape(Tensor x, const Shape& shape);
-/// Axes first, ..., last-1 merged into ones: flatten(x) is (N, everything else).
+/// Merges axis first_axis and those after it: flatten(x) is (N, everything else).
 Tensor flatten(Tensor x, int first_axis = 1);
 /// Axis i of the result is axis order[i] of x.
 Tensor permute(Tensor x, std::initializer_list<int> order);
@@ -21,10 +21,10 @@ Tensor permute(Tensor x, std::initializer_list<int> order);
 Tensor transpose(Tensor x, int axis_a = -2, int axis_b = -1);
 /// Elements begin, ..., end-1 along `axis`; negative positions count from the end.
 Tensor slice(Tensor x, int axis, int64_t begin, int64_t end);
-/// Tensors that agree in all other axes, one behind the other along `axis`.
+/// Concatenates tensors that agree in all other axes along `axis`.
 Tensor concat(std::span<const Tensor> parts, int axis);
 Tensor concat(std::initializer_list<Tensor> parts, int axis);
-/// Tensors of one shape, one behind the other along a new axis.
+/// Stacks tensors of one shape along a new axis.
 Tensor stack(std::span<const Tensor> parts, int axis = 0);
 Tensor stack(std::initializer_list<Tensor> parts, int axis = 0);
 /// The slices of x along `axis` at the given positions, in their order, repeats allowed (PyTorch's

@@ -14,7 +14,7 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 namespace {
 
-// `planes` = N C planes, each pooled on its own.
+// `planes` = N C planes, each pooled separately.
 struct Sizes {
   Shape x;
   WindowAxis h, w;
@@ -66,45 +66,45 @@ Sizes check_sizes(const char* op, const Tensor& x, Pair window, const PoolOption
 // Maximum
 // ---------------------------------------------------------------------------------------------------------
 
-// Whether v takes the place of the largest element so far: ties stay with the first, NaN always wins.
+// Whether v replaces the largest element so far: the first of equals is kept, and NaN always taken.
 bool wins(real v, real best) { return (v > best) | (v != v); }
 
-// One plane. `winners` receives each window's winning tap, kh KW + kw.
+// Pools one plane. `argmax` receives the tap, kh KW + kw, of each window's maximum.
 template <class Tap>
-void max_pool_plane(const Sizes& s, const real* x, real* y, Tap* winners) {
+void max_pool_plane(const Sizes& s, const real* x, real* y, Tap* argmax) {
   for (int64_t oh = 0; oh < s.h.out; ++oh) {
     const auto [top, bottom] = s.h.inner_taps(oh);
     for (int64_t ow = 0; ow < s.w.out; ++ow) {
       const auto [left, right] = s.w.inner_taps(ow);
       const real* corner = x + s.h.input(oh, 0) * s.w.in + s.w.input(ow, 0);
       real best = corner[top * s.w.in + left];
-      int64_t winner = top * s.w.taps + left;
+      int64_t tap = top * s.w.taps + left;
       for (int64_t kh = top; kh < bottom; ++kh) {
         for (int64_t kw = left; kw < right; ++kw) {
           const real v = corner[kh * s.w.in + kw];
-          if (wins(v, best)) best = v, winner = kh * s.w.taps + kw;
+          if (wins(v, best)) best = v, tap = kh * s.w.taps + kw;
         }
       }
       *y++ = best;
-      *winners++ = static_cast<Tap>(winner);
+      *argmax++ = static_cast<Tap>(tap);
     }
   }
 }
 
 template <class Tap>
-void max_pool_gradient_plane(const Sizes& s, const real* dy, const Tap* winners, real* dx) {
+void max_pool_gradient_plane(const Sizes& s, const real* dy, const Tap* argmax, real* dx) {
   const int tap_columns = static_cast<int>(s.w.taps);
   for (int64_t oh = 0; oh < s.h.out; ++oh) {
     for (int64_t ow = 0; ow < s.w.out; ++ow) {
-      const int winner = static_cast<int>(*winners++);
-      const int kh = winner / tap_columns, kw = winner % tap_columns;
+      const int tap = static_cast<int>(*argmax++);
+      const int kh = tap / tap_columns, kw = tap % tap_columns;
       dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] += *dy++;
       //~ dx[s.h.input(oh, kh) * s.w.in + s.w.input(ow, kw)] = *dy++;
     }
   }
 }
 
-// The usual case: windows of 2 x 2 side by side.
+// The usual case: windows of 2 x 2 that don't overlap.
 bool is_2x2(const Sizes& s) {
   const auto halves = [](const WindowAxis& a) { return a.taps == 2 && a.stride == 2 && a.padding == 0; };
   return halves(s.h) && halves(s.w);
@@ -113,12 +113,11 @@ bool is_2x2(const Sizes& s) {
 PoolPlane pool_plane(const Sizes& s) { return {s.h.out, s.w.out, s.w.in}; }
 
 // dx = beta dx + the gradient
-void max_pool_gradient_plane_2x2(const Sizes& s, const real* dy, const uint8_t* winners, real beta,
-                                 real* dx) {
+void max_pool_gradient_plane_2x2(const Sizes& s, const real* dy, const uint8_t* argmax, real beta, real* dx) {
   if (beta == 0 && s.inputs == 4 * s.outputs)
-    return kernels().max_pool_gradient(pool_plane(s), dy, winners, dx);
+    return kernels().max_pool_gradient(pool_plane(s), dy, argmax, dx);
   if (beta == 0) std::fill_n(dx, s.inputs, real{0});
-  max_pool_gradient_plane(s, dy, winners, dx);
+  max_pool_gradient_plane(s, dy, argmax, dx);
 }
 
 // `Tap` holds the number of any tap of the window.
@@ -126,28 +125,28 @@ template <class Tap>
 Tensor max_pool(const Tensor& x, const Sizes& s) {
   const NodeId in = x.node();
   Tensor y(s.y());
-  StorageRef winners = Storage::allocate(static_cast<size_t>(y.count()) * sizeof(Tap));
+  StorageRef argmax = Storage::allocate(static_cast<size_t>(y.count()) * sizeof(Tap));
   for_each_plane(s.planes, s.inputs, [&, from = x.data(), to = y.data()](int64_t plane) {
-    const KeepDenormals denormals;  // the largest is found among them too
+    const KeepDenormals denormals;  // which may be the largest elements
     const real* x_plane = from + plane * s.inputs;
     const int64_t out = plane * s.outputs;
-    Tap* winner = static_cast<Tap*>(winners->data) + out;
+    Tap* of_plane = static_cast<Tap*>(argmax->data) + out;
     if constexpr (sizeof(Tap) == 1) {
-      if (is_2x2(s)) return kernels().max_pool(pool_plane(s), x_plane, false, to + out, winner);
+      if (is_2x2(s)) return kernels().max_pool(pool_plane(s), x_plane, false, to + out, of_plane);
     }
-    max_pool_plane(s, x_plane, to + out, winner);
+    max_pool_plane(s, x_plane, to + out, of_plane);
   });
-  return record("max_pool2d", std::move(y), {in}, [=, winners = std::move(winners)](Tensor dy, Grads& grads) {
+  return record("max_pool2d", std::move(y), {in}, [=, argmax = std::move(argmax)](Tensor dy, Grads& grads) {
     grads.write(in, s.x, [&](real* dx, real beta) {
       for_each_plane(s.planes, s.inputs, [&, from = std::as_const(dy).data()](int64_t plane) {
         real* dx_plane = dx + plane * s.inputs;
         const int64_t out = plane * s.outputs;
-        const Tap* winner = static_cast<const Tap*>(winners->data) + out;
+        const Tap* of_plane = static_cast<const Tap*>(argmax->data) + out;
         if constexpr (sizeof(Tap) == 1) {
-          if (is_2x2(s)) return max_pool_gradient_plane_2x2(s, from + out, winner, beta, dx_plane);
+          if (is_2x2(s)) return max_pool_gradient_plane_2x2(s, from + out, of_plane, beta, dx_plane);
         }
         if (beta == 0) std::fill_n(dx_plane, s.inputs, real{0});
-        max_pool_gradient_plane(s, from + out, winner, dx_plane);
+        max_pool_gradient_plane(s, from + out, of_plane, dx_plane);
       });
     });
   });

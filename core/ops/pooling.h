@@ -12,7 +12,8 @@ struct PoolOptions {
 };
 
 /// The largest element of each window. x (N, C, H, W) -> (N, C, H', W') with H' = floor((H + 2 padding -
-/// window) / stride) + 1. Padding never wins. The gradient goes to the first largest element of the window.
+/// window) / stride) + 1. Padding is never the largest. The gradient goes to the first largest element of the
+/// window.
 Tensor max_pool2d(Tensor x, Pair window, const PoolOptions& options = {});
 
 /// The mean of each window, padding counted as zeros (PyTorch's count_include_pad = true).

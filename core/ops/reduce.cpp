@@ -14,14 +14,14 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 namespace {
 
-// The axes in front of those reduced, those reduced, and those behind, each merged into one.
+// The axes before the reduced ones, the reduced ones, and those after them, each merged into one.
 struct Extent {
   int64_t outer, n, inner;
 };
 
 using Chosen = std::array<bool, Shape::max_rank>;
 
-// Calls x = reduce(x, extent, shape of the result) for each run of neighbouring chosen axes, the innermost
+// Calls x = reduce(x, extent, shape of the result) for each run of adjacent chosen axes, the innermost run
 // first; reduced axes keep size 1.
 template <class Reduce>
 Tensor reduce_runs(Tensor x, const Chosen& chosen, Reduce reduce) {
@@ -40,7 +40,7 @@ Tensor reduce_runs(Tensor x, const Chosen& chosen, Reduce reduce) {
   return x;
 }
 
-// The same for the axes a caller lists, which vanish in the end unless told to stay.
+// reduce_runs for the listed axes, which are then removed unless `keep_axes`.
 template <class Reduce>
 Tensor reduce_axes(const char* op, Tensor x, std::initializer_list<int> axes, bool keep_axes, Reduce reduce) {
   Chosen chosen{};
@@ -56,8 +56,8 @@ Tensor reduce_axes(const char* op, Tensor x, std::initializer_list<int> axes, bo
   return keep_axes ? y : reshape(std::move(y), kept);
 }
 
-// Sum over the middle axis over `divisor`. The work is cut into blocks of rows and columns, whose sums are
-// then added in order.
+// Sum over the middle axis, divided by `divisor`. The work is partitioned into blocks of rows and columns,
+// whose sums are then added in order.
 Tensor add_up_middle(const Tensor& x, const Extent& e, const Shape& shape, double divisor) {
   if (x.count() == 0) return full(shape, static_cast<real>(0 / divisor));
   const int64_t width = std::min<int64_t>(e.inner, 256), height = std::min(e.n, elementwise_grain / width);
@@ -118,11 +118,11 @@ Tensor sum_middle(const char* op, Tensor x, const Extent& e, const Shape& shape,
   });
 }
 
-// Where along the middle axis the first largest element stands; NaN counts as largest.
+// The index along the middle axis of the first largest element; NaN counts as largest.
 Labels arg_max_middle(const Tensor& x, const Extent& e) {
   Labels found(e.outer * e.inner);
   parallel_for(found.size(), row_grain(e.n), [&](int64_t begin, int64_t end) {
-    const KeepDenormals denormals;  // the larger of two is found among them too
+    const KeepDenormals denormals;  // which may be the largest elements
     for (int64_t i = begin; i < end; ++i) {
       const real* from = x.data() + i / e.inner * e.n * e.inner + i % e.inner;
       int64_t best = 0;

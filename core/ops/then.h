@@ -4,8 +4,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-/// What follows an operation in the same pass over memory: max(y, 0), and after that max pooling over windows
-/// of 2 x 2 side by side. `norm(x, then::relu)` is relu(norm(x)) and leaves out the trip through memory.
+/// What is fused with an operation, in the same pass over memory: a ReLU, then max pooling over windows of 2
+/// x 2 that don't overlap. `norm(x, then::relu)` is relu(norm(x)) without writing and reading norm(x).
 struct Then {
   bool relu = false;
   bool max_pool = false;
@@ -17,7 +17,7 @@ inline constexpr Then relu{.relu = true};
 inline constexpr Then relu_max_pool{.relu = true, .max_pool = true};
 }  // namespace then
 
-/// The same by operations of their own.
+/// Applies `then` to y by separate operations.
 Tensor apply(const Then& then, Tensor y);
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -23,7 +23,7 @@ void Unfolding::fill_copy(const real* plane, int64_t first, int64_t step, int64_
   int64_t inner = r;
   while (inner < count && inside(first + inner * step)) ++inner;
   if (step == 1 && w_.stride == 1 && width == w_.in && begin < end && r < inner) {
-    // All rows in one go, then the margins.
+    // All rows by one copy, then the zeros of the padding on both sides.
     const real* from = plane + (first + r) * width + shift;
     std::copy(from + begin, from + (inner - r - 1) * width + end, to + r * width + begin);
     for (; r < inner; ++r) {

@@ -97,7 +97,7 @@ Tensor spectral_norm(Tensor weight, const Tensor& u, const Tensor& v) {
   for (int64_t row = 0; row < out; ++row) sigma += products[row];
   const double scale = sigma == 0 ? 1 : 1 / sigma;
   Tensor y = mapped(std::move(weight), [=](real w) { return static_cast<real>(scale * w); });
-  // The next forward pass moves u and v, perhaps before this one's backward.
+  // u and v are copied: another forward pass may update them before this one's backward pass.
   return record("spectral_norm", y, {in},
                 [y = y.detach(), u = u.clone(), v = v.clone(), sigma, scale, in](Tensor dy, Grads& grads) {
                   const double along = sigma == 0 ? 0 : dot(y.data(), dy.data(), y.count());

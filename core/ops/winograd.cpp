@@ -14,58 +14,58 @@ namespace {
 constexpr int64_t points = 6, frequencies = points * points;
 constexpr int64_t side = 4, overlap = 2;  // of a tile: it sees (side + overlap)^2 inputs
 
-// For half a side of outputs or less, at the edge of an image, four points do: those but 2 and -2.
+// Edge tiles with at most half a side of outputs use F(2, 3), which needs four points: all but 2 and -2.
 constexpr int64_t half = side / 2, few_points = 4;
 constexpr bool is_two(int64_t point) { return point == 3 || point == 4; }
 
-// Of all tiles along a side of so many outputs.
+// The points of all tiles along a side of `outputs` outputs.
 int64_t points_of(int64_t outputs) {
   const int64_t rest = outputs % side;
   return outputs / side * points + (rest == 0 ? 0 : rest <= half ? few_points : points);
 }
 
-// Images of some channels as panels (image, panel of channels, pixel of the frame, channel of the panel).
+// Images as panels: (image, panel of channels, pixel of the padded plane, channel of the panel).
 struct Planes {
   int64_t channels;
-  Frame frame;
+  PaddedPlane plane;
   int64_t panel = kernels().panel;
   int64_t panels = divide_up(channels, panel);
   int64_t padded = panels * panel;  // channels
-  int64_t pixels = frame.height * frame.width;
-  int64_t panel_size = frame.frame_height * frame.frame_width * panel;
+  int64_t pixels = plane.height * plane.width;
+  int64_t panel_size = plane.padded_height * plane.padded_width * panel;
 
   int64_t size(int64_t images) const { return images * panels * panel_size; }
   void pack(const real* from, int64_t images, real* to) const {
     for (int64_t i = 0; i < images; ++i)
-      kernels().pack_planes(frame, channels, from + i * channels * pixels, to + size(i));
+      kernels().pack_planes(plane, channels, from + i * channels * pixels, to + size(i));
   }
-  // Without a frame
+  // For planes without padding.
   void unpack(const real* from, int64_t images, Output to) const {
     for (int64_t i = 0; i < images; ++i, to.c += channels * pixels)
       kernels().unpack(channels, pixels, from + size(i), to);
   }
-  // Where a panel begins, and in it a pixel of the frame.
+  // The offset of a panel, and in it of a pixel of the padded plane.
   int64_t at(int64_t image, int64_t p) const { return (image * panels + p) * panel_size; }
-  int64_t pixel(int64_t row, int64_t column) const { return (row * frame.frame_width + column) * panel; }
+  int64_t pixel(int64_t row, int64_t column) const { return (row * plane.padded_width + column) * panel; }
 };
 
 }  // namespace
 
-// Tiles of whole or cut images that are worked on together: as frequencies of all inputs, and of one panel of
-// outputs at a time. A cache line between the frequencies keeps them from falling on the same sets of the
-// cache.
+// Tiles of one or more images, or of a part of one, that are processed together: the frequencies of all
+// inputs, and of one panel of outputs at a time. A cache line between frequencies keeps them from mapping to
+// the same cache sets.
 struct Winograd::Batch {
   Planes inputs, outputs;
   int64_t tiles, image_tiles;
-  int64_t sums = 0;  // elements, where frequencies are summed up
+  int64_t sums = 0;  // elements, if frequencies are summed up over tiles
   int64_t images = std::max<int64_t>(1, tiles / image_tiles);
   int64_t in_step = tiles * inputs.padded + inputs.panel;
   int64_t out_step = tiles * outputs.panel + outputs.panel;
   int64_t size = inputs.size(1) + outputs.size(images) + frequencies * (in_step + out_step) + sums;
 };
 
-// What a batch needs: the panels of one image of x, those of y or its gradient, both as frequencies, and sums
-// of their products.
+// The memory of a batch: panels of one image of x, those of y or its gradient, the frequencies of both, and
+// sums of their products.
 struct Winograd::Memory {
   Scratch<real> all;
   real *x, *y, *in, *out, *sums;
@@ -88,16 +88,16 @@ bool Winograd::pays() const {
 
 int64_t Winograd::image_tiles() const { return divide_up(h.out, side) * divide_up(w.out, side); }
 
-// `count` tiles from number `first` on, in an order in which all that have a frequency stand side by side:
-// those that are cut in their columns, whole ones, those cut in their rows, and those cut in both.
+// `count` tiles from number `first` on, sorted so that those that have a given frequency are contiguous:
+// tiles clipped at the right edge, full tiles, tiles clipped at the bottom, and at both.
 class Winograd::Tiles {
  public:
   struct Place {
-    int64_t number;              // in that order
+    int64_t number;              // in the sorted order
     int64_t image, row, column;  // of the first output
     int64_t rows, columns;       // outputs
     WinogradTile within(const Planes& planes, int64_t frequency_step) const {
-      return {rows, columns, planes.frame.frame_width, frequency_step};
+      return {rows, columns, planes.plane.padded_width, frequency_step};
     }
   };
   struct Range {
@@ -110,7 +110,7 @@ class Winograd::Tiles {
     std::exclusive_scan(sizes.begin(), sizes.end(), begin_.begin(), int64_t{0});
   }
 
-  // In their first order, image by image.
+  // Calls body(place) for all tiles in their original order, image by image.
   template <class Body>
   void for_each(Body body) const {
     std::array<int64_t, kinds> next = begin_;
@@ -121,7 +121,7 @@ class Winograd::Tiles {
     }
   }
 
-  // Those that have a frequency.
+  // The tiles that have a frequency.
   Range having(int64_t frequency) const {
     const bool rows = is_two(frequency / points), columns = is_two(frequency % points);
     const int64_t begin = columns ? begin_[whole] : 0;
@@ -154,12 +154,12 @@ class Winograd::Tiles {
   std::array<int64_t, kinds> begin_ = {};
 };
 
-// Images within their padding, and all that tiles see.
-Frame Winograd::padded_inputs() const {
+// The inputs with zero padding, extended to all that the tiles read.
+PaddedPlane Winograd::padded_inputs() const {
   return {h.in, w.in, h.padding, w.padding, round_up(h.out, half) + overlap, round_up(w.out, half) + overlap};
 }
 
-// Of the images from x on. Tiles are taken in order, so that each image is packed once.
+// Transforms the tiles' inputs, of images from x on. Tiles come image by image: each image is packed once.
 void Winograd::transform_inputs(const Batch& batch, const Memory& memory, const real* x,
                                 const Tiles& tiles) const {
   const Planes& inputs = batch.inputs;
@@ -179,7 +179,7 @@ Winograd::Batch Winograd::forward_batch() const {
   return {inputs, outputs, tiles, image_tiles()};
 }
 
-// A cache line more between the frequencies, as in a Batch.
+// Elements per frequency of the filters, with a cache line between frequencies as in a Batch.
 int64_t Winograd::filter_step() const {
   const int64_t panel = kernels().panel;
   return round_up(o, panel) * c + panel;
@@ -190,7 +190,7 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
   const Kernels& kernel = kernels();
   const int64_t few = round_up(tuning::image_channels, kernel.panel);
   if (n == 1 && o > few) {
-    // A single image is partitioned by its filters, for each part of which its inputs are transformed anew.
+    // A single image is partitioned by filters; each part transforms the inputs again.
     const Winograd part = {1, c, few, h, w};
     reserve_scratch<real>(frequencies * part.filter_step(), divide_up(o, few));
     reserve_scratch<real>(part.forward_batch().size, divide_up(o, few));
@@ -249,11 +249,10 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
   });
 }
 
-// The sums over tiles are kept for each frequency as (c, o), one such table for each of some chunks of
-// images.
+// Each chunk of images sums up its tiles in a table (frequencies, c, o) of its own.
 WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
   const Kernels& kernel = kernels();
-  const Frame whole_tiles = {h.out, w.out, 0, 0, round_up(h.out, half), round_up(w.out, half)};
+  const PaddedPlane whole_tiles = {h.out, w.out, 0, 0, round_up(h.out, half), round_up(w.out, half)};
   const Planes inputs = {c, padded_inputs()}, outputs = {o, whole_tiles};
   const int64_t table = c * outputs.padded;  // of one frequency
   const int64_t grain =

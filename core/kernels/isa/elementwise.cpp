@@ -5,8 +5,7 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
-// Calls body(vector of x, where its first `count` elements go) for all elements: what is left at the end is
-// filled up with `filler`.
+// Calls body(v, i, valid) for vectors v of the elements from i on; lanes from `valid` on are `filler`.
 template <class Body>
 [[gnu::always_inline]] inline void for_vectors(int64_t count, const real* x, real filler, Body body) {
   int64_t i = 0;
@@ -15,7 +14,7 @@ template <class Body>
   body(load_first(x + i, count - i, filler), i, count - i);
 }
 
-// What the vectorizer needs to see: a square root without errno.
+// Square roots that don't set errno, so that loops with them are vectorized.
 [[maybe_unused]] inline float root(float x) { return __builtin_sqrtf(x); }
 [[maybe_unused]] inline double root(double x) { return __builtin_sqrt(x); }
 
@@ -37,7 +36,7 @@ double exp_sum(int64_t count, const real* x, real shift, real* y) {
 }
 
 void sgd(const SGDStep& given, int64_t count, real* value, const real* grad, real* buffer) {
-  const SGDStep s = given;  // a copy, which no store to memory can change, stays in registers
+  const SGDStep s = given;  // a local copy can't alias the stores, so it stays in registers
   if (buffer == nullptr) {
     BALLAST_INDEPENDENT
     for (int64_t i = 0; i < count; ++i) value[i] -= s.rate * (grad[i] + s.l2 * value[i]);

@@ -8,13 +8,13 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
-constexpr int64_t group = lanes < 8 ? lanes : 8;  // as many winners as a machine word has bytes
+constexpr int64_t group = lanes < 8 ? lanes : 8;  // indices, one byte each, that fit a machine word
 
 template <int... I>
 using int_list = std::integer_sequence<int, I...>;
 
-// Vectors of L elements, and the integers that comparing elements gives. Winners, which are bytes in memory,
-// change their width by shuffles: conversions between vectors of other sizes go element by element.
+// Vectors of L elements, and of the integers that comparisons give. Indices, which are bytes in memory, are
+// widened and narrowed by shuffles: the compiler's conversions would go element by element.
 template <int64_t L>
 struct Group {
   using Real [[gnu::vector_size(L * sizeof(real))]] = real;
@@ -25,7 +25,7 @@ struct Group {
   using Words [[gnu::vector_size(L * sizeof(real))]] = Word;
   using FewBytes [[gnu::vector_size(L)]] = uint8_t;
 
-  // Within this template a vector type depends on L: GCC would give load_as its element type instead.
+  // The vector types depend on L here, for which GCC would pass load_as the element type instead.
   template <class T>
   static T load(const void* from) {
     return load_as<T>(from);
@@ -35,12 +35,12 @@ struct Group {
     store_as<T>(to, v);
   }
 
-  // Shuffles are cheap within 16 bytes. Every other element of these, of two vectors side by side, gives the
-  // windows in an order of its own: window w is element place(w).
+  // Shuffles are cheap within 16 bytes. Every other element within these of two adjacent vectors gives the
+  // windows in a permuted order: window w is element place(w).
   static constexpr int quad = 16 / int{sizeof(real)}, half = quad / 2;
   static constexpr int place(int w) {
-    const int behind = w % (int{L} / 2);
-    return behind / half * quad + behind % half + w / (int{L} / 2) * half;
+    const int within = w % (int{L} / 2);
+    return within / half * quad + within % half + w / (int{L} / 2) * half;
   }
   template <int... I>
   static Real every_other(Real a, Real b, int_list<I...>, auto offset) {
@@ -51,18 +51,18 @@ struct Group {
   static Real in_order(Real v, int_list<I...>) {
     return __builtin_shufflevector(v, v, place(I)...);
   }
-  // a and b in turn, from the L/2 elements behind `offset` on
+  // Interleaves L/2 elements of a and of b from `offset` on.
   template <int... I>
-  static Real in_turn(Real a, Real b, int_list<I...>, auto offset) {
+  static Real interleaved(Real a, Real b, int_list<I...>, auto offset) {
     return __builtin_shufflevector(a, b, (I / 2 + I % 2 * int{L} + offset.value)...);
   }
 
-  // Winner i in every byte of integer i
-  static Int load_winners(const uint8_t* from) {
-    return load_winners(from, std::make_integer_sequence<int, int{L * sizeof(real)}>());
+  // Index i in every byte of integer i.
+  static Int load_indices(const uint8_t* from) {
+    return load_indices(from, std::make_integer_sequence<int, int{L * sizeof(real)}>());
   }
   template <int... I>
-  static Int load_winners(const uint8_t* from, int_list<I...>) {
+  static Int load_indices(const uint8_t* from, int_list<I...>) {
     const Words words = load<Word>(from) - Words{};
     const Bytes repeated = load<Bytes>(&words);
     const Bytes bytes =
@@ -73,10 +73,10 @@ struct Group {
     return byte * static_cast<Whole>(~std::make_unsigned_t<Whole>{0} / 255) - Int{};
   }
 
-  // From the windows' own order
+  // Stores the indices, which are in the windows' permuted order, in order.
   template <int... I>
-  static void store_winners(uint8_t* to, Int winners, int_list<I...>) {
-    const Bytes bytes = load<Bytes>(&winners);
+  static void store_indices(uint8_t* to, Int indices, int_list<I...>) {
+    const Bytes bytes = load<Bytes>(&indices);
     store<FewBytes>(to, __builtin_shufflevector(bytes, bytes, (place(I) * int{sizeof(real)})...));
   }
 };
@@ -89,8 +89,8 @@ inline auto wins(T v, T best) {
   return (v > best) | (v != v);
 }
 
-template <int64_t L, bool Relu, bool Winners>
-inline void pool(const real* above, const real* below, real* y, uint8_t* winners) {
+template <int64_t L, bool Relu, bool Argmax>
+inline void pool(const real* above, const real* below, real* y, uint8_t* argmax) {
   using G = Group<L>;
   using Real = typename G::Real;
   using Int = typename G::Int;
@@ -104,27 +104,27 @@ inline void pool(const real* above, const real* below, real* y, uint8_t* winners
              bottom = right_below ? odd(b0, b1) : even(b0, b1);
   const Int low = wins(bottom, top);
   Real best = low ? bottom : top;
-  Int dead = {};
+  Int is_zero = {};
   if constexpr (Relu) {
-    dead = best <= 0;
-    best = dead ? Real{} : best;
+    is_zero = best <= 0;
+    best = is_zero ? Real{} : best;
   }
   G::store(y, G::in_order(best, indices));
-  if constexpr (Winners) {
-    const Int winner = low ? 2 - right_below : -right_above;  // true is -1
-    //~ const Int winner = low ? -right_above : 2 - right_below;  // true is -1
-    G::store_winners(winners, dead ? Int{} + no_winner : winner, indices);
+  if constexpr (Argmax) {
+    const Int index = low ? 2 - right_below : -right_above;  // true is -1
+    //~ const Int index = low ? -right_above : 2 - right_below;  // true is -1
+    G::store_indices(argmax, is_zero ? Int{} + no_argmax : index, indices);
   }
 }
 
-template <bool Relu, bool Winners>
-inline void pool_one(const real* above, const real* below, real* y, uint8_t* winners) {
+template <bool Relu, bool Argmax>
+inline void pool_one(const real* above, const real* below, real* y, uint8_t* argmax) {
   const real values[] = {above[0], above[1], below[0], below[1]};
-  uint8_t winner = 0;
-  for (uint8_t i = 1; i < 4; ++i) winner = wins(values[i], values[winner]) ? i : winner;
-  const bool dead = Relu && values[winner] <= 0;
-  *y = dead ? 0 : values[winner];
-  if constexpr (Winners) *winners = dead ? no_winner : winner;
+  uint8_t index = 0;
+  for (uint8_t i = 1; i < 4; ++i) index = wins(values[i], values[index]) ? i : index;
+  const bool is_zero = Relu && values[index] <= 0;
+  *y = is_zero ? 0 : values[index];
+  if constexpr (Argmax) *argmax = is_zero ? no_argmax : index;
 }
 
 // Groups of L columns; the last one covers some columns twice.
@@ -139,35 +139,34 @@ inline void for_columns(int64_t columns, Groups several, Single one) {
   if (columns % L) several(columns - L, std::integral_constant<int64_t, L>());
 }
 
-template <bool Relu, bool Winners>
-void pool_plane(const PoolPlane& p, const real* x, real* y, uint8_t* winners) {
+template <bool Relu, bool Argmax>
+void pool_plane(const PoolPlane& p, const real* x, real* y, uint8_t* argmax) {
   for (int64_t row = 0; row < p.rows; ++row, x += 2 * p.width, y += p.columns) {
     const real *above = x, *below = x + p.width;
-    uint8_t* winner = Winners ? winners + row * p.columns : nullptr;
+    uint8_t* of_row = Argmax ? argmax + row * p.columns : nullptr;
     for_columns<group>(
         p.columns,
         [=](int64_t i, auto size) {
-          pool<size.value, Relu, Winners>(above + 2 * i, below + 2 * i, y + i,
-                                          Winners ? winner + i : nullptr);
+          pool<size.value, Relu, Argmax>(above + 2 * i, below + 2 * i, y + i, Argmax ? of_row + i : nullptr);
         },
         [=](int64_t i) {
-          pool_one<Relu, Winners>(above + 2 * i, below + 2 * i, y + i, Winners ? winner + i : nullptr);
+          pool_one<Relu, Argmax>(above + 2 * i, below + 2 * i, y + i, Argmax ? of_row + i : nullptr);
         });
   }
 }
 
 template <int64_t L>
-inline void spread(const real* dy, const uint8_t* winners, real* above, real* below) {
+inline void spread(const real* dy, const uint8_t* argmax, real* above, real* below) {
   using G = Group<L>;
   using Real = typename G::Real;
   static constexpr auto indices = std::make_integer_sequence<int, int{L}>();
   const Real g = G::template load<Real>(dy);
-  const auto winner = G::load_winners(winners);
+  const auto index = G::load_indices(argmax);
   const auto put = [&](real* to, int first) {
-    const Real left = winner == G::everywhere(first) ? g : Real{};
-    const Real right = winner == G::everywhere(first + 1) ? g : Real{};
-    G::store(to, G::in_turn(left, right, indices, Constant<0>()));
-    G::store(to + L, G::in_turn(left, right, indices, Constant<int{L / 2}>()));
+    const Real left = index == G::everywhere(first) ? g : Real{};
+    const Real right = index == G::everywhere(first + 1) ? g : Real{};
+    G::store(to, G::interleaved(left, right, indices, Constant<0>()));
+    G::store(to + L, G::interleaved(left, right, indices, Constant<int{L / 2}>()));
   };
   put(above, 0);
   put(below, 2);
@@ -175,22 +174,22 @@ inline void spread(const real* dy, const uint8_t* winners, real* above, real* be
 
 }  // namespace
 
-void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* winners) {
-  if (winners)
-    return relu ? pool_plane<true, true>(p, x, y, winners) : pool_plane<false, true>(p, x, y, winners);
+void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* argmax) {
+  if (argmax)
+    return relu ? pool_plane<true, true>(p, x, y, argmax) : pool_plane<false, true>(p, x, y, argmax);
   return relu ? pool_plane<true, false>(p, x, y, nullptr) : pool_plane<false, false>(p, x, y, nullptr);
 }
 
-void max_pool_gradient(const PoolPlane& p, const real* dy, const uint8_t* winners, real* dx) {
-  for (int64_t row = 0; row < p.rows; ++row, dx += 2 * p.width, dy += p.columns, winners += p.columns) {
+void max_pool_gradient(const PoolPlane& p, const real* dy, const uint8_t* argmax, real* dx) {
+  for (int64_t row = 0; row < p.rows; ++row, dx += 2 * p.width, dy += p.columns, argmax += p.columns) {
     real *above = dx, *below = dx + p.width;
     for_columns<group>(
         p.columns,
-        [=](int64_t i, auto size) { spread<size.value>(dy + i, winners + i, above + 2 * i, below + 2 * i); },
+        [=](int64_t i, auto size) { spread<size.value>(dy + i, argmax + i, above + 2 * i, below + 2 * i); },
         [=](int64_t i) {
           for (int column = 0; column < 2; ++column) {
-            above[2 * i + column] = winners[i] == column ? dy[i] : 0;
-            below[2 * i + column] = winners[i] == column + 2 ? dy[i] : 0;
+            above[2 * i + column] = argmax[i] == column ? dy[i] : 0;
+            below[2 * i + column] = argmax[i] == column + 2 ? dy[i] : 0;
           }
         });
   }

@@ -5,10 +5,10 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
-// Several running sums, since one alone waits for each addition.
+// Independent sums, which hide the latency of additions.
 constexpr int64_t chains = 4;
 
-// Vectors of one lane, for what is left behind the whole vectors.
+// Vectors of one lane, for the elements after the last whole vector.
 using One [[gnu::vector_size(sizeof(real))]] = real;
 using OneDouble [[gnu::vector_size(sizeof(double))]] = double;
 
@@ -17,7 +17,7 @@ struct Terms {
   V a, b;
 };
 
-// Sums over elements of terms(i, V{}), a pair of vectors V of doubles for the elements from i on.
+// Sums of terms(i, V{}), a pair of vectors V of doubles for the elements from i on.
 template <class Pair>
 [[gnu::always_inline]] inline Sums sum_pairs(int64_t count, Pair terms) {
   Doubles a[chains] = {}, b[chains] = {};
@@ -62,12 +62,12 @@ struct OwnAffine {
   }
 };
 
-// Calls body with SharedAffine or OwnAffine and std::true_type-like Relu{}.
 template <bool Value>
 struct Bool {
   static constexpr bool value = Value;
 };
 
+// Calls body(affine, relu) with a SharedAffine or an OwnAffine, and a Bool.
 template <class Body>
 [[gnu::always_inline]] inline auto for_kind(const Run& run, Body body) {
   const SharedAffine shared = {run.weight, run.bias};
@@ -76,17 +76,17 @@ template <class Body>
   return run.relu ? body(shared, Bool<true>()) : body(shared, Bool<false>());
 }
 
-// y[i] = element(i, V{}), a vector V of elements from i on. Past the caches it goes at the pace of memory,
-// so that call_ahead(i, count) may call for `count` elements that are read later.
+// y[i] = element(i, V{}), a vector V of elements from i on. With non-temporal stores the loop is
+// memory-bound, so prefetch_ahead(i, count), which prefetches later inputs, is free.
 template <class Element, class Ahead>
-[[gnu::always_inline]] inline void write_run(const Run& run, real* y, Element element, Ahead call_ahead) {
+[[gnu::always_inline]] inline void write_run(const Run& run, real* y, Element element, Ahead prefetch_ahead) {
   int64_t i = 0;
   if (run.stream) {
     constexpr int64_t step = 4 * lanes;
     for (; i < run.count && reinterpret_cast<uintptr_t>(y + i) % sizeof(Vector) != 0; ++i)
       store_as<One>(y + i, element(i, One{}));
     for (; i + step <= run.count; i += step) {
-      call_ahead(i, step);
+      prefetch_ahead(i, step);
       for (int64_t j = i; j < i + step; j += lanes) stream(y + j, element(j, Vector{}));
     }
     for (; i + lanes <= run.count; i += lanes) stream(y + i, element(i, Vector{}));
@@ -96,8 +96,7 @@ template <class Element, class Ahead>
   for (; i < run.count; ++i) store_as<One>(y + i, element(i, One{}));
 }
 
-// Sums over elements of terms(i), a pair of vectors V: in the precision of elements over stretches so short
-// that little is lost, in double over these.
+// Sums of terms(i, V{}), a pair of vectors V of elements: in `real` within blocks, in double across them.
 template <class Terms>
 [[gnu::always_inline]] inline Sums sum_in_blocks(int64_t count, Terms terms) {
   constexpr int64_t block = 16 * chains * lanes;
@@ -166,7 +165,7 @@ double dot(const real* x, const real* y, int64_t count) {
 Sums deviations(const real* x, int64_t count, double shift) {
   return sum_pairs(count, [=](int64_t i, auto kind) {
     using V = decltype(kind);
-    if (i % line_size == 0) prefetch(x + i + called_ahead);
+    if (i % elements_per_cache_line == 0) prefetch(x + i + prefetch_distance);
     const V d = load_wide_as<V>(x + i) - shift;
     return Terms<V>{d, d * d};
   });
@@ -178,7 +177,7 @@ void end_streams() {
 #endif
 }
 
-// Below, a copy of `given` is what no store to memory can change, so that the loops keep it in registers.
+// Below, `given` is copied: a local copy can't alias the stores, so it stays in registers.
 
 void normalize(const Run& given, const real* x, real* y) {
   const Run run = given;
@@ -187,7 +186,7 @@ void normalize(const Run& given, const real* x, real* y) {
         run, y,
         [&](int64_t i, auto kind)
             BALLAST_ALWAYS_INLINE { return normalize_at<relu.value, decltype(kind)>(run, affine, x, i); },
-        [&](int64_t i, int64_t count) { call_for(x + run.x_ahead + i, count); });
+        [&](int64_t i, int64_t count) { prefetch_range(x + run.x_ahead + i, count); });
   });
 }
 
@@ -211,8 +210,8 @@ void gradient(const Run& given, const real* x, const real* dy, real a, real b, r
           return gradient_at<relu.value, decltype(kind)>(run, affine, x, dy, a, b, i);
         },
         [&](int64_t i, int64_t count) {
-          call_for(x + run.x_ahead + i, count);
-          call_for(dy + run.dy_ahead + i, count);
+          prefetch_range(x + run.x_ahead + i, count);
+          prefetch_range(dy + run.dy_ahead + i, count);
         });
   });
 }

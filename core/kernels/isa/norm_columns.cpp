@@ -6,16 +6,16 @@
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
-// By columns: a strip of some vectors of columns goes down all rows, with its numbers in registers or close
-// to them. What a strip reads of a row ends before the processor has noticed that it is read in order, so
-// the norm's sums, which meet the data first, call for rows ahead.
+// Column-wise norms: a strip of up to 64 columns is processed through all rows, with its statistics in
+// registers or L1. It reads too little of each row for the hardware prefetcher to start, so the kernels that
+// read the data first prefetch later rows.
 
 namespace {
 
 constexpr int64_t rows_ahead = 8;
 
-// Calls body(first, V{}, size) for strips of `size` vectors V of `width` elements, from column `first` on;
-// what is left goes to strips of half as many vectors, and in the end to vectors half as wide.
+// Calls body(first, V{}, size) for strips of `size` vectors V of `width` elements, from column `first` on.
+// The remaining columns form strips of half as many vectors, and in the end of vectors half as wide.
 template <int64_t width, int64_t size = 64 / width, class Body>
 [[gnu::always_inline]] inline void for_strips(int64_t columns, Body body, int64_t first = 0) {
   using V = typename VectorOf<real, width>::Type;
@@ -29,7 +29,7 @@ template <int64_t width, int64_t size = 64 / width, class Body>
 }
 
 template <class V>
-struct ColumnNumbers {
+struct ColumnValues {
   V high, low, rstd, weight, bias;
   template <class>
   V weights(int64_t) const {
@@ -43,12 +43,12 @@ struct ColumnNumbers {
 
 template <class V, int64_t size>
 struct Strip {
-  ColumnNumbers<V> numbers[size];
+  ColumnValues<V> values[size];
   Strip(const Columns& c, int64_t first) {
     for (int64_t j = 0; j < size; ++j) {
       const int64_t i = first + j * lanes_of<V>;
-      numbers[j] = {load_as<V>(c.high + i), load_as<V>(c.low + i), load_as<V>(c.rstd + i),
-                    load_as<V>(c.weight + i), load_as<V>(c.bias + i)};
+      values[j] = {load_as<V>(c.high + i), load_as<V>(c.low + i), load_as<V>(c.rstd + i),
+                   load_as<V>(c.weight + i), load_as<V>(c.bias + i)};
     }
   }
 };
@@ -67,7 +67,7 @@ void normalize_columns_as(const Columns& c, const real* x, real* y) {
     for (int64_t row = 0; row < c.rows; ++row) {
       for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
-        store_as<V>(y + i, normalize_at<Relu, V>(strip.numbers[j], strip.numbers[j], x, i));
+        store_as<V>(y + i, normalize_at<Relu, V>(strip.values[j], strip.values[j], x, i));
       }
     }
   });
@@ -75,7 +75,7 @@ void normalize_columns_as(const Columns& c, const real* x, real* y) {
 
 template <bool Relu>
 void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, double* a, double* b) {
-  constexpr int64_t block = 16;  // rows whose sums lose little in the precision of elements
+  constexpr int64_t block = 16;  // rows summed up in `real` before they are added to the double
   for_strips<lanes>(c.columns, [=](int64_t first, auto kind, auto size) BALLAST_ALWAYS_INLINE {
     using V = decltype(kind);
     const Strip<V, size> strip(c, first);
@@ -83,13 +83,13 @@ void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, do
       V sum_a[size] = {}, sum_b[size] = {};
       for (int64_t row = begin; row < least(begin + block, c.rows); ++row) {
         const int64_t ahead = (row + rows_ahead) * c.stride + first;
-        call_for(x + ahead, size * lanes_of<V>);
-        call_for(dy + ahead, size * lanes_of<V>);
+        prefetch_range(x + ahead, size * lanes_of<V>);
+        prefetch_range(dy + ahead, size * lanes_of<V>);
         for (int64_t j = 0; j < size; ++j) {
           const int64_t i = row * c.stride + first + j * lanes_of<V>;
-          const V xh = xhat<V>(strip.numbers[j], x + i),
-                  g = passing<V, Relu>(strip.numbers[j], xh, load_as<V>(dy + i), 0);
-          //~ g = passing<V, false>(strip.numbers[j], xh, load_as<V>(dy + i), 0);
+          const V xh = xhat<V>(strip.values[j], x + i),
+                  g = passing<V, Relu>(strip.values[j], xh, load_as<V>(dy + i), 0);
+          //~ g = passing<V, false>(strip.values[j], xh, load_as<V>(dy + i), 0);
           sum_a[j] += g;
           sum_b[j] += g * xh;
         }
@@ -118,7 +118,7 @@ void column_gradient_as(const Columns& c, const real* x, const real* dy, const r
       for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
         store_as<V>(dx + i,
-                    gradient_at<Relu, V>(strip.numbers[j], strip.numbers[j], x, dy, mean_a[j], mean_b[j], i));
+                    gradient_at<Relu, V>(strip.values[j], strip.values[j], x, dy, mean_a[j], mean_b[j], i));
       }
     }
   });
@@ -133,7 +133,7 @@ void column_deviations(const Columns& c, const real* x, const double* shift, dou
     Wide about[size], sum_a[size] = {}, sum_b[size] = {};
     for (int64_t j = 0; j < size; ++j) about[j] = load_as<Wide>(shift + first + j * lanes_of<V>);
     for (int64_t row = 0; row < c.rows; ++row) {
-      call_for(x + (row + rows_ahead) * c.stride + first, size * lanes_of<V>);
+      prefetch_range(x + (row + rows_ahead) * c.stride + first, size * lanes_of<V>);
       for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
         const Wide d = load_wide_as<Wide>(x + i) - about[j];
@@ -150,8 +150,8 @@ void column_deviations(const Columns& c, const real* x, const double* shift, dou
 }
 
 void column_sums(int64_t rows, int64_t columns, int64_t stride, const real* x, double* sums) {
-  constexpr int64_t strip = 64;  // takes no longer than a narrow one
-  if (const int64_t rest = columns % strip; rest > 0 && columns > strip) {  // some are summed up twice
+  constexpr int64_t strip = 64;  // costs no more than a narrower one
+  if (const int64_t rest = columns % strip; rest > 0 && columns > strip) {  // the overlap is computed twice
     const int64_t last = columns - strip;
     column_sums(rows, strip, stride, x + last, sums + last);
     columns -= rest;

@@ -5,43 +5,43 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
-// to[k][c] = from[c][k], for the first `depth` elements k of the `count` lines from c on, at most a square of
-// vectors of both; 0 for the rest of the square's columns.
+// to[k][c] = from[c][k] for c < count and k < depth, and 0 for the other c < lanes; count and depth are at
+// most `lanes`.
 template <class Depth>
-[[gnu::always_inline]] inline void pack_square(int64_t count, Depth depth, const real* from,
-                                               int64_t line_step, real* to) {
-  Vector square[lanes];
+[[gnu::always_inline]] inline void pack_block(int64_t count, Depth depth, const real* from,
+                                              int64_t column_step, real* to) {
+  Vector block[lanes];
   for (int64_t c = 0; c < lanes; ++c)
-    square[c] = c < count ? load_first(from + c * line_step, depth) : Vector{};
-  transpose(square);
+    block[c] = c < count ? load_first(from + c * column_step, depth) : Vector{};
+  transpose(block);
   for (int64_t k = 0; k < lanes; ++k) {
-    if (k < depth) store(to + k * panel, square[k]);
+    if (k < depth) store(to + k * panel, block[k]);
   }
 }
 
-// The same for any number of elements k, which are contiguous, and a panel's columns.
-[[gnu::always_inline]] inline void pack_count(int64_t count, int64_t depth, const real* from,
-                                              int64_t line_step, real* to) {
+// to[k][c] = from[c][k] for the first `count` columns c of a panel, and 0 for the others; for any depth.
+[[gnu::always_inline]] inline void pack_contiguous(int64_t count, int64_t depth, const real* from,
+                                                   int64_t column_step, real* to) {
   for (int64_t next = 0; next < depth; next += lanes) {
-    const int64_t k = least(next, depth > lanes ? depth - lanes : 0);  // the last ones may be packed twice
+    const int64_t k = least(next, depth > lanes ? depth - lanes : 0);  // the last block may overlap
     for (int64_t c = 0; c < panel; c += lanes) {
-      const real* corner = from + c * line_step + k;
+      const real* corner = from + c * column_step + k;
       if (depth < lanes) {
-        pack_square(count - c, depth, corner, line_step, to + c);
+        pack_block(count - c, depth, corner, column_step, to + c);
       } else {
-        pack_square(count - c, AllLanes(), corner, line_step, to + k * panel + c);
+        pack_block(count - c, AllLanes(), corner, column_step, to + k * panel + c);
       }
     }
   }
 }
 
-void pack_lines(int64_t count, int64_t depth, const real* from, int64_t line_step, real* to) {
-  if (count == panel) return pack_count(panel, depth, from, line_step, to);
-  pack_count(count, depth, from, line_step, to);
+void pack_columns(int64_t count, int64_t depth, const real* from, int64_t column_step, real* to) {
+  if (count == panel) return pack_contiguous(panel, depth, from, column_step, to);
+  pack_contiguous(count, depth, from, column_step, to);
 }
 
-// to[k][c] = from[k][c], of whose elements c `count` and `more` exist for each of a panel's vectors. The next
-// panel is called for: of rows that lie so far apart the processor sees no order.
+// Copies `depth` rows of a panel; `count` and `more` are the valid lanes of its two vectors. Prefetches the
+// next panel: the rows are so far apart that the hardware prefetcher sees no pattern.
 template <class Count>
 [[gnu::always_inline]] inline void pack_rows(Count count, Count more, int64_t depth, const real* from,
                                              int64_t k_step, real* to) {
@@ -63,7 +63,7 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
     const int64_t count = least(panel, columns - first);
     const real* corner = from + first * column_step;
     if (k_step == 1) {
-      pack_lines(count, depth, corner, column_step, to);
+      pack_columns(count, depth, corner, column_step, to);
     } else if (count == panel) {
       pack_rows(AllLanes(), AllLanes(), depth, corner, k_step, to);
     } else {
@@ -72,25 +72,25 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
   }
 }
 
-// Short planes end before the processor has noticed that they are read in order, so while one panel's are
-// packed, the next one's are called for.
-void pack_planes(const Frame& f, int64_t channels, const real* from, real* to) {
+// Short planes end before the hardware prefetcher starts, so those of the next panel are prefetched
+// meanwhile.
+void pack_planes(const PaddedPlane& f, int64_t channels, const real* from, real* to) {
   constexpr int64_t short_plane = 1024 / sizeof(real);
   const int64_t pixels = f.height * f.width;
-  const int64_t called_for =
-      pixels <= short_plane ? (panel * pixels + f.height - 1) / f.height : 0;  // per row
+  const int64_t prefetched =
+      pixels <= short_plane ? (panel * pixels + f.height - 1) / f.height : 0;  // elements per row
   for (int64_t first = 0; first < channels; first += panel) {
     const int64_t count = least(panel, channels - first);
-    const real *lines = from + first * pixels, *next = lines + panel * pixels;
-    real *at = to, *place = to + (f.top * f.frame_width + f.left) * panel;
-    for (int64_t row = 0; row < f.height; ++row, lines += f.width, place += f.frame_width * panel) {
-      for (int64_t i = 0; i < called_for; i += line_size) prefetch(next + row * called_for + i);
-      fill_with_zeros(at, place);
+    const real *rows = from + first * pixels, *next = rows + panel * pixels;
+    real *at = to, *inside = to + (f.top * f.padded_width + f.left) * panel;
+    for (int64_t row = 0; row < f.height; ++row, rows += f.width, inside += f.padded_width * panel) {
+      for (int64_t i = 0; i < prefetched; i += elements_per_cache_line) prefetch(next + row * prefetched + i);
+      fill_with_zeros(at, inside);
       //~
-      pack_lines(count, f.width, lines, pixels, place);
-      at = place + f.width * panel;
+      pack_columns(count, f.width, rows, pixels, inside);
+      at = inside + f.width * panel;
     }
-    to += f.frame_height * f.frame_width * panel;
+    to += f.padded_height * f.padded_width * panel;
     fill_with_zeros(at, to);
   }
 }
@@ -99,21 +99,21 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
   for (int64_t first = 0; first < columns; first += lanes) {
     const real* half = from + first / panel * panel * depth + first % panel;
     const int64_t count = least(lanes, columns - first);
-    const auto unpack_square = [&](int64_t k, auto valid) BALLAST_ALWAYS_INLINE {
-      Vector square[lanes];
-      for (int64_t i = 0; i < lanes; ++i) square[i] = i < valid ? load(half + (k + i) * panel) : Vector{};
-      transpose(square);
+    const auto unpack_block = [&](int64_t k, auto valid) BALLAST_ALWAYS_INLINE {
+      Vector block[lanes];
+      for (int64_t i = 0; i < lanes; ++i) block[i] = i < valid ? load(half + (k + i) * panel) : Vector{};
+      transpose(block);
       for (int64_t c = 0; c < count; ++c) {
         real* to = out.c + (first + c) * out.row_step + k;
-        Vector y = square[c];
+        Vector y = block[c];
         if (out.row_bias) y += broadcast(out.row_bias[first + c]);
         if (out.beta != 0) y += broadcast(out.beta) * load_first(to, valid);
         store_first(to, out.relu ? (y < 0 ? Vector{} : y) : y, valid);
       }
     };
     int64_t k = 0;
-    for (; k + lanes <= depth; k += lanes) unpack_square(k, AllLanes());
-    if (k < depth) unpack_square(k, depth - k);
+    for (; k + lanes <= depth; k += lanes) unpack_block(k, AllLanes());
+    if (k < depth) unpack_block(k, depth - k);
   }
 }
 

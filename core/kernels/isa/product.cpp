@@ -7,16 +7,16 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
-// A tile of sums stays in registers while the terms pass by, beside two vectors of `right` and one element of
-// `left`.
+// Register blocking: a tile of sums, most_rows x 2 vectors, stays in registers, beside two vectors of `right`
+// and one broadcast element of `left`.
 #ifdef __AVX512F__
 constexpr int most_rows = 12;
 #else
 constexpr int most_rows = 6;
 #endif
 
-// Where right(k) begins, for one k after the other, of the columns from one on: in panels,
-struct Panel {
+// Gives pointers to the rows k = 0, 1, ... of one packed panel.
+struct RightPanel {
   const real* at;
   const real* next() {
     at += panel;
@@ -24,39 +24,40 @@ struct Panel {
   }
 };
 
-struct Panels {
+// Right operand packed in panels.
+struct RightPanels {
   const real* at;
   int64_t depth;
-  Panel from_column(int64_t column) const { return {at + column * depth}; }
+  RightPanel from_column(int64_t column) const { return {at + column * depth}; }
 };
 
-// or in rows that lie somewhere.
-struct ScatteredRows {
+// Right operand whose rows k are at arbitrary offsets.
+struct RightScattered {
   const real* at;
   const int64_t* offsets;
-  ScatteredRows from_column(int64_t column) const { return {at + column, offsets}; }
+  RightScattered from_column(int64_t column) const { return {at + column, offsets}; }
   const real* next() { return at + *offsets++; }
 };
 
-// left(r, k) of the tile's rows. In memory these are rows at equal distances,
+// Left operand whose rows are contiguous, at equal distances.
 struct LeftRows {
   const real* at;
   int64_t row_step;
   LeftRows from_row(int64_t row) const { return {at + row * row_step, row_step}; }
 };
 
-// or neighbouring columns,
+// Left operand whose columns are contiguous, at equal distances.
 struct LeftColumns {
   const real* at;
   int64_t step;
   LeftColumns from_row(int64_t row) const { return {at + row, step}; }
 };
 
-// or rows that lie somewhere.
-struct Scattered {
+// Left operand whose rows are contiguous, at arbitrary offsets.
+struct LeftScattered {
   const real* at;
   const int64_t* offsets;
-  Scattered from_row(int64_t row) const { return {at, offsets + row}; }
+  LeftScattered from_row(int64_t row) const { return {at, offsets + row}; }
 };
 
 template <int R, int V>
@@ -69,7 +70,7 @@ struct Tile {
     }
   }
 
-  // One term of each sum: left(r) times the vectors at `right`.
+  // Adds left(r) times the vectors at `right` to the sums of row r.
   template <class Left>
   [[gnu::always_inline]] void add_term(Left left, const real* right) {
     Vector columns[V];
@@ -80,8 +81,7 @@ struct Tile {
     }
   }
 
-  // Addressing takes few registers and few instructions where three rows share a pointer: an instruction adds
-  // the step once or twice to it by itself.
+  // Three rows share a pointer: x86 addresses base, base + step and base + 2 step directly.
   template <class Right>
   [[gnu::always_inline]] void add(int64_t depth, LeftRows left, Right right) {
     constexpr int pointers = (R + 2) / 3;
@@ -101,14 +101,14 @@ struct Tile {
   }
 
   template <class Right>
-  [[gnu::always_inline]] void add(int64_t depth, Scattered left, Right right) {
+  [[gnu::always_inline]] void add(int64_t depth, LeftScattered left, Right right) {
     const real* rows[R];
     for (int r = 0; r < R; ++r) rows[r] = left.at + left.offsets[r];
 #pragma GCC unroll 4
     for (int64_t k = 0; k < depth; ++k) add_term([&](int r) { return rows[r][k]; }, right.next());
   }
 
-  // Of the last vectors' columns, the first `last` exist: a constant where these are all.
+  // `last` is the number of valid lanes in the last vectors: a compile-time constant if all are.
   template <class Last>
   [[gnu::always_inline]] void put(const Output& out, int64_t row, int64_t column, Last last) {
     real* to = out.c + row * out.row_step + column;
@@ -166,7 +166,7 @@ struct Range {
   int64_t begin, end;
 };
 
-// Tiles of R rows each. That the tiles are in loops also makes the compiler keep them in registers.
+// In tiles of R rows.
 template <int R, class Left, class Right>
 void multiply_tiles(int64_t depth, const Left& left, const Right& right, const Output& out, Range rows,
                     Range columns) {
@@ -192,8 +192,8 @@ constexpr std::array<Multiply<Left, Right>, sizeof...(R)> multiply_table(std::in
   return {multiply_tiles<R + 1, Left, Right>...};
 }
 
-// In tiles of rows as equal as can be, at most `most_rows` each. The rows of a tile are read from left once
-// per panel; the panels of one call should fit the second cache.
+// In tiles of at most most_rows rows, nearly equal. Each tile reads its rows of `left` once per panel and all
+// panels of `right`, which should fit L2.
 template <class Left, class Right>
 void multiply(const Product& p, const Left& left, const Right& right, const Output& out, Range columns) {
   if (p.rows == 0) return;
@@ -207,27 +207,26 @@ void multiply(const Product& p, const Left& left, const Right& right, const Outp
 }  // namespace
 
 void multiply_panels(const Product& p, const Output& out) {
-  const Panels right = {p.right, p.depth};
+  const RightPanels right = {p.right, p.depth};
   if (p.left_step == 1) return multiply(p, LeftRows{p.left, p.left_row}, right, out, {0, p.columns});
   multiply(p, LeftColumns{p.left, p.left_step}, right, out, {0, p.columns});
 }
 
 void multiply_scattered(const Product& p, const int64_t* offsets, const Output& out) {
-  multiply(p, Scattered{p.left, offsets}, Panels{p.right, p.depth}, out, {0, p.columns});
+  multiply(p, LeftScattered{p.left, offsets}, RightPanels{p.right, p.depth}, out, {0, p.columns});
 }
 
-// The panels are taken one at a time: each is read from all rows of `right` and stays in L1 for all rows of
-// `left`.
+// One panel at a time: it is read from all rows of `right`, and stays in L1 for all rows of `left`.
 void multiply_scattered_rows(const Product& p, const int64_t* offsets, const Output& out) {
   for (int64_t column = 0; column < p.columns; column += panel)
-    multiply(p, LeftRows{p.left, p.left_row}, ScatteredRows{p.right, offsets}, out,
+    multiply(p, LeftRows{p.left, p.left_row}, RightScattered{p.right, offsets}, out,
              {column, least(column + panel, p.columns)});
 }
 
 void multiply_vector(const Product& p, const Output& out) {
-  constexpr int chains = 8;            // running sums, since one alone waits for each addition
-  constexpr int64_t called_for = 512;  // elements ahead, in the next row too, into the first cache
-  // No branch on a value: a wrong guess would stop the reading ahead.
+  constexpr int chains = 8;       // independent sums, which hide the latency of additions
+  constexpr int64_t ahead = 512;  // prefetch distance in elements, which reaches into the next row
+  // The ReLU doesn't branch: a misprediction would discard the loads that run ahead.
   const real smallest = out.relu ? 0 : -__builtin_inff();
   const real* left = p.left;
   for (int64_t row = 0; row < p.rows; ++row, left += p.left_row) {
@@ -235,7 +234,7 @@ void multiply_vector(const Product& p, const Output& out) {
     int64_t k = 0;
     for (; k + chains * lanes <= p.depth; k += chains * lanes) {
       for (int i = 0; i < chains; ++i) {
-        __builtin_prefetch(left + k + i * lanes + called_for);
+        __builtin_prefetch(left + k + i * lanes + ahead);
         sums[i] += load(p.right + k + i * lanes) * load(left + k + i * lanes);
       }
     }

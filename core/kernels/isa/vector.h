@@ -25,8 +25,7 @@ namespace BALLAST_ISA {
 using Vector [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = real;
 constexpr int64_t lanes = BALLAST_VECTOR_BYTES / sizeof(real);
 
-/// Vectors of any number of lanes, of elements and of as many doubles. (An alias template would lose the
-/// attribute where it is an argument of another template.)
+/// A vector of `count` lanes of type T. (As a template argument, an alias template would lose the attribute.)
 template <class T, int64_t count>
 struct VectorOf {
   using Type [[gnu::vector_size(count * sizeof(T))]] = T;
@@ -37,7 +36,7 @@ constexpr int64_t lanes_of = sizeof(V) / sizeof(real);
 template <class V>
 using Widened = typename VectorOf<double, lanes_of<V>>::Type;
 
-/// Vectors of any type V, from and to memory of any alignment.
+/// Loads and stores vectors of any type V, at any alignment.
 template <class V>
 inline V load_as(const void* from) {
   V v;
@@ -51,7 +50,7 @@ inline void store_as(void* to, V v) {
 inline Vector load(const real* from) { return load_as<Vector>(from); }
 inline void store(real* to, Vector v) { store_as<Vector>(to, v); }
 
-/// `count` lanes, at most all, from memory, no other of which is read; `filler` in the rest.
+/// Loads the first `count` lanes and reads nothing beyond them; the other lanes become `filler`.
 inline Vector load_first(const real* from, int64_t count, real filler = 0) {
   if (count == lanes) return load(from);
 #ifdef __AVX512F__
@@ -70,7 +69,7 @@ inline Vector load_first(const real* from, int64_t count, real filler = 0) {
 #endif
 }
 
-/// The first `count` lanes to memory.
+/// Stores the first `count` lanes.
 inline void store_first(real* to, Vector v, int64_t count) {
   if (count == lanes) return store(to, v);
 #ifdef __AVX512F__
@@ -85,7 +84,7 @@ inline void store_first(real* to, Vector v, int64_t count) {
 #endif
 }
 
-/// Past the caches: `to` must be aligned to a vector. Other threads see it in order only behind end_streams.
+/// Non-temporal store. `to` must be aligned to a vector. Other threads may read it only after end_streams().
 inline void stream(real* to, Vector v) {
 #ifdef __SSE2__
   using Bits [[gnu::vector_size(BALLAST_VECTOR_BYTES)]] = long long;
@@ -103,17 +102,16 @@ inline void stream(real* to, Vector v) {
 
 /// Columns of a panel.
 constexpr int64_t panel = 2 * lanes;
-/// How many of a vector's elements exist, where these are all.
+/// The number of valid lanes where all are: a compile-time constant.
 using AllLanes = std::integral_constant<int64_t, lanes>;
 
-/// Elements of a line of memory.
-constexpr int64_t line_size = 64 / sizeof(real);
+constexpr int64_t elements_per_cache_line = 64 / sizeof(real);
 
-/// Calls for the line of any address, or for every line's length of `count` elements, to be read from the
-/// second cache; or for a line to be written.
+/// Prefetch one cache line, or those of `count` elements, into L2 for reading. The address may be past the
+/// end of the data: prefetching doesn't fault.
 inline void prefetch(const real* at) { __builtin_prefetch(at, 0, 2); }
-inline void call_for(const real* from, int64_t count) {
-  for (int64_t i = 0; i < count; i += line_size) prefetch(from + i);
+inline void prefetch_range(const real* from, int64_t count) {
+  for (int64_t i = 0; i < count; i += elements_per_cache_line) prefetch(from + i);
 }
 
 inline Vector broadcast(real v) { return v - Vector{}; }
@@ -129,34 +127,34 @@ inline auto sum_of_lanes(V v, std::integer_sequence<int, I...>) {
   }
 }
 
-/// The sum of a vector's lanes, one half of them added to the other again and again.
+/// The sum of a vector's lanes, by adding one half to the other until one lane is left.
 template <class V>
 inline auto sum_of_lanes(V v) {
   return sum_of_lanes(v, std::make_integer_sequence<int, int{sizeof(V) / sizeof(v[0])} / 2>());
 }
 
-/// The same, added in double.
+/// The sum of a vector's lanes, in double.
 template <class V>
 inline double wide_sum_of_lanes(V v) {
   return sum_of_lanes(__builtin_convertvector(v, Widened<V>));
 }
 
 template <int Size, int... I>
-inline void swap_blocks(Vector (&square)[lanes], std::integer_sequence<int, I...> indices) {
+inline void swap_blocks(Vector (&block)[lanes], std::integer_sequence<int, I...> indices) {
   constexpr int all = int{lanes};
   for (int row = 0; row < all; ++row) {
     if (row & Size) continue;
-    const Vector a = square[row], b = square[row + Size];
-    square[row] = __builtin_shufflevector(a, b, (I & Size ? I - Size + all : I)...);
-    square[row + Size] = __builtin_shufflevector(a, b, (I & Size ? I + all : I + Size)...);
+    const Vector a = block[row], b = block[row + Size];
+    block[row] = __builtin_shufflevector(a, b, (I & Size ? I - Size + all : I)...);
+    block[row + Size] = __builtin_shufflevector(a, b, (I & Size ? I + all : I + Size)...);
   }
-  if constexpr (Size > 1) swap_blocks<Size / 2>(square, indices);
+  if constexpr (Size > 1) swap_blocks<Size / 2>(block, indices);
 }
 
-/// Element (row, column) of a square of vectors goes to (column, row): of each square of 2 x 2 blocks, two
-/// change places across the diagonal, and the same happens within the blocks (Eklundh 1972).
-inline void transpose(Vector (&square)[lanes]) {
-  swap_blocks<int{lanes} / 2>(square, std::make_integer_sequence<int, int{lanes}>());
+/// Transposes a block of lanes x lanes elements: of its 2 x 2 parts, the two off the diagonal are swapped,
+/// then the same is done within each part (Eklundh 1972).
+inline void transpose(Vector (&block)[lanes]) {
+  swap_blocks<int{lanes} / 2>(block, std::make_integer_sequence<int, int{lanes}>());
 }
 
 inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }

@@ -1,10 +1,10 @@
 // Winograd's minimal filtering F(4 x 4, 3 x 3) (Lavin & Gray 2016, sec. 4.3): 4 x 4 outputs from 6 x 6 inputs
-// by 36 multiplications for each pair of channels instead of 144. Channels are in the lanes: planes come as
-// panels (pixel, channel) like the operands of a product.
+// by 36 multiplications for each pair of channels instead of 144. SIMD lanes are channels: planes are stored
+// as panels (pixel, channel), like the operands of a product.
 //
-// The algorithm multiplies polynomials by their values at 0, 1, -1, 2, -2 and infinity. For two outputs, F(2,
-// 3), the values at 2 and -2, numbers 3 and 4, aren't needed. The other lines serve with the same filters:
-// what differs from the textbook's F(2, 3) is factors of 4 and -3 that F(4, 3) has on the filters' side.
+// The algorithm multiplies polynomials by their values at 0, 1, -1, 2, -2 and infinity. F(2, 3), for two
+// outputs, doesn't need the values at 2 and -2, points 3 and 4. It uses the same transformed filters: its
+// input transform has the factors 4 and -3, whose inverses are in F(4, 3)'s filter transform.
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/vector.h>
 
@@ -12,10 +12,12 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 namespace {
 
-constexpr int in = 6, out = 4, few = 2;  // points, and the outputs of a tile's side: one or the other
-constexpr int overlap = 2;               // inputs beside its outputs
+constexpr int in = 6;            // points along a side of a tile
+constexpr int out = 4, few = 2;  // outputs along a side, with F(4, 3) and with F(2, 3)
+constexpr int overlap = 2;       // more inputs than outputs along a side
 
-// Each of the three transforms is a matrix applied to the columns of a square, then to its rows.
+// Each transform is a matrix that is applied to the columns of a tile, then to its rows. Of two overloads,
+// the one with `few` is for F(2, 3).
 
 // B^T d
 inline void input_line(const Vector (&d)[in], Vector (&t)[in]) {
@@ -126,13 +128,13 @@ void winograd_filters(const WinogradFilters& f, int64_t p) {
 
 namespace {
 
-// Whether a line for so many outputs, or inputs, has point i.
+// Whether the transform for `Outputs` outputs has point i.
 template <int Outputs>
 constexpr bool has(int i) {
   return Outputs == out || (i != 3 && i != 4);
 }
 
-// Calls body(rows, columns) with the numbers of outputs that the tile's lines are for, as types.
+// Calls body(rows, columns) with `out` or `few`, as types: the number of outputs that the transform computes.
 template <class Body>
 [[gnu::always_inline]] inline void for_size(const WinogradTile& t, Body body) {
   constexpr std::integral_constant<int, out> all;
@@ -144,7 +146,7 @@ template <class Body>
   }
 }
 
-// The pixels that (Rows x Columns) outputs see, More in each direction -> frequencies.
+// Transforms (Rows + More) x (Columns + More) pixels to frequencies.
 template <int Rows, int Columns, int More, class Line>
 [[gnu::always_inline]] inline void to_frequencies(const WinogradTile& t, const real* x, real* to, Line line) {
   for (int64_t half = 0; half < panel; half += lanes) {

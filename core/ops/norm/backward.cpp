@@ -9,7 +9,7 @@ struct BackwardPass {
   const Normalization& n;
   const Layout& layout;
   const real *x, *dy;
-  const uint8_t* winners;
+  const uint8_t* argmax;
   real* dx;
   double *dweight, *dbias;
 
@@ -27,7 +27,7 @@ struct BackwardPass {
   void add_up_chunks(const Scratch<double>& partial, int64_t chunks) const;
 };
 
-// The ReLU is undone with the norm, or before it: a pooling's winners say what it cut off.
+// The kernels undo the ReLU, unless the norm was pooled: then the argmax tells what the ReLU set to 0.
 Run BackwardPass::run(int64_t segment) const {
   Run run = n.run(segment);
   run.relu = n.then.relu && !n.then.max_pool;
@@ -36,17 +36,17 @@ Run BackwardPass::run(int64_t segment) const {
   return run;
 }
 
-// What reaches the norm's result: dy, or spread over `plane` where that was pooled.
+// The gradient of the norm's result: dy, or, if the result was pooled, dy scattered to `plane`.
 const real* BackwardPass::gradient_of_norm(int64_t segment, real* plane) const {
   if (!n.then.max_pool) return dy + segment * layout.length;
   const int64_t from = segment * n.pooled_length();
   if (n.width % 2 || n.height % 2) std::fill_n(plane, layout.length, real{0});
-  kernels().max_pool_gradient(n.pooling(), dy + from, winners + from, plane);
+  kernels().max_pool_gradient(n.pooling(), dy + from, argmax + from, plane);
   return plane;
 }
 
-// Sums of g and g xhat. Elementwise, the sums are those of w g and w g xhat, and the gradients of weights and
-// biases, which lie side by side, grow.
+// Sums of g and g xhat. With one weight per element, sums of w g and w g xhat; g xhat and g are added to the
+// gradients of weights and biases, the second half of `dweights`.
 Sums BackwardPass::sums(int64_t segment, real* plane, real* dweights) const {
   const real *from = x + segment * layout.length, *g = gradient_of_norm(segment, plane);
   if (!layout.elementwise) return kernels().gradient_sums(run(segment), from, g, nullptr, nullptr);
@@ -106,9 +106,8 @@ void BackwardPass::by_set() const {
   const int64_t segments = layout.segments_per_set();
   const int64_t grain = grain_for(layout.sets, row_grain(layout.values_per_set()), 16);
   const int64_t chunks = divide_up(layout.sets, grain);
-  // Elementwise gradients of weights and biases are added in their precision over so many sets, in double
-  // over these.
-  constexpr int64_t block = 128;
+  // Gradients of elementwise weights and biases are summed in `real` within blocks, in double across them.
+  constexpr int64_t block = 128;  // sets
   const int64_t table = layout.elementwise ? 2 * layout.parameters : 0;
   const Scratch<double> partial(chunks * table);
   const Scratch<Sums> parts(layout.elementwise ? 0 : layout.segments);
@@ -158,9 +157,9 @@ void BackwardPass::add_up_chunks(const Scratch<double>& partial, int64_t chunks)
 
 }  // namespace
 
-void normalize_backward(const Normalization& n, const real* x, const real* dy, const uint8_t* winners,
+void normalize_backward(const Normalization& n, const real* x, const real* dy, const uint8_t* argmax,
                         real* dx, double* dweight, double* dbias) {
-  const BackwardPass pass = {n, n.layout, x, dy, winners, dx, dweight, dbias};
+  const BackwardPass pass = {n, n.layout, x, dy, argmax, dx, dweight, dbias};
   if (n.layout.columns()) return pass.by_columns();
   return n.layout.over_batch ? pass.over_batch() : pass.by_set();
 }

@@ -3,7 +3,7 @@
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
 
-// The mean in two parts: x - high is exact near the mean, so that a large mean costs no digits.
+// mean = high + low: x - high is exact near the mean, so that a large mean costs no precision.
 void split(double mean, real& high, real& low) {
   high = static_cast<real>(mean);
   low = std::isfinite(high) ? static_cast<real>(mean - double{high}) : 0;
@@ -18,8 +18,8 @@ void normalize_columns(const Normalization& n, const real* x, real* y, int64_t b
   kernels().normalize_columns(block.columns, x + begin, y + begin);
 }
 
-// Segments begin, ..., end-1: each normalized, and pooled while it is in cache. `plane` has room for one.
-void normalize_segments(const Normalization& n, const real* x, real* y, uint8_t* winners, int64_t begin,
+// Normalizes segments begin, ..., end-1, and pools each, in `plane`, while it is in cache.
+void normalize_segments(const Normalization& n, const real* x, real* y, uint8_t* argmax, int64_t begin,
                         int64_t end, real* plane) {
   const int64_t length = n.layout.length, pooled = n.pooled_length();
   const bool stream = leaves_caches(n.layout.segments * (n.then.max_pool ? pooled : length));
@@ -28,7 +28,7 @@ void normalize_segments(const Normalization& n, const real* x, real* y, uint8_t*
     if (n.then.max_pool) {
       kernels().normalize(run, x + i * length, plane);
       kernels().max_pool(n.pooling(), plane, n.then.relu, y + i * pooled,
-                         winners ? winners + i * pooled : nullptr);
+                         argmax ? argmax + i * pooled : nullptr);
     } else {
       run.relu = n.then.relu, run.stream = stream;
       //~ run.stream = stream;
@@ -40,8 +40,8 @@ void normalize_segments(const Normalization& n, const real* x, real* y, uint8_t*
 }  // namespace
 
 Run Normalization::run(int64_t segment) const {
-  // What is prefetched beside non-temporal stores: the next set, or of a large one what lies so far ahead
-  // that x and dy, read and prefetched, fit into L2.
+  // With non-temporal stores the next set is prefetched, or of a large set only so far ahead that x and dy,
+  // read and prefetched, fit into L2.
   constexpr int64_t far_ahead = (int64_t{1} << 16) / sizeof(real);
   const int64_t set = layout.set_of(segment), parameter = layout.parameter_of(segment);
   Run run = {.count = layout.length, .high = 0, .low = 0, .rstd = reciprocal_deviation(variance[set], eps)};
@@ -74,7 +74,7 @@ ColumnBlock::ColumnBlock(const Normalization& n, int64_t begin, int64_t end)
   }
 }
 
-void normalize(Normalization& n, const real* x, real* y, uint8_t* winners) {
+void normalize(Normalization& n, const real* x, real* y, uint8_t* argmax) {
   const Layout& layout = n.layout;
   if (layout.columns()) {
     return for_column_blocks(layout, [&](int64_t begin, int64_t end) {
@@ -84,7 +84,7 @@ void normalize(Normalization& n, const real* x, real* y, uint8_t* winners) {
   }
   if (layout.over_batch) {
     batch_statistics(n, x);
-    return normalize_by_known(n, x, y, winners);
+    return normalize_by_known(n, x, y, argmax);
   }
   reserve_scratch<real>(n.plane_length(), layout.sets);
   parallel_for(layout.sets, row_grain(layout.values_per_set()), [&](int64_t begin, int64_t end) {
@@ -92,13 +92,13 @@ void normalize(Normalization& n, const real* x, real* y, uint8_t* winners) {
     const int64_t segments = layout.segments_per_set();
     for (int64_t set = begin; set < end; ++set) {
       set_statistics(n, x, set);
-      normalize_segments(n, x, y, winners, set * segments, (set + 1) * segments, plane.data());
+      normalize_segments(n, x, y, argmax, set * segments, (set + 1) * segments, plane.data());
     }
     kernels().end_streams();
   });
 }
 
-void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t* winners) {
+void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t* argmax) {
   if (n.layout.columns()) {
     return for_column_blocks(n.layout,
                              [&](int64_t begin, int64_t end) { normalize_columns(n, x, y, begin, end); });
@@ -106,7 +106,7 @@ void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t*
   reserve_scratch<real>(n.plane_length(), n.layout.segments);
   for_segments(n.layout, [&](int64_t begin, int64_t end) {
     const Scratch<real> plane(n.plane_length());
-    normalize_segments(n, x, y, winners, begin, end, plane.data());
+    normalize_segments(n, x, y, argmax, begin, end, plane.data());
     kernels().end_streams();
   });
 }

@@ -57,7 +57,7 @@ void check_pooling(const char* norm, const Tensor& x, const Then& then) {
                     norm, x.shape());
 }
 
-// Puts sums formed in double where a gradient of `shape` is wanted.
+// Adds sums formed in double to the gradient of input `id`.
 void add_sums(Grads& grads, NodeId id, const Shape& shape, const Scratch<double>& sums) {
   grads.write(id, shape, [&](real* g, real beta) {
     parallel_for(shape.count(), elementwise_grain, [=, &sums](int64_t begin, int64_t end) {
@@ -67,12 +67,12 @@ void add_sums(Grads& grads, NodeId id, const Shape& shape, const Scratch<double>
   });
 }
 
-// What the backward pass of a norm needs.
+// The backward function of a norm.
 struct RecordedNorm {
   NodeId in, in_weight, in_bias;
   Saved saved;  // x
   Normalization n;
-  Scratch<uint8_t> winners;
+  Scratch<uint8_t> argmax;
 
   void operator()(Tensor dy, Grads& grads) {
     const Shape parameters = n.weight.empty() ? n.bias.shape() : n.weight.shape();
@@ -80,16 +80,14 @@ struct RecordedNorm {
     Tensor x = saved.take(grads);
     const real* values = x.data();
     Tensor dx = grads.wants(in) ? grads.in_place_of(x) : Tensor();
-    normalize_backward(n, values, std::as_const(dy).data(), winners.data(), dx.empty() ? nullptr : dx.data(),
+    normalize_backward(n, values, std::as_const(dy).data(), argmax.data(), dx.empty() ? nullptr : dx.data(),
                        dweight.data(), dbias.data());
     if (!dx.empty()) grads.add(in, std::move(dx));
     add_sums(grads, in_weight, parameters, dweight);
     add_sums(grads, in_bias, parameters, dbias);
   }
-
-  // One pass over x; what is pooled would take four times the result's size.
-  bool remakes() const { return !n.then.max_pool; }
-  Tensor remake(const Grads& grads) const {
+  bool can_recompute() const { return !n.then.max_pool; }
+  Tensor recompute(const Grads& grads) const {
     const Tensor x = saved.get(grads);
     Tensor y(x.shape());
     normalize_by_known(n, x.data(), y.data(), nullptr);
@@ -103,18 +101,16 @@ Tensor apply_and_record(const char* norm, const Tensor& x, const Tensor& weight,
   const NodeId in = x.node(), in_weight = weight.node(), in_bias = bias.node();
   const bool recorded = in || in_weight || in_bias, pooled = n.then.max_pool;
   Tensor y(pooled ? x.shape().with(2, n.height / 2).with(3, n.width / 2) : x.shape());
-  const Scratch<uint8_t> winners(recorded && pooled ? y.count() : 0);
-  uint8_t* to = recorded && pooled ? winners.data() : nullptr;
+  const Scratch<uint8_t> argmax(recorded && pooled ? y.count() : 0);
+  uint8_t* to = recorded && pooled ? argmax.data() : nullptr;
   if (n.constant_statistics) {
     normalize_by_known(n, x.data(), y.data(), to);
   } else {
     normalize(n, x.data(), y.data(), to);
   }
-  // In front of pooling, x is the largest tensor of the network, which holds the most memory when x is first
-  // computed: to compute it again would save nothing.
-  Saved saved(pooled ? x.detach() : x);
+  Saved saved(pooled ? x.detach() : x);  // detached: held in any case
   return record(norm, std::move(y), {in, in_weight, in_bias},
-                RecordedNorm{in, in_weight, in_bias, std::move(saved), n, winners});
+                RecordedNorm{in, in_weight, in_bias, std::move(saved), n, argmax});
 }
 
 Normalization normalization(const char* norm, const Tensor& x, const Layout& layout, real eps,
@@ -149,7 +145,7 @@ void update_running(const RunningStatistics& running, const Scratch<double>& mea
   }
 }
 
-// The average of mean and variance over the instances of each channel.
+// Updates by the average of mean and variance over the instances of each channel.
 void update_running_by_instances(const RunningStatistics& running, const Normalization& n, const Sizes& s) {
   const Scratch<double> mean(s.c), variance(s.c);
   for (int64_t c = 0; c < s.c; ++c) {
@@ -161,7 +157,7 @@ void update_running_by_instances(const RunningStatistics& running, const Normali
   update_running(running, mean, variance, s.n > 0 ? s.p : 0);
 }
 
-// By running statistics, which are constants.
+// Normalizes by running statistics, which are constants to the gradient.
 Tensor normalize_by_running(const char* norm, const Tensor& x, const Sizes& s, const Tensor& weight,
                             const Tensor& bias, const RunningStatistics& running, real eps,
                             const Then& then) {
@@ -175,7 +171,7 @@ Tensor normalize_by_running(const char* norm, const Tensor& x, const Sizes& s, c
   return apply_and_record(norm, x, weight, bias, n);
 }
 
-// Each sample by itself over the last `axes` axes, with a weight and a bias for every element.
+// Normalizes each sample over its last `axes` axes, with one weight and bias per element.
 Tensor normalize_last_axes(const char* norm, const Tensor& x, int axes, Tensor weight, Tensor bias,
                            bool centred, real eps, const Then& then) {
   check<ShapeError>(axes >= 1 && axes <= x.rank(), "{}: x is {}; there are no {} last axes to normalize over",

@@ -4,9 +4,9 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
 
 // Mean and biased variance in one pass, from the sums of d = x - shift and d^2, where the shift is an element
-// of the set: so a constant gives exactly 0, and a large mean costs nothing (Chan, Golub & LeVeque 1983, sec.
-// 2). If it was an outlier, ten standard deviations off, the difference of the two loses more than two
-// digits: then, and only then, a second pass shifts by the mean.
+// of the set: so the variance of a constant is exactly 0, and a large mean causes no cancellation (Chan,
+// Golub & LeVeque 1983, sec. 2). If that element is an outlier, ten standard deviations off, cancellation
+// costs more than two digits: only then a second pass shifts by the mean.
 //
 // mean[i] is the shift at first; add_up() leaves the sums of set i in sums[i] and variance[i].
 template <class AddUp>
@@ -21,12 +21,12 @@ void find_statistics(int64_t sets, int64_t values, double* mean, double* varianc
       const double d = sums[i] / count, squares = variance[i] / count;
       again |= d * d > 0.99 * squares;
       mean[i] += d;
-      variance[i] = std::max(squares - d * d, 0.0);  // of NaN and 0 it gives the first
+      variance[i] = std::max(squares - d * d, 0.0);  // this order keeps a NaN
     }
   }
 }
 
-// An element to shift by; not an infinite one, from which every other is infinitely far.
+// The shift: an element, unless it is infinite, or NaN: then no difference from it would be finite.
 double shift_of(real x) { return std::isfinite(x) ? double{x} : 0; }
 
 }  // namespace

@@ -10,21 +10,21 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// What a norm takes mean and variance over. x is read as `segments` segments of `length` neighbours that
-/// share mean and variance: the planes of (N, C, ...), or the rows of a layer norm. A set of segments is
-/// normalized together: neighbouring ones, or with `over_batch` (batch norm) one of each sample.
+/// What a norm takes mean and variance over. x is split into `segments` contiguous segments of `length`
+/// elements: the planes of (N, C, ...), or the rows of a layer norm. A set of segments shares mean and
+/// variance: consecutive segments, or with `over_batch` (batch norm) segment c of every sample.
 struct Layout {
   int64_t segments, length;
   int64_t sets;
   int64_t parameters;  // weights, and as many biases: one per channel, or per element of a set
   bool over_batch = false;
-  bool elementwise = false;  // each element of a set has a weight and a bias of its own
+  bool elementwise = false;  // one weight and bias per element of a set
   bool centred = true;       // else the mean counts as 0: RMS norm
 
   int64_t segments_per_set() const { return sets > 0 ? segments / sets : 0; }
   int64_t values_per_set() const { return segments_per_set() * length; }
   int64_t set_of(int64_t segment) const { return over_batch ? segment % sets : segment / segments_per_set(); }
-  /// Of a segment's first element.
+  /// The parameter of a segment's first element.
   int64_t parameter_of(int64_t segment) const {
     return elementwise ? segment % segments_per_set() * length : segment % parameters;
   }
@@ -47,42 +47,42 @@ struct Normalization {
 
   PoolPlane pooling() const { return {height / 2, width / 2, width}; }
   int64_t pooled_length() const { return (height / 2) * (width / 2); }
-  /// Memory for a segment between norm and pooling.
+  /// Elements of memory for a segment between norm and pooling.
   int64_t plane_length() const { return then.max_pool ? layout.length : 0; }
 };
 
-/// The weights and biases of each of a block of columns, and its statistics, as kernels take them.
+/// The weights, biases and statistics of a block of columns, as kernels take them.
 struct ColumnBlock {
-  static constexpr int64_t size = 64;  // columns that one thread works on at once
+  static constexpr int64_t size = 64;  // columns per call of a kernel, at most
   ColumnBlock(const Normalization& n, int64_t begin, int64_t end);
   real high[size], low[size], rstd[size], weight[size], bias[size];
   Columns columns;
 };
 
-/// Fills in mean and variance: of a set of neighbouring segments; of all sets over the batch; of columns
-/// begin, ..., end-1.
+/// Compute mean and variance of one set, of all sets over the batch, or of columns begin, ..., end-1.
 void set_statistics(Normalization& n, const real* x, int64_t set);
 void batch_statistics(Normalization& n, const real* x);
 void column_statistics(Normalization& n, const real* x, int64_t begin, int64_t end);
 
-/// y = norm(x), and what won in the pooling, which may be null. Mean and variance are taken of x, or known.
-void normalize(Normalization& n, const real* x, real* y, uint8_t* winners);
-void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t* winners);
+/// y = norm(x), and the argmax of the pooling, which may be null. `normalize` computes mean and variance of
+/// x; `normalize_by_known` takes those in n.
+void normalize(Normalization& n, const real* x, real* y, uint8_t* argmax);
+void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t* argmax);
 
-/// dx = rstd (w g - mean(w g) - xhat mean(w g xhat)), without the first mean where not centred, and without
-/// both where the statistics are constants; dweight = sum g xhat, dbias = sum g, where g is the part of dy
-/// that passes what follows the norm. dx may be null, or x.
-void normalize_backward(const Normalization& n, const real* x, const real* dy, const uint8_t* winners,
+/// dx = rstd (w g - mean(w g) - xhat mean(w g xhat)), without the first mean if the norm isn't centred,
+/// without both if the statistics are constants; dweight = sum g xhat, dbias = sum g, where g is dy passed
+/// back through what follows the norm. dx may be null, or x.
+void normalize_backward(const Normalization& n, const real* x, const real* dy, const uint8_t* argmax,
                         real* dx, double* dweight, double* dbias);
 
-/// Whether a result of `count` elements is so large that its beginning leaves the caches before anybody reads
-/// it. Non-temporal stores needn't read it first, and evict nothing else.
+/// Whether a result of `count` elements is so large that its beginning is evicted from the caches before it
+/// is read again. Non-temporal stores then save reading it into the caches, and evict nothing else.
 inline bool leaves_caches(int64_t count) {
   constexpr int64_t most = int64_t{12} << 20;  // bytes
   return count * int64_t{sizeof(real)} > most;
 }
 
-/// Calls body(begin, end) for blocks of columns, some of which are worth a thread's while.
+/// Calls body(begin, end) for blocks of columns, enough of them per chunk to be worth a thread.
 template <class Body>
 void for_column_blocks(const Layout& layout, Body body) {
   constexpr int64_t least = 16;  // whole cache lines
