@@ -2,6 +2,8 @@ include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 find_dependency(fmt)
 find_dependency(ZLIB)
+find_dependency(PNG)
+find_dependency(JPEG)
 if(NOT TARGET OpenBLAS::OpenBLAS)
   # With the module beside this file, for this one search only.
   list(PREPEND CMAKE_MODULE_PATH ${CMAKE_CURRENT_LIST_DIR})

@@ -10,11 +10,11 @@ using namespace ballast;
 
 namespace {
 
-using Image = std::array<uint8_t, digit_pixels>;
+using DigitImage = std::array<uint8_t, digit_pixels>;
 
 struct Digit {
   int label;
-  Image image;
+  DigitImage image;
   bool operator==(const Digit&) const = default;
 };
 
@@ -61,7 +61,7 @@ TEST_CASE("digits: a sample depends on its seed, split and index alone") {
 }
 
 TEST_CASE("digits: no image twice, neither within a split nor across") {
-  std::vector<Image> images;
+  std::vector<DigitImage> images;
   for (DigitSplit split : {DigitSplit::train, DigitSplit::test})
     for (int64_t n = 0; n < 2000; ++n) images.push_back(draw(0, split, n).image);
   std::ranges::sort(images);

@@ -100,6 +100,24 @@ class GzipSource : public ByteSource {
   bool ended_ = false;
 };
 
+class MemorySource : public ByteSource {
+ public:
+  MemorySource(std::span<const uint8_t> bytes, const std::string& name) : ByteSource(name), rest_(bytes) {}
+  int64_t capacity() const override { return position() + static_cast<int64_t>(rest_.size()); }
+
+ protected:
+  size_t fetch(uint8_t* out, size_t size) override {
+    size = std::min(size, rest_.size());
+    std::copy_n(rest_.begin(), size, out);
+    rest_ = rest_.subspan(size);
+    return size;
+  }
+  const char* code_of_surplus() const override { return "TRAIL"; }
+
+ private:
+  std::span<const uint8_t> rest_;
+};
+
 /// What the file is instead, if it begins like something that people get in place of data; else empty.
 std::string_view mistaken_for_data(std::string_view beginning) {
   struct Kind {
@@ -122,6 +140,16 @@ std::string_view mistaken_for_data(std::string_view beginning) {
   return {};
 }
 
+constexpr std::string_view gzip_magic = "\x1f\x8b";
+
+/// Refuses what no reader takes; returns how the file begins.
+std::string check_beginning(PlainSource& file) {
+  std::string beginning = file.beginning();
+  if (const std::string_view what = mistaken_for_data(beginning); !what.empty())
+    throw FileError(file.path(), "MAGIC", std::string(what));
+  return beginning;
+}
+
 }  // namespace
 
 void ByteSource::expect_end(const std::string& what) {
@@ -135,11 +163,22 @@ void ByteSource::fail(const char* code, const std::string& detail) const {
 
 std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
   auto file = std::make_unique<PlainSource>(path);
-  const std::string beginning = file->beginning();
-  if (const std::string_view what = mistaken_for_data(beginning); !what.empty())
-    throw FileError(path, "MAGIC", std::string(what));
-  if (beginning.starts_with("\x1f\x8b")) return std::make_unique<GzipSource>(std::move(file));
+  if (check_beginning(*file).starts_with(gzip_magic)) return std::make_unique<GzipSource>(std::move(file));
   return file;
+}
+
+std::unique_ptr<ByteSource> open_memory(std::span<const uint8_t> bytes, const std::string& name) {
+  return std::make_unique<MemorySource>(bytes, name);
+}
+
+std::vector<uint8_t> read_whole(const std::string& path) {
+  PlainSource file(path);
+  if (check_beginning(file).starts_with(gzip_magic))
+    throw FileError(path, "MAGIC", "this is gzip data; unpack it with `gunzip`");
+  std::vector<uint8_t> bytes(static_cast<size_t>(file.capacity()));
+  if (file.read(bytes.data(), bytes.size()) < bytes.size())
+    file.fail("TRUNC", "the file became shorter while it was read; ends");
+  return bytes;
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail

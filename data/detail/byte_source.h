@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <ballast/core/check.h>
 
@@ -44,5 +46,11 @@ class ByteSource {
 /// What a file is, is decided by how it begins, not by its name. Throws FileError MISSING, READ, or MAGIC for
 /// what no reader takes: a web page saved in place of the file, a git-LFS pointer, an archive.
 std::unique_ptr<ByteSource> open_bytes(const std::string& path);
+
+/// Bytes in memory, which must outlive the source. Errors call them `name`.
+std::unique_ptr<ByteSource> open_memory(std::span<const uint8_t> bytes, const std::string& name);
+
+/// All bytes of a file, as they are stored. Throws as `open_bytes` does, and MAGIC for gzip data.
+std::vector<uint8_t> read_whole(const std::string& path);
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail
