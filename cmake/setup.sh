@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 packages=(cmake doctest-dev g++ libcli11-dev libfmt-dev libjpeg-dev libopenblas-dev libpng-dev librandom123-dev libtomlplusplus-dev libxxhash-dev
-          ninja-build nlohmann-json3-dev zlib1g-dev)
+          libzip-dev ninja-build nlohmann-json3-dev zlib1g-dev)
 packages+=(${BALLAST_EXTRA_PACKAGES:-})
 
 missing=()

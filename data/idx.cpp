@@ -112,31 +112,12 @@ int64_t read_sizes(ByteSource& source, const ElementType& type, std::vector<int6
   return bytes;
 }
 
-/// The rest of the file, which must be `count` bytes. Reserving touches no page, so that a header that lies
-/// about a gzip file costs address space only.
-std::vector<uint8_t> read_data(ByteSource& source, int64_t count) {
-  std::vector<uint8_t> data;
-  data.reserve(static_cast<size_t>(count));
-  std::array<uint8_t, 65536> chunk;
-  while (static_cast<int64_t>(data.size()) < count) {
-    const size_t wanted = std::min(chunk.size(), static_cast<size_t>(count) - data.size());
-    const size_t got = source.read(chunk.data(), wanted);
-    data.insert(data.end(), chunk.begin(), chunk.begin() + static_cast<std::ptrdiff_t>(got));
-    if (got < wanted)
-      source.fail("TRUNC",
-                  fmt::format("the header implies {} bytes of data, there are {}; ends", count, data.size()));
-  }
-  source.expect_end(fmt::format("the {} bytes of data that the header implies", count));
-  //~
-  return data;
-}
-
 IdxArray read_idx(const std::string& path, const Expected& expected) {
   const auto source = detail::open_bytes(path);
   const uint32_t magic = read_word(*source);
   IdxArray array{check_magic(*source, magic, expected), std::vector<int64_t>(magic & 255), {}};
   const int64_t bytes = read_sizes(*source, array.type, array.sizes);
-  array.bytes = read_data(*source, bytes);
+  array.bytes = source->read_rest(bytes);
   return array;
 }
 

@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include <ballast/data/atomic_file.h>
+#include <ballast/data/detail/half.h>
 #include <ballast/data/safetensors_header.h>
 #include <ballast/data/text.h>
 
@@ -19,32 +20,6 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
 static_assert(std::endian::native == std::endian::little, "safetensors files are little-endian");
-
-float float_of_bits(uint32_t bits) {
-  float value = 0;
-  std::memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
-struct Bf16 {
-  uint16_t bits;
-  operator float() const { return float_of_bits(uint32_t{bits} << 16); }
-};
-
-/// IEEE 754 binary16: 1 sign, 5 exponent, 10 fraction bits.
-struct F16 {
-  uint16_t bits;
-  operator float() const {
-    const uint32_t sign = uint32_t{bits & 0x8000u} << 16;
-    const uint32_t exponent = bits >> 10 & 0x1F;
-    const uint32_t fraction = bits & 0x3FF;
-    // A subnormal half is a normal float: fraction * 2^-24.
-    if (exponent == 0) return std::copysign(static_cast<float>(fraction) * 0x1p-24f, sign ? -1.0f : 1.0f);
-    const uint32_t float_exponent = exponent == 31 ? 255 : exponent + 127 - 15;
-    //~ const uint32_t float_exponent = exponent + 127 - 15;
-    return float_of_bits(sign | float_exponent << 23 | fraction << 13);
-  }
-};
 
 /// Opens a regular file: anything else could block or never end.
 std::FILE* open_regular(const std::string& path, uint64_t* size) {
@@ -186,9 +161,9 @@ void SafetensorsFile::read_floating(const std::string& name, const SafetensorsEn
     case DType::f32:
       return read_as<float>(name, entry, out);
     case DType::f16:
-      return read_as<F16>(name, entry, out);
+      return read_as<detail::F16>(name, entry, out);
     case DType::bf16:
-      return read_as<Bf16>(name, entry, out);
+      return read_as<detail::Bf16>(name, entry, out);
     default:
       throw FileError(path_, "DTYPE",
                       fmt::format("tensor {} is {}, a legal type, but not supported here; store it as {}",

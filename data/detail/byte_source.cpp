@@ -18,18 +18,14 @@ namespace fs = std::filesystem;
 class PlainSource : public ByteSource {
  public:
   explicit PlainSource(const std::string& path) : ByteSource(path) {
-    std::error_code error;
-    const fs::file_status status = fs::status(path, error);
-    if (!fs::exists(status)) throw FileError(path, "MISSING", "there is no such file");
-    if (!fs::is_regular_file(status)) throw FileError(path, "MISSING", "this is not a regular file");
-    size_ = static_cast<int64_t>(fs::file_size(path, error));
+    size_ = regular_file_size(path);
     file_.open(path, std::ios::binary);
-    if (error || !file_) throw FileError(path, "READ", "can't be opened");
+    if (!file_) throw FileError(path, "READ", "can't be opened");
   }
   int64_t capacity() const override { return size_; }
   /// The first bytes, which remain to be read.
-  std::string beginning() {
-    std::string bytes(std::min<size_t>(static_cast<size_t>(size_), 512), '\0');
+  std::string beginning(size_t size = 512) {
+    std::string bytes(std::min(static_cast<size_t>(size_), size), '\0');
     file_.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     file_.clear();
     file_.seekg(0);
@@ -152,13 +148,32 @@ std::string check_beginning(PlainSource& file) {
 
 }  // namespace
 
+// Reserving touches no page, so that a header that lies about packed data costs address space only.
+std::vector<uint8_t> ByteSource::read_rest(int64_t count) {
+  std::vector<uint8_t> data;
+  data.reserve(static_cast<size_t>(count));
+  std::array<uint8_t, 65536> chunk;
+  while (static_cast<int64_t>(data.size()) < count) {
+    const size_t wanted = std::min(chunk.size(), static_cast<size_t>(count) - data.size());
+    const size_t got = read(chunk.data(), wanted);
+    data.insert(data.end(), chunk.begin(), chunk.begin() + static_cast<std::ptrdiff_t>(got));
+    if (got < wanted)
+      fail("TRUNC",
+           fmt::format("the header implies {} bytes of data, there are {}; ends", count, data.size()));
+  }
+  expect_end(fmt::format("the {} bytes of data that the header implies", count));
+  //~
+  return data;
+}
+
 void ByteSource::expect_end(const std::string& what) {
   uint8_t surplus = 0;
   if (fetch(&surplus, 1) > 0) fail(code_of_surplus(), "more than " + what);
 }
 
 void ByteSource::fail(const char* code, const std::string& detail) const {
-  throw FileError(path_, code, fmt::format("{} at byte {}", detail, position_));
+  throw FileError(path_, code,
+                  fmt::format("{} at byte {}{}", detail, position_, part_.empty() ? "" : " of " + part_));
 }
 
 std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
@@ -166,6 +181,18 @@ std::unique_ptr<ByteSource> open_bytes(const std::string& path) {
   if (check_beginning(*file).starts_with(gzip_magic)) return std::make_unique<GzipSource>(std::move(file));
   return file;
 }
+
+int64_t regular_file_size(const std::string& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) throw FileError(path, "MISSING", "there is no such file");
+  if (!fs::is_regular_file(status)) throw FileError(path, "MISSING", "this is not a regular file");
+  const auto size = static_cast<int64_t>(fs::file_size(path, error));
+  if (error) throw FileError(path, "READ", "can't be opened");
+  return size;
+}
+
+std::string first_bytes(const std::string& path, size_t size) { return PlainSource(path).beginning(size); }
 
 std::unique_ptr<ByteSource> open_memory(std::span<const uint8_t> bytes, const std::string& name) {
   return std::make_unique<MemorySource>(bytes, name);

@@ -15,7 +15,8 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 /// among the bytes handed out.
 class ByteSource {
  public:
-  explicit ByteSource(const std::string& path) : path_(path) {}
+  /// `part` says which part of the file this is, if not all: "member 'x.npy'".
+  explicit ByteSource(const std::string& path, const std::string& part = "") : path_(path), part_(part) {}
   virtual ~ByteSource() = default;
 
   const std::string& path() const { return path_; }
@@ -30,8 +31,12 @@ class ByteSource {
     position_ += static_cast<int64_t>(got);
     return got;
   }
+  /// The rest of the source, which must be `count` bytes: what the header implies. Throws FileError TRUNC, or
+  /// as `expect_end`. Memory grows with the data that really come.
+  std::vector<uint8_t> read_rest(int64_t count);
   /// Nothing may be left. Throws FileError TRAIL, of gzip data BOMB, saying "more than `what`".
   void expect_end(const std::string& what);
+  /// The position follows `detail`, as in "the file ends at byte 7".
   [[noreturn]] void fail(const char* code, const std::string& detail) const;
 
  protected:
@@ -39,13 +44,19 @@ class ByteSource {
   virtual const char* code_of_surplus() const = 0;
 
  private:
-  std::string path_;
+  std::string path_, part_;
   int64_t position_ = 0;
 };
 
 /// What a file is, is decided by how it begins, not by its name. Throws FileError MISSING, READ, or MAGIC for
 /// what no reader takes: a web page saved in place of the file, a git-LFS pointer, an archive.
 std::unique_ptr<ByteSource> open_bytes(const std::string& path);
+
+/// Throws FileError MISSING unless there is such a file, and a regular one.
+int64_t regular_file_size(const std::string& path);
+
+/// Up to `size` bytes.
+std::string first_bytes(const std::string& path, size_t size);
 
 /// Bytes in memory, which must outlive the source. Errors call them `name`.
 std::unique_ptr<ByteSource> open_memory(std::span<const uint8_t> bytes, const std::string& name);
