@@ -64,7 +64,7 @@ add_library(core INTERFACE)  # a name that a guest may want
 add_executable(main ../main.cpp)
 target_link_libraries(main PRIVATE ballast::ballast)
 CMAKE
-  cmake --no-warn-unused-cli -S "$work/$1" -B "$work/$1/build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON \
+  cmake --no-warn-unused-cli -S "$work/$1" -B "$work/$1/build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="-Wall -Wextra" -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON \
     -DCMAKE_DISABLE_FIND_PACKAGE_CLI11=ON >"$work/log" || { cat "$work/log"; exit 1; }
   ctest --test-dir "$work/$1/build" -N | grep -q 'Total Tests: 0' || { echo "$1: Ballast's tests are among the guest's"; exit 1; }
   cmake --install "$work/$1/build" --prefix "$work/$1/prefix" >/dev/null

@@ -144,7 +144,7 @@ try_bug() {  # try_bug NUMBER
   cd "$build"
   if ! sh -c "$(object_command "$file" "$here" "$here/bug.o")" > "$here/log" 2>&1; then
     printf 'none\t%s\n' "$name"
-  elif cmp -s "$here/bug.o" "$work/unchanged/$file.o"; then
+  elif cmp -s "$here/bug.o" "$work/unchanged/$file.o"; then  # of a flip
     printf 'none\t%s\n' "$name"
   else
     sh -c "$(link_command "$here/bug.o" "$here/tests" "$(basename "$(program_of "${file%%/*}")")")" > "$here/log" 2>&1 || { cat "$here/log" >&2; exit 255; }
@@ -186,7 +186,7 @@ ninja -C "$build" -t commands $core_tests ballast_trainer_tests > "$work/command
 for folder in $(cut -f 2 "$work/list" | cut -d / -f 1 | sort -u); do
   run_tests "$build/$(program_of "$folder")" "$folder" > "$work/log" || { cat "$work/log"; echo "the tests fail without any bug"; exit 1; }
 done
-cut -f 2 "$work/list" | sort -u | xargs -P "$jobs" -I{} bash -c 'compile_unchanged {}'
+[ "$flips" = 0 ] || cut -f 2 "$work/list" | sort -u | xargs -P "$jobs" -I{} bash -c 'compile_unchanged {}'
 
 tried=0 valid=0
 while [ "$valid" -lt "$wanted" ] && [ "$tried" -lt "$(wc -l < "$work/list")" ]; do
