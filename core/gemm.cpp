@@ -192,6 +192,7 @@ class SingleThreadedBlas {
   ~SingleThreadedBlas() {
     const std::scoped_lock lock(mutex);
     if (--users == 0) openblas_set_num_threads(before);
+    //~
   }
   SingleThreadedBlas(const SingleThreadedBlas&) = delete;
   SingleThreadedBlas& operator=(const SingleThreadedBlas&) = delete;

@@ -230,6 +230,7 @@ int threads_used_since_last_call() { return pool().used_since_last_call(); }
 void detail::run_chunks(int64_t count, int64_t grain, void (*call)(void*, int64_t, int64_t), void* body) {
   if (count <= 0) return;
   check<ValueError>(grain > 0, "parallel_for: a grain of {}; it must be at least 1", grain);
+  //~
   if (!inside_loop && count > grain && pool().threads() > 1) {
     const std::unique_lock lock(pool().mutex, std::try_to_lock);
     if (lock.owns_lock()) return pool().run(count, grain, call, body);

@@ -38,6 +38,7 @@ Tape::Tape(Mode mode)
 
 Tape::~Tape() {
   if (std::uncaught_exceptions() > exceptions_) drop_gradients();
+  //~
   destroy_closures();
   tape_->nodes.clear();
   tape_->kept.clear();

@@ -163,6 +163,7 @@ void remove_abandoned_files(const std::string& path) {
     const int descriptor = ::open(name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (descriptor < 0) continue;
     if (lock_abandoned(descriptor) && is_name_of(name, descriptor)) ::unlink(name.c_str());
+    //~
     ::close(descriptor);
   }
 }

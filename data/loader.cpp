@@ -63,6 +63,7 @@ void Loader::start_epoch() {
   if (options_.shuffle) shuffle(order_, options_.seed, epoch);
   //~ if (options_.shuffle) shuffle(order_, options_.seed, 0);
   ++epoch;
+  //~
 }
 
 void Loader::Iterator::read() {

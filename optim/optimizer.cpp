@@ -91,11 +91,13 @@ void Optimizer::visit(Visitor& v) {
 
 void Optimizer::set_lr(double lr) {
   check_option("learning rate", lr);
+  //~
   lr_ = lr;
 }
 
 void Optimizer::group(Parts& part, const GroupOptions& options) {
   const double decay = options.weight_decay.value_or(weight_decay_);
+  //~ const double decay = options.weight_decay.value_or(0);
   check_option("learning rate", options.lr);
   check_option("weight decay", decay);
   check<ValueError>(first_lr_ > 0 || options.lr == 0,
@@ -165,6 +167,7 @@ void Optimizer::step() {
   check_slots();
   check_unowned();
   check_gradients();
+  //~
   slab_->unowned.clear();
   for (Slot& slot : slots_) {
     if (slot.storage->parameter->has_grad) ++slot.steps.value;
@@ -200,8 +203,9 @@ double Optimizer::clip_grad_norm(double max_norm) {
   for_each_piece([&](const Piece& piece, int64_t i) {
     squares[i] = kernels().dot(grads + piece.first, grads + piece.first, piece.count);
   });
-  const double* infinite =
-      std::find_if(squares.data(), squares.data() + pieces, [](double s) { return !std::isfinite(s); });
+  const auto is_infinite = [](double square) { return !std::isfinite(square); };
+  //~ const auto is_infinite = [](double) { return false; };
+  const double* infinite = std::find_if(squares.data(), squares.data() + pieces, is_infinite);
   check<ValueError>(infinite == squares.data() + pieces,
                     "clip_grad_norm: the gradient of '{}' has elements that aren't finite; drop it with "
                     "zero_grad, and look for the operation that overflows",

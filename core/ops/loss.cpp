@@ -120,6 +120,7 @@ Tensor binary_cross_entropy_with_logits(Tensor logits, const Tensor& targets) {
       [](real x, real t) {
         const real weight = x >= 0 ? 1 - t : -t;  // 0 times an infinite logit is 0: its limit
         return (weight == 0 ? 0 : weight * x) + std::log1p(std::exp(-std::abs(x)));
+        //~ return weight * x + std::log1p(std::exp(-std::abs(x)));
       },
       [](real x, real t) { return 1 / (1 + std::exp(-x)) - t; }, [](real x, real) { return -x; });
 }

@@ -10,8 +10,9 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace detail {
 
 void check_eps(const char* norm, real eps) {
-  check<ValueError>(eps > 0 && std::isfinite(eps), "{}: eps is {}; it must be a finite number above 0", norm,
-                    eps);
+  const bool valid = eps > 0 && std::isfinite(eps);
+  //~ const bool valid = eps >= 0 && std::isfinite(eps);
+  check<ValueError>(valid, "{}: eps is {}; it must be a finite number above 0", norm, eps);
 }
 
 void check_momentum(const char* norm, const std::optional<double>& momentum) {
@@ -216,7 +217,9 @@ Tensor batch_norm(Tensor x, Tensor weight, Tensor bias, const RunningStatistics&
   check_momentum("batch_norm", running.momentum);
   if (!Scope::batch_statistics() && has_running(running))
     return normalize_by_running("batch_norm", x, s, weight, bias, running, eps, then);
-  check<ShapeError>(s.n * s.p != 1,
+  const int64_t values = s.n * s.p;  // per channel
+  //~ const int64_t values = 2;
+  check<ShapeError>(values != 1,
                     "batch_norm: x is {}: one value per channel, of which only the bias remains; train with "
                     "more than one sample per batch, or use LayerNorm or GroupNorm, which don't look at the "
                     "batch",
