@@ -1,0 +1,288 @@
+#include <ballast/data/csv.h>
+
+#include <fmt/format.h>
+#include <locale.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <set>
+#include <unordered_set>
+
+#include <ballast/data/detail/csv_records.h>
+#include <ballast/data/text.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+using detail::CsvField;
+using detail::CsvRecords;
+
+bool is_missing(const CsvField& field) {
+  const std::string& text = field.text;
+  return text.empty() || text == "NA" || text == "NaN" || text == "nan" || text == "?";
+}
+
+/// Whether the text is a number in the usual notation: no hexadecimal digits, no words, no locale. One that
+/// is too large becomes infinity.
+bool parse(const std::string& text, double& value) {
+  constexpr size_t exact_digits = 15;
+  if (!text.empty() && text.size() <= exact_digits &&
+      text.find_first_not_of("0123456789") == std::string::npos) {  // by far the most frequent kind
+    int64_t whole = 0;
+    std::from_chars(text.data(), text.data() + text.size(), whole);
+    value = static_cast<double>(whole);
+    return true;
+  }
+  if (text.empty() || text.find_first_not_of("0123456789+-.eE") != std::string::npos) return false;
+  static const locale_t c_locale = ::newlocale(LC_ALL_MASK, "C", nullptr);
+  char* end = nullptr;
+  value = ::strtod_l(text.c_str(), &end, c_locale);
+  return end == text.c_str() + text.size();
+}
+
+bool parse_number(const std::string& text, double& value) {
+  return parse(text, value) && std::isfinite(value);
+}
+
+bool is_number(const CsvField& field) {
+  double value = 0;
+  return parse_number(field.text, value);
+}
+
+struct Width {
+  size_t fields = 0;  // of the first line
+  bool common = true;
+};
+
+/// Of the first lines; what can't be read with this delimiter isn't common.
+Width width_with(const std::string& path, char delimiter) {
+  constexpr int lines = 10;
+  Width width;
+  try {
+    CsvRecords records(path, delimiter);
+    for (int n = 0; n < lines && records.next(); ++n) {
+      if (n == 0) width.fields = records.fields().size();
+      width.common &= records.fields().size() == width.fields;
+    }
+  } catch (const FileError&) {
+    width.common = false;
+  }
+  return width;
+}
+
+/// The first that all lines have in common, since tab and semicolon hardly ever are unless they are the
+/// delimiter; else the one that the first line has most of.
+char detect_delimiter(const std::string& path) {
+  char best = ',';
+  size_t most = 1;
+  for (const char candidate : {'\t', ';', ','}) {
+    const Width width = width_with(path, candidate);
+    if (width.common && width.fields > 1) return candidate;
+    if (width.fields > most) {
+      most = width.fields;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/// Number of the column that an option means, or as many as there are.
+size_t find_column(const std::vector<CsvColumn>& columns, const std::string& wanted) {
+  for (size_t i = 0; i < columns.size(); ++i)
+    if (columns[i].name == wanted) return i;
+  int64_t index = 0;
+  const auto [end, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), index);
+  if (error != std::errc() || end != wanted.data() + wanted.size()) return columns.size();
+  const auto count = static_cast<int64_t>(columns.size());
+  if (index < 0) index += count;
+  return static_cast<size_t>(index < 0 || index >= count ? count : index);
+}
+
+size_t require_column(const std::vector<CsvColumn>& columns, const std::string& wanted) {
+  const size_t found = find_column(columns, wanted);
+  if (found < columns.size()) return found;
+  constexpr size_t shown = 20;
+  std::string names;
+  for (size_t i = 0; i < std::min(columns.size(), shown); ++i)
+    names += (i ? ", " : "") + in_quotes(columns[i].name);
+  throw ValueError(
+      fmt::format("no column is called {}; there are {}{}", in_quotes(wanted), names,
+                  columns.size() > shown ? fmt::format(" and {} more", columns.size() - shown) : ""));
+}
+
+/// Reads the file twice: first everything is checked and counted, which holds no cells in memory, then the
+/// cells are stored.
+class Reader {
+ public:
+  Reader(const std::string& path, const CsvOptions& options)
+      : path_(path),
+        options_(options),
+        delimiter_(options.delimiter ? options.delimiter : detect_delimiter(path)) {}
+
+  CsvTable read() {
+    read_names();
+    pass([this](CsvRecords& records) { check(records); });
+    if (table_.rows == 0) throw FileError(path_, "EMPTY", "no line of values");
+    for (size_t i = 0; i < types_.size(); ++i) prepare(table_.columns[i], types_[i]);
+    pass([this](CsvRecords& records) { store(records); });
+    for (size_t i = types_.size(); i-- > 0;)
+      if (types_[i].ignored) table_.columns.erase(table_.columns.begin() + static_cast<std::ptrdiff_t>(i));
+    return std::move(table_);
+  }
+
+ private:
+  struct Type {
+    bool known = false, ignored = false, classes = false;
+    bool numeric = false;  // texts are sorted as numbers
+    std::unordered_set<std::string> texts = {};
+  };
+
+  template <class Visit>
+  void pass(Visit visit) {
+    CsvRecords records(path_, delimiter_);
+    if (header_) records.next();
+    while (records.next()) visit(records);
+  }
+
+  void read_names() {
+    CsvRecords records(path_, delimiter_);
+    if (!records.next()) throw FileError(path_, "EMPTY", "nothing but empty lines");
+    const std::vector<CsvField>& fields = records.fields();
+    header_ = options_.header.value_or(std::none_of(fields.begin(), fields.end(), is_number));
+    std::set<std::string> names;
+    for (size_t i = 0; i < fields.size(); ++i) {
+      const bool named = header_ && !fields[i].text.empty();
+      const std::string name = named ? fields[i].text : fmt::format("column {}", i);
+      if (first_invalid_utf8(name) < name.size())
+        records.fail("UTF8", "a column's name isn't UTF-8", records.line());
+      if (!names.insert(name).second)
+        records.fail("COLUMNS", fmt::format("two columns are called {}", in_quotes(name)), records.line());
+      table_.columns.push_back({name, false, {}, {}});
+    }
+    types_.resize(fields.size());
+    for (const std::string& name : options_.ignore)
+      types_[require_column(table_.columns, name)].ignored = true;
+    std::vector<std::string> texts = options_.text;
+    if (options_.classes) {
+      types_[require_column(table_.columns, *options_.classes)].classes = true;
+      texts.push_back(*options_.classes);
+    }
+    for (const std::string& name : texts) {
+      const size_t column = require_column(table_.columns, name);
+      types_[column].known = table_.columns[column].is_text = true;
+    }
+  }
+
+  void check(const CsvRecords& records) {
+    const std::vector<CsvField>& fields = records.fields();
+    if (fields.size() != types_.size())
+      //~ if (fields.size() < types_.size())
+      records.fail("COLUMNS",
+                   fmt::format("{} fields, where the first line has {}", fields.size(), types_.size()),
+                   records.line());
+    for (size_t i = 0; i < fields.size(); ++i)
+      if (!types_[i].ignored) check_cell(fields[i], table_.columns[i], types_[i], records);
+    ++table_.rows;
+  }
+
+  void check_cell(const CsvField& field, CsvColumn& column, Type& type, const CsvRecords& records) const {
+    constexpr size_t most_texts = 100'000;
+    const auto fail = [&](const char* code, const std::string& what) {
+      records.fail(code, fmt::format("column {}: {}", in_quotes(column.name), what), records.line());
+    };
+    if (is_missing(field)) {
+      if (!options_.allow_missing)
+        fail("VALUE", field.text.empty() ? "an empty cell" : in_quotes(field.text) + ", a missing value");
+      return;
+    }
+    const bool number = is_number(field);
+    if (!type.known) {
+      column.is_text = !number && !looks_like_number(field.text);
+      type.known = true;
+    }
+    double value = 0;
+    if (type.classes && parse(field.text, value) && std::trunc(value) != value)
+      fail("VALUE", in_quotes(field.text) + " as a class, which is a whole number or a text");
+    if (!column.is_text) {
+      if (!number) fail("VALUE", in_quotes(field.text) + " is no finite number with a decimal point");
+      return;
+    }
+    if (first_invalid_utf8(field.text) < field.text.size()) fail("UTF8", "text that isn't UTF-8");
+    type.texts.insert(field.text);
+    if (type.texts.size() > most_texts)
+      fail("LIMIT", "more than 100,000 different texts; leave this column out");
+  }
+
+  /// What was surely meant as a number: 1,5 or 1e999 or -inf.
+  static bool looks_like_number(std::string text) {
+    if (text == "inf" || text == "-inf" || text == "+inf" || text == "Infinity" || text == "-Infinity")
+      return true;
+    std::replace(text.begin(), text.end(), ',', '.');
+    double value = 0;
+    return parse(text, value);
+  }
+
+  void prepare(CsvColumn& column, Type& type) const {
+    const auto rows = static_cast<size_t>(table_.rows);
+    if (type.ignored) return;
+    if (!column.is_text) return column.numbers.reserve(rows);
+    column.categories.reserve(rows);
+    column.texts.assign(type.texts.begin(), type.texts.end());
+    type.texts.clear();
+    std::sort(column.texts.begin(), column.texts.end());
+    double value = 0;
+    type.numeric = std::all_of(column.texts.begin(), column.texts.end(),
+                               [&](const std::string& text) { return parse_number(text, value); });
+    if (type.numeric) std::sort(column.texts.begin(), column.texts.end(), smaller);
+  }
+
+  static bool smaller(const std::string& a, const std::string& b) {
+    double x = 0, y = 0;
+    parse(a, x);
+    parse(b, y);
+    return x != y ? x < y : a < b;
+  }
+
+  void store(const CsvRecords& records) {
+    if (records.fields().size() != types_.size())
+      records.fail("READ", "the file changed while it was read", records.line());
+    for (size_t i = 0; i < types_.size(); ++i) {
+      if (types_[i].ignored) continue;
+      const CsvField& field = records.fields()[i];
+      CsvColumn& column = table_.columns[i];
+      if (column.is_text) {
+        column.categories.push_back(is_missing(field) ? -1 : category(column, types_[i], field.text));
+      } else {
+        double value = std::numeric_limits<double>::quiet_NaN();
+        if (!is_missing(field)) parse_number(field.text, value);
+        column.numbers.push_back(value);
+      }
+    }
+  }
+
+  static int32_t category(const CsvColumn& column, const Type& type, const std::string& text) {
+    const auto first = column.texts.begin(), last = column.texts.end();
+    const auto found =
+        type.numeric ? std::lower_bound(first, last, text, smaller) : std::lower_bound(first, last, text);
+    return static_cast<int32_t>(found - first);
+  }
+
+  std::string path_;
+  const CsvOptions& options_;
+  char delimiter_;
+  bool header_ = false;
+  CsvTable table_;
+  std::vector<Type> types_;
+};
+
+}  // namespace
+
+size_t CsvTable::find(const std::string& column) const { return require_column(columns, column); }
+
+CsvTable read_csv(const std::string& path, const CsvOptions& options) { return Reader(path, options).read(); }
+
+}  // namespace ballast::inline BALLAST_PRECISION

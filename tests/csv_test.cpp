@@ -1,0 +1,189 @@
+#include <doctest/doctest.h>
+
+#include <clocale>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include <ballast/data/csv.h>
+
+#include "malformed.h"
+
+using namespace ballast;
+using namespace std::string_literals;
+
+namespace {
+
+CsvTable read(const std::string& text, const CsvOptions& options = {}) {
+  const TempFolder folder;
+  return read_csv(write(folder, "x.csv", text), options);
+}
+
+using Numbers = std::vector<double>;
+using Categories = std::vector<int32_t>;
+using Texts = std::vector<std::string>;
+
+Texts names(const CsvTable& table) {
+  Texts all;
+  for (const CsvColumn& column : table.columns) all.push_back(column.name);
+  return all;
+}
+
+struct Case {
+  std::string id, code, text, place;
+  CsvOptions options = {};
+};
+
+std::vector<Case> corpus() {
+  std::string wide;
+  for (int i = 0; i < 100'001; ++i) wide += "1,";
+  std::string many = "text\n";
+  for (int i = 0; i < 100'001; ++i) many += "t" + std::to_string(i) + "\n";
+  CsvOptions classes;
+  classes.classes = "y";
+  return {
+      {"V1", "EMPTY", "", ""},
+      {"V1 blank lines", "EMPTY", "\n\r\n \n", ""},
+      {"V1 nothing but a header", "EMPTY", "x,y\n", ""},
+      {"V1 nothing but a byte-order mark", "EMPTY", "\xef\xbb\xbf", ""},
+      {"V2", "COLUMNS", "x,y\n1,2\n3\n", "line 3"},
+      {"V2 more fields", "COLUMNS", "x,y\n1,2\n3,4,5\n", "line 3"},
+      {"V2 after a field of two lines", "COLUMNS", "x,y\n\"a\nb\",2\nc\n", "line 4"},
+      {"V2 of tabs", "COLUMNS", "x\ty\n1\t2\n3\n", "line 3"},
+      {"V2 of semicolons", "COLUMNS", "1;2\n3\n", "line 2"},
+      {"V2 after blank lines", "COLUMNS", "1,2\n\n\n3\n", "line 4"},
+      {"V2 a comma at the end", "COLUMNS", "x,y\n1,2\n3,4,\n", "line 3"},
+      {"V2 two columns of one name", "COLUMNS", "x,x\n1,2\n", "line 1"},
+      {"V3", "VALUE", "x,y\n1,2\nabc,4\n", "line 3"},
+      {"V3 hexadecimal", "VALUE", "x,y\n1,2\n0x10,4\n", "line 3"},
+      {"V3 two numbers", "VALUE", "x,y\n1,2\n1 2,4\n", "line 3"},
+      {"V3 a decimal comma", "VALUE", "x;y\n1,5;2\n", "line 2"},
+      {"V3 minus alone", "VALUE", "x,y\n1,2\n-,4\n", "line 3"},
+      {"V4", "VALUE", "x,y\n1,2\n,4\n", "line 3"},
+      {"V4 at the end", "VALUE", "x,y\n1,2\n3,\n", "line 3"},
+      {"V4 NA", "VALUE", "x,y\n1,2\n3,NA\n", "line 3"},
+      {"V4 ?", "VALUE", "x,y\n1,2\n3, ?\n", "line 3"},
+      {"V5", "VALUE", "x,y\n1,2\nnan,4\n", "line 3"},
+      {"V5 inf", "VALUE", "x,y\n1,2\ninf,4\n", "line 3"},
+      {"V5 -inf first", "VALUE", "x,y\n-inf,2\n", "line 2"},
+      {"V6", "VALUE", "x,y\n1,2\n1e999,4\n", "line 3"},
+      {"V6 first", "VALUE", "x,y\n-1e999,2\n", "line 2"},
+      {"V7", "VALUE", "x,y\n1,2\n3\0,4\n"s, "line 3"},
+      {"V7 in quotes", "VALUE", "x,y\n1,\"\0\"\n"s, "line 2"},
+      {"V7 UTF-16", "VALUE", "\xff\xfex\0,\0y\0\n\0"s, "line 1"},
+      {"V8", "VALUE", "x,y\n1,2\n3,2.5\n", "line 3", classes},
+      {"V9", "LIMIT", std::string(100 << 20, '1'), "line 1"},
+      {"V9 in quotes", "LIMIT", "1\n\"" + std::string(100 << 20, '\n'), "line 2"},
+      {"V9 columns", "LIMIT", wide, "line 1"},
+      {"V9 texts", "LIMIT", many, "line 100002"},
+      {"V10", "QUOTE", "x,y\n1,\"2\n3,4\n5,6\n", "line 2"},
+      {"V10 at the end", "QUOTE", "x,y\n1,\"", "line 2"},
+      {"V10 a doubled quote at the end", "QUOTE", "x,y\n1,\"2\"\"", "line 2"},
+      {"V10 text behind", "QUOTE", "x,y\n1,\"a\"b\n", "line 2"},
+      {"UTF-8", "UTF8", "x,y\n1,caf\xe9\n", "line 2"},
+      {"UTF-8 name", "UTF8", "x,\xe9t\xe9\n1,2\n", "line 1"},
+      {"a web page", "MAGIC", "<!DOCTYPE html>", ""},
+      {"gzip cut", "TRUNC", "\x1f\x8b\x08", ""},
+  };
+}
+
+}  // namespace
+
+TEST_CASE("csv: malformed files are refused, each for its reason") {
+  const TempFolder folder;
+  for (const Case& c : corpus()) {
+    INFO(c.id);
+    const std::string path = write(folder, "x.csv", c.text);
+    std::string message;
+    CHECK(peak_mib([&] { message = refusal(c.code, [&] { read_csv(path, c.options); }); }) < 100);
+    INFO(message);
+    CHECK(message.starts_with(path + ": " + c.code + ": "));
+    if (!c.place.empty()) CHECK(message.ends_with(c.place));
+  }
+}
+
+TEST_CASE("csv: numbers and texts, with a header and without") {
+  const CsvTable table = read("a,b,kind\n1,-2.5,x\n3e2,.5,y\n+4,6.,x\n");
+  CHECK(table.rows == 3);
+  CHECK(names(table) == Texts{"a", "b", "kind"});
+  CHECK(table.columns[0].numbers == Numbers{1, 300, 4});
+  CHECK(table.columns[1].numbers == Numbers{-2.5, 0.5, 6});
+  CHECK(table.columns[2].is_text);
+  CHECK(table.columns[2].texts == Texts{"x", "y"});
+  CHECK(table.columns[2].categories == Categories{0, 1, 0});
+
+  const CsvTable bare = read("1,2\n3,4");
+  CHECK(bare.rows == 2);
+  CHECK(names(bare) == Texts{"column 0", "column 1"});
+  CHECK(bare.columns[1].numbers == Numbers{2, 4});
+  CHECK(read("5.1,a\n4.9,b\n").rows == 2);
+  CHECK(read("7\n8\n").columns[0].numbers == Numbers{7, 8});
+  CHECK(read("1,2\n3,4\n", {.header = true}).rows == 1);
+  CHECK(read("a,b\nc,d\n", {.header = false}).rows == 2);
+  CHECK(names(read(",a\n0,5\n")) == Texts{"column 0", "a"});  // as pandas writes its index
+}
+
+TEST_CASE("csv: a byte-order mark, CRLF, CR and blank lines pass") {
+  for (const std::string& text :
+       {"\xef\xbb\xbfx,y\r\n1,2\r\n3,4\r\n"s, "x,y\r1,2\r3,4"s, "\n\nx , y\n\n1, 2\n3 ,4\n \n"s}) {
+    const CsvTable table = read(text);
+    CHECK(names(table) == Texts{"x", "y"});
+    CHECK(table.columns[0].numbers == Numbers{1, 3});
+    CHECK(table.columns[1].numbers == Numbers{2, 4});
+  }
+}
+
+TEST_CASE("csv: the locale doesn't matter") {
+  const std::string before = std::setlocale(LC_ALL, nullptr);
+  for (const char* locale : {"de_DE.UTF-8", "de_DE", "C"}) {
+    std::setlocale(LC_ALL, locale);  // where it isn't installed, nothing changes
+    CHECK(read("x\n1.5\n2.25e1\n").columns[0].numbers == Numbers{1.5, 22.5});
+  }
+  std::setlocale(LC_ALL, before.c_str());
+}
+
+TEST_CASE("csv: the delimiter is found or given") {
+  CHECK(read("x\ty\n1\t2\n").columns[1].numbers == Numbers{2});
+  CHECK(read("x;y\n1;2\n").columns[1].numbers == Numbers{2});
+  const CsvTable sentences = read("a\tb\nIt is, I think, so\t1\nNo\t2\n");
+  CHECK(sentences.columns[0].texts == Texts{"It is, I think, so", "No"});
+  CHECK(read("x,y\n\"a;b\",1\n").columns.size() == 2);
+  CHECK(read("x|y\n1|2\n", {.delimiter = '|'}).columns[1].numbers == Numbers{2});
+}
+
+TEST_CASE("csv: quoted fields") {
+  const CsvTable table = read(
+      "\"a,1\",b\n\"x, y\",1\n\"say \"\"so\"\"\",2\n\"two\r\nlines\" ,3\n\" kept \",\"4\"\n\"\"\"\",5\n");
+  CHECK(names(table) == Texts{"a,1", "b"});
+  CHECK(table.columns[0].texts == Texts{" kept ", "\"", "say \"so\"", "two\nlines", "x, y"});
+  CHECK(table.columns[0].categories == Categories{4, 2, 3, 0, 1});
+  CHECK(table.columns[1].numbers == Numbers{1, 2, 3, 4, 5});
+  CHECK(read("a,b\n5\" disk,1\n").columns[0].texts == Texts{"5\" disk"});
+}
+
+TEST_CASE("csv: missing values are kept as such on request") {
+  const CsvTable table = read("a,b\n,x\n1,?\nNA,y\nnan,\n2,x\n", {.allow_missing = true});
+  const Numbers& a = table.columns[0].numbers;
+  REQUIRE(a.size() == 5);
+  CHECK(std::isnan(a[0]));
+  CHECK(a[1] == 1);
+  CHECK(std::isnan(a[2]));
+  CHECK(std::isnan(a[3]));
+  CHECK(a[4] == 2);
+  CHECK(table.columns[1].categories == Categories{0, -1, 1, -1, 0});
+}
+
+TEST_CASE("csv: columns are named by the options") {
+  const CsvTable table =
+      read("id,code,y\na,7,2\nb,x,10\nc,7,2\n", {.text = {"1"}, .ignore = {"id"}, .classes = "-1"});
+  CHECK(names(table) == Texts{"code", "y"});
+  CHECK(table.columns[0].texts == Texts{"7", "x"});
+  CHECK(table.columns[1].texts == Texts{"2", "10"});  // as numbers, not as texts
+  CHECK(table.columns[1].categories == Categories{0, 1, 0});
+  CHECK(table.find("y") == 1);
+  CHECK(table.find("0") == 0);
+  CHECK(table.find("-1") == 1);
+  for (const std::string wrong : {"z", "2", "-3", ""}) CHECK_THROWS_AS(table.find(wrong), ValueError);
+  CHECK_THROWS_WITH_AS(read("x,y\n1,2\n", {.ignore = {"z"}}), "no column is called 'z'; there are 'x', 'y'",
+                       ValueError);
+}
