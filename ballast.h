@@ -8,9 +8,15 @@
 #include <ballast/core/predict.h>
 #include <ballast/core/random.h>
 #include <ballast/data/checkpoint.h>
+#include <ballast/data/cifar.h>
+#include <ballast/data/csv.h>
 #include <ballast/data/dataset.h>
 #include <ballast/data/evaluate.h>
+#include <ballast/data/idx.h>
+#include <ballast/data/image.h>
+#include <ballast/data/image_folder.h>
 #include <ballast/data/loader.h>
+#include <ballast/data/npy.h>
 #include <ballast/layers/activation.h>
 #include <ballast/layers/analysis/advice.h>
 #include <ballast/layers/analysis/fold.h>
