@@ -17,6 +17,9 @@
 #include <ballast/data/image_folder.h>
 #include <ballast/data/loader.h>
 #include <ballast/data/npy.h>
+#include <ballast/data/random_stream.h>
+#include <ballast/data/score.h>
+#include <ballast/data/standardization.h>
 #include <ballast/layers/activation.h>
 #include <ballast/layers/analysis/advice.h>
 #include <ballast/layers/analysis/fold.h>

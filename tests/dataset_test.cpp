@@ -3,16 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <map>
-#include <numeric>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include <ballast/core/parallel.h>
+#include <ballast/core/random.h>
 #include <ballast/data/dataset.h>
 #include <ballast/data/digits.h>
-#include <ballast/data/loader.h>
 
 #include "temp_folder.h"
 
@@ -29,37 +25,10 @@ Dataset numbers(int64_t size) {
           }};
 }
 
-/// The sample numbers a loop yields, having checked that samples and labels stay together.
-template <class Batches>
-std::vector<std::vector<int64_t>> read(Batches&& batches) {
-  std::vector<std::vector<int64_t>> all;
-  for (const Batch& batch : batches) {
-    REQUIRE(batch.x.shape() == Shape{batch.y.size(), 2});
-    auto& samples = all.emplace_back();
-    for (int64_t n = 0; n < batch.y.size(); ++n) {
-      samples.push_back(static_cast<int64_t>(batch.x(n, 0)));
-      CHECK(batch.x(n, 1) == -batch.x(n, 0));
-      CHECK(batch.y[n] == samples.back() % 3);
-    }
-  }
-  return all;
-}
-
-std::vector<int64_t> joined(const std::vector<std::vector<int64_t>>& batches) {
+/// What the first element of each sample says.
+std::vector<int64_t> firsts(const Dataset& dataset) {
   std::vector<int64_t> all;
-  for (const auto& batch : batches) all.insert(all.end(), batch.begin(), batch.end());
-  return all;
-}
-
-std::vector<size_t> sizes(const std::vector<std::vector<int64_t>>& batches) {
-  std::vector<size_t> all;
-  for (const auto& batch : batches) all.push_back(batch.size());
-  return all;
-}
-
-std::vector<int64_t> up_to(int64_t count) {
-  std::vector<int64_t> all(static_cast<size_t>(count));
-  std::iota(all.begin(), all.end(), int64_t{0});
+  for (int64_t n = 0; n < dataset.size; ++n) all.push_back(static_cast<int64_t>(dataset.sample(n).x[0]));
   return all;
 }
 
@@ -81,12 +50,12 @@ TEST_CASE("dataset: from tensors, whose memory it shares") {
   CHECK(dataset.sample_shape == Shape{2});
   CHECK(dataset.size == 3);
   CHECK(dataset.classes == 5);
-  std::array<real, 2> sample{};
-  CHECK(dataset.read(1, sample.data()) == 4);
-  CHECK(sample == std::array<real, 2>{3, 4});
+  CHECK(dataset.sample(1).label() == 4);
+  CHECK(dataset.sample(1).x == std::vector<real>{3, 4});
   x(1, 0) = 9;
-  dataset.read(1, sample.data());
-  CHECK(sample[0] == 9);
+  CHECK(dataset.sample(1).x[0] == 9);
+  CHECK(thrown<ValueError>([&] { dataset.sample(3); }) == "there is no sample 3 in a data set of 3");
+  CHECK_THROWS_AS(dataset.sample(-1), ValueError);
 
   CHECK(thrown<ShapeError>([&] {
           from_tensors(x, Labels{0, 1});
@@ -101,11 +70,10 @@ TEST_CASE("dataset: from tensors, whose memory it shares") {
 TEST_CASE("dataset: from bytes") {
   const Dataset dataset = from_bytes({0, 51, 255, 0, 0, 102}, {1, 0}, {1, 3}, 2);
   CHECK(dataset.size == 2);
-  std::array<real, 3> sample{};
-  CHECK(dataset.read(0, sample.data()) == 1);
-  CHECK(sample == std::array<real, 3>{0, real{51} / 255, 1});
-  CHECK(dataset.read(1, sample.data()) == 0);
-  CHECK(sample[2] == real{102} / 255);
+  CHECK(dataset.sample(0).label() == 1);
+  CHECK(dataset.sample(0).x == std::vector<real>{0, real{51} / 255, 1});
+  CHECK(dataset.sample(1).label() == 0);
+  CHECK(dataset.sample(1).x[2] == real{102} / 255);
   CHECK_THROWS_AS(from_bytes({0, 0, 0}, {0, 0}, {2}, 2), ShapeError);
   CHECK(thrown<ValueError>([] {
           from_bytes({0, 0}, {0, 2}, {1}, 2);
@@ -114,10 +82,19 @@ TEST_CASE("dataset: from bytes") {
 
 TEST_CASE("dataset: a part of another") {
   const Dataset part = subset(numbers(10), 4, 3);
-  CHECK(joined(read(Loader(part, {.shuffle = false}))) == std::vector<int64_t>{4, 5, 6});
+  CHECK(part.size == 3);
+  CHECK(firsts(part) == std::vector<int64_t>{4, 5, 6});
+  CHECK(part.sample(2).label() == 0);
   CHECK_THROWS_AS(subset(numbers(10), 8, 3), ValueError);
   CHECK_THROWS_AS(subset(numbers(10), -1, 3), ValueError);
   CHECK_THROWS_AS(subset(numbers(10), 0, -1), ValueError);
+
+  const Dataset chosen = subset(numbers(10), {7, 2, 7});
+  CHECK(firsts(chosen) == std::vector<int64_t>{7, 2, 7});
+  CHECK(chosen.sample(1).label() == 2);
+  CHECK(firsts(subset(chosen, 1, 2)) == std::vector<int64_t>{2, 7});
+  CHECK_THROWS_AS(subset(numbers(10), {10}), ValueError);
+  CHECK_THROWS_AS(subset(numbers(10), {-1}), ValueError);
 }
 
 TEST_CASE("dataset: the built-in digits are those that draw_digit draws, for any count") {
@@ -126,13 +103,14 @@ TEST_CASE("dataset: the built-in digits are those that draw_digit draws, for any
   CHECK(data.train.size == 200);
   CHECK(data.test.size == 70);
   CHECK(data.train.classes == 10);
-  std::array<real, digit_pixels> x{};
   std::array<uint8_t, digit_pixels> bytes{};
   for (const auto& [dataset, split] :
        {std::pair(data.train, DigitSplit::train), std::pair(data.test, DigitSplit::test)})
     for (int64_t n : {int64_t{0}, dataset.size - 1}) {
-      CHECK(dataset.read(n, x.data()) == draw_digit(3, split, n, bytes.data()));
-      CHECK(std::ranges::equal(x, bytes, [](real value, uint8_t byte) { return value == real(byte) / 255; }));
+      const Sample sample = dataset.sample(n);
+      CHECK(sample.label() == draw_digit(3, split, n, bytes.data()));
+      CHECK(std::ranges::equal(sample.x, bytes,
+                               [](real value, uint8_t byte) { return value == real(byte) / 255; }));
     }
 }
 
@@ -152,146 +130,118 @@ TEST_CASE("dataset: MNIST from a folder") {
   CHECK(data.train.size == 2);
   CHECK(data.test.size == 1);
   CHECK(data.train.classes == 10);
-  std::array<real, 2> x{};
-  CHECK(data.train.read(0, x.data()) == 7);
-  CHECK(x == std::array<real, 2>{real{0x33} / 255, real{0x66} / 255});
-  CHECK(data.test.read(0, x.data()) == 2);
+  CHECK(data.train.sample(0).label() == 7);
+  CHECK(data.train.sample(0).x == std::vector<real>{real{0x33} / 255, real{0x66} / 255});
+  CHECK(data.test.sample(0).label() == 2);
   save("t10k", 1, "\x05\x06", "\x0b");
   CHECK(mnist(folder.path().string()).train.classes == 12);
   CHECK_THROWS_AS(mnist(folder / "nowhere"), FileError);
 }
 
-TEST_CASE("dataset: mean and deviation, and what they are for") {
-  const Dataset few = from_tensors(tensor({{1, 2}, {3, 6}}), Labels{0, 1});
-  CHECK(measure(few).mean == doctest::Approx(3).epsilon(1e-12));
-  CHECK(measure(few).std == doctest::Approx(std::sqrt(3.5)).epsilon(1e-12));
-
-  // A deviation of 1 at a mean of 4096, where the difference of two sums in single precision would be noise.
-  const Dataset far{{1}, 1000, 1, [](int64_t n, real* x) { return *x = real(4096 + (n % 2 ? 1 : -1)), 0; }};
-  CHECK(measure(far).mean == doctest::Approx(4096).epsilon(1e-12));
-  CHECK(measure(far).std == doctest::Approx(1).epsilon(1e-9));
-
-  const Dataset image = digits(100, 0).train;
-  const Standardization before = measure(image), after = measure(standardized(image, before));
-  CHECK(after.mean == doctest::Approx(0).epsilon(1e-5));
-  CHECK(after.std == doctest::Approx(1).epsilon(1e-5));
-  const int threads = num_threads();
-  set_num_threads(3);
-  const Standardization again = measure(image);
-  set_num_threads(threads);
-  CHECK(again.mean == before.mean);
-  CHECK(again.std == before.std);
-
-  CHECK_THROWS_AS(standardized(few, {1, 0}), ValueError);
-  CHECK_THROWS_AS(measure(digits(0, 0).train), ValueError);
+TEST_CASE("dataset: numbers as targets") {
+  const Tensor x = tensor({{1, 2}, {3, 4}, {5, 6}});
+  const Dataset dataset = from_tensors(x, tensor({{7, 70, 700}, {8, 80, 800}, {9, 90, 900}}));
+  CHECK(dataset.kind == TargetKind::values);
+  CHECK(dataset.target_shape == Shape{3});
+  CHECK(dataset.classes == 0);
+  CHECK(dataset.outputs() == 3);
+  const Sample sample = subset(dataset, 1, 2).sample(1);
+  CHECK(sample.x == std::vector<real>{5, 6});
+  CHECK(sample.values == std::vector<real>{9, 90, 900});
+  CHECK(sample.labels.empty());
+  CHECK_THROWS_AS(from_tensors(x, tensor({1, 2, 3})), ShapeError);
+  CHECK(thrown<ShapeError>([&] {
+          from_tensors(x, tensor({{1}, {2}}));
+        }) == "from_tensors: x is (3, 2) with 2 rows of targets; it must be (N, ...) with N rows of targets");
 }
 
-TEST_CASE("loader: in order, with a last partial batch or without") {
-  Loader all(numbers(10), {.batch_size = 4, .shuffle = false});
-  CHECK(all.batches() == 3);
-  CHECK(all.dropped() == 0);
-  const auto batches = read(all);
-  CHECK(sizes(batches) == std::vector<size_t>{4, 4, 2});
-  CHECK(joined(batches) == up_to(10));
-
-  Loader full(numbers(10), {.batch_size = 4, .shuffle = false, .drop_last = true});
-  CHECK(full.batches() == 2);
-  CHECK(full.dropped() == 2);
-  CHECK(joined(read(full)) == up_to(8));
-
-  // 9 samples leave one over, which a batch norm couldn't normalize.
-  Loader normed(numbers(9), {.batch_size = 4, .shuffle = false, .min_batch = 2});
-  CHECK(normed.dropped() == 1);
-  CHECK(sizes(read(normed)) == std::vector<size_t>{4, 4});
-  CHECK(Loader(numbers(10), {.batch_size = 4, .min_batch = 2}).dropped() == 0);
-  CHECK(Loader(numbers(8), {.batch_size = 4, .drop_last = true}).batches() == 2);
+TEST_CASE("dataset: a label per position as target") {
+  const Tensor x = tensor({{1, 2, 3}, {4, 5, 6}});
+  const Dataset dataset = from_tensors(x, Labels{0, 1, 2, 3, 4, 0}, {3});
+  CHECK(dataset.kind == TargetKind::positions);
+  CHECK(dataset.size == 2);
+  CHECK(dataset.classes == 5);
+  CHECK(dataset.outputs() == 5);
+  CHECK(dataset.sample(1).x == std::vector<real>{4, 5, 6});
+  CHECK(dataset.sample(1).labels == std::vector<int32_t>{3, 4, 0});
+  CHECK(thrown<ShapeError>([&] {
+          from_tensors(x, Labels{0, 1, 2, 3}, {3});
+        }) == "from_tensors: 4 labels for positions (3); there must be one for each position of each sample");
+  CHECK_THROWS_AS(from_tensors(x, Labels{0, 1, 2}, {3}), ShapeError);
+  CHECK(thrown<ValueError>([&] {
+          from_tensors(x, Labels{0, 0, 0, 0, -1, 0}, {3});
+        }) == "from_tensors: the label of sample 1 is -1; labels start at 0");
 }
 
-TEST_CASE("loader: the order is a function of seed and epoch, the same on every machine") {
-  Loader loader(numbers(10), {.batch_size = 4, .seed = 1});
-  const auto first = joined(read(loader));
-  CHECK(first == std::vector<int64_t>{4, 7, 1, 9, 8, 0, 6, 5, 3, 2});
-  CHECK(loader.epoch == 1);
-  const auto second = joined(read(loader));
-  CHECK(second != first);
-  for (auto order : {first, second}) {
-    std::ranges::sort(order);
-    CHECK(order == up_to(10));
+TEST_CASE("dataset: a `read` that gives another kind of target than the data set has is an error") {
+  Dataset dataset = numbers(4);
+  dataset.kind = TargetKind::values;
+  dataset.target_shape = {1};
+  CHECK_THROWS_AS(dataset.sample(0), UsageError);
+  dataset.kind = TargetKind::classes;
+  dataset.read = [](const Reading&, real*, Target y) { y.values()[0] = 1; };
+  CHECK_THROWS_AS(dataset.sample(0), UsageError);
+}
+
+TEST_CASE("dataset: augmentation follows from seed, epoch and index, and each step draws other numbers") {
+  const auto noise = [](RandomStream& random, const Shape& shape, real* x) {
+    for (int64_t n = 0; n < shape.count(); ++n) x[n] += static_cast<real>(random.uniform());
+  };
+  const Dataset once = augmented(numbers(5), noise), twice = augmented(once, noise);
+  const auto noise_of = [](const Dataset& dataset, int64_t index, int64_t epoch, uint64_t seed) {
+    return dataset.sample(index, epoch, seed).x[0] - static_cast<real>(index);
+  };
+  CHECK(once.sample(3).label() == 0);
+  CHECK(noise_of(once, 3, 1, 7) == noise_of(once, 3, 1, 7));
+  CHECK(noise_of(once, 3, 1, 7) != noise_of(once, 3, 2, 7));
+  CHECK(noise_of(once, 3, 1, 7) != noise_of(once, 3, 1, 8));
+  CHECK(noise_of(once, 3, 1, 7) != noise_of(once, 2, 1, 7));
+  CHECK(noise_of(twice, 0, 1, 7) != 2 * noise_of(once, 0, 1, 7));
+}
+
+namespace {
+
+/// 100 samples of class 0, 10 of class 1, 40 of class 2, mixed.
+Dataset uneven() {
+  Tensor x(Shape{150, 1});
+  Labels y(150);
+  for (int64_t n = 0; n < 150; ++n) {
+    x(n, 0) = static_cast<real>(n);
+    y[n] = n % 15 == 0 ? 1 : n % 15 > 10 ? 2 : 0;
   }
-  loader.epoch = 0;
-  CHECK(joined(read(loader)) == first);
-  CHECK(joined(read(Loader(numbers(10), {.batch_size = 3, .seed = 1}))) == first);
-  CHECK(joined(read(Loader(numbers(10), {.batch_size = 4, .seed = 2}))) != first);
+  return from_tensors(x, y);
 }
 
-TEST_CASE("loader: every order is as likely as any other") {
-  Loader loader(numbers(4), {.batch_size = 4});
-  std::map<std::vector<int64_t>, int> counts;
-  for (int epoch = 0; epoch < 12000; ++epoch) ++counts[joined(read(loader))];
-  CHECK(counts.size() == 24);
-  // Chi-squared with 23 degrees of freedom exceeds 60 once in 30,000 times.
-  double distance = 0;
-  for (const auto& [order, count] : counts) distance += (count - 500.0) * (count - 500.0) / 500;
-  CHECK(distance < 60);
+}  // namespace
+
+TEST_CASE("dataset: a validation part has its share of each class, and follows from the seed") {
+  const Dataset all = uneven();
+  const Split split = split_off(all, 0.2, 1);
+  CHECK(split.test.size == 0);
+  CHECK(split.train.size == 120);
+  std::array<int, 3> counts{};
+  for (int64_t n = 0; n < split.validation.size; ++n)
+    ++counts[static_cast<size_t>(split.validation.sample(n).label())];
+  CHECK(counts == std::array<int, 3>{20, 2, 8});
+
+  std::vector<int64_t> both = firsts(split.train);
+  const std::vector<int64_t> taken = firsts(split.validation);
+  CHECK(std::is_sorted(taken.begin(), taken.end()));
+  both.insert(both.end(), taken.begin(), taken.end());
+  std::sort(both.begin(), both.end());
+  CHECK(both == firsts(all));
+
+  CHECK(firsts(split_off(all, 0.2, 1).validation) == taken);
+  CHECK(firsts(split_off(all, 0.2, 2).validation) != taken);
 }
 
-TEST_CASE("loader: starting in mid-epoch goes on as if never interrupted") {
-  Loader loader(numbers(100), {.batch_size = 8, .seed = 5});
-  loader.epoch = 3;
-  const auto whole = read(loader);
-  Loader resumed(numbers(100), {.batch_size = 8, .seed = 5});
-  resumed.epoch = 3;
-  const auto rest = read(resumed.from_batch(9));
-  CHECK(rest == std::vector(whole.begin() + 9, whole.end()));
-  CHECK(resumed.epoch == 4);
-  CHECK(read(resumed) == read(loader));
-
-  CHECK(read(resumed.from_batch(13)).empty());
-  CHECK_THROWS_AS(resumed.from_batch(14), ValueError);
-  CHECK_THROWS_AS(resumed.from_batch(-1), ValueError);
-}
-
-TEST_CASE("loader: after a loop left early the next one begins another epoch") {
-  Loader loader(numbers(100), {.batch_size = 8});
-  const auto first_batch = [&] {
-    for (const Batch& batch : loader) return std::vector<int32_t>(batch.y.begin(), batch.y.end());
-    return std::vector<int32_t>();
-  };
-  const auto first = first_batch(), second = first_batch();
-  CHECK(first != second);
-  CHECK(loader.epoch == 2);
-  loader.epoch = 0;
-  CHECK(first_batch() == first);
-}
-
-TEST_CASE("loader: a batch that is kept isn't overwritten by the next") {
-  Loader loader(numbers(12), {.batch_size = 4, .shuffle = false});
-  std::vector<Batch> kept;
-  for (const Batch& batch : loader) kept.push_back(batch);
-  REQUIRE(kept.size() == 3);
-  for (int64_t k = 0; k < 3; ++k) {
-    CHECK(kept[static_cast<size_t>(k)].x(0, 0) == real(4 * k));
-    CHECK(kept[static_cast<size_t>(k)].y[1] == (4 * k + 1) % 3);
-  }
-}
-
-TEST_CASE("loader: bad labels, bad options and errors while reading") {
-  Dataset wrong = numbers(50);
-  wrong.classes = 2;
-  const auto run = [](Dataset dataset) {
-    Loader loader(std::move(dataset), {.batch_size = 4, .shuffle = false});
-    for (const Batch& batch : loader) CHECK(batch.y.size() > 0);
-  };
-  CHECK(thrown<ValueError>([&] { run(wrong); }) == "the label of sample 2 is 2; it must be in 0 ... 1");
-  wrong.read = [](int64_t n, real*) { return n == 9 ? -1 : 0; };
-  CHECK(thrown<ValueError>([&] { run(wrong); }) == "the label of sample 9 is -1; it must be in 0 ... 1");
-  wrong.read = [](int64_t n, real*) -> int32_t {
-    return n < 40 ? 0 : throw std::runtime_error("no such sample");
-  };
-  CHECK(thrown<std::runtime_error>([&] { run(wrong); }) == "no such sample");
-
-  CHECK(thrown<ValueError>([] { Loader(numbers(0)); }) == "Loader: the data set is empty");
-  CHECK_THROWS_AS(Loader(numbers(5), {.batch_size = 0}), ValueError);
-  CHECK_THROWS_AS(Loader(numbers(5), {.batch_size = 8, .drop_last = true}), ValueError);
-  CHECK_THROWS_AS(Loader(numbers(5), {.batch_size = 1, .min_batch = 2}), ValueError);
+TEST_CASE("dataset: a validation part of samples without classes, and fractions that leave none") {
+  const Split split = split_off(from_tensors(randn({10, 2}), randn({10, 1})), 0.3);
+  CHECK(split.validation.size == 3);
+  CHECK(split.train.size == 7);
+  for (const double fraction : {0.0, 1.0, -0.5, std::nan("")})
+    CHECK_THROWS_AS(split_off(numbers(10), fraction), ValueError);
+  CHECK(thrown<ValueError>([] { split_off(numbers(4), 0.1); }) ==
+        "split_off: a fraction of 0.1 of 4 samples leaves a part empty");
+  CHECK_THROWS_AS(split_off(numbers(4), 0.9), ValueError);
 }

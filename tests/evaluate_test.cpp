@@ -1,13 +1,16 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/loss.h>
 #include <ballast/core/random.h>
 #include <ballast/core/tape.h>
 #include <ballast/data/evaluate.h>
+#include <ballast/data/score.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/dropout.h>
 #include <ballast/layers/linear.h>
@@ -74,4 +77,78 @@ TEST_CASE("evaluating between forward and backward changes no bit of the trainin
   };
   CHECK(same(plain.first, mixed.first));
   CHECK(same(plain.second, mixed.second));
+}
+
+namespace {
+
+struct Same : Module {
+  Tensor forward(Tensor x) override { return x; }
+};
+
+}  // namespace
+
+TEST_CASE("evaluate gives the errors of regression") {
+  // Predictions are the samples. Column 0: errors 1, 0, -2 at targets 0, 2, 7 (mean 3, squares 26); column 1:
+  // constant targets that are missed.
+  const Dataset data = from_tensors(tensor({{1, 4}, {2, 5}, {5, 5}}), tensor({{0, 5}, {2, 5}, {7, 5}}));
+  Same identity;
+  const Evaluation result = evaluate(identity, data, 2);
+  CHECK(result.loss == doctest::Approx(6.0 / 6));
+  CHECK(result.absolute_error == doctest::Approx(4.0 / 6));
+  CHECK(result.r2 == doctest::Approx((1 - 5.0 / 26 + 0) / 2));
+  CHECK(result.size == 6);
+  CHECK(evaluate(identity, from_tensors(tensor({{1}, {1}}), tensor({{1}, {1}}))).r2 == 1);
+  CHECK_THROWS_AS(evaluate(identity, from_tensors(tensor({{1}, {1}}), tensor({{1, 2}, {1, 2}}))), ShapeError);
+  CHECK_THROWS_AS(accuracy(identity, data), UsageError);
+}
+
+TEST_CASE("evaluate gives the mean over all positions of all samples") {
+  // Logits (3 samples, 2 classes, 2 positions).
+  Tensor logits(Shape{3, 2, 2});
+  const std::vector<real> values = {2, 0, 0, 1, 0, 3, 1, 0, 5, 5, 0, 0};
+  std::copy(values.begin(), values.end(), logits.data());
+  const Labels labels{0, 1, 0, 0, 1, 0};
+  const Dataset data = from_tensors(logits, labels, {2});
+  Same identity;
+  const Evaluation result = evaluate(identity, data, 2);
+  double loss = 0;
+  int correct = 0;
+  for (int64_t n = 0; n < 3; ++n)
+    for (int64_t p = 0; p < 2; ++p) {
+      const int32_t label = labels[2 * n + p];
+      const double margin = double{logits(n, label, p)} - logits(n, 1 - label, p);
+      loss += std::log1p(std::exp(-margin));
+      correct += margin > 0;
+    }
+  CHECK(correct == 4);
+  CHECK(result.correct == correct);
+  CHECK(result.size == 6);
+  CHECK(result.accuracy() == doctest::Approx(4.0 / 6));
+  CHECK(result.loss == doctest::Approx(loss / 6).epsilon(1e-6));
+  CHECK(evaluate(identity, data, 1).loss == doctest::Approx(result.loss).epsilon(1e-6));
+}
+
+TEST_CASE("score: losses that train, by what the targets are") {
+  const auto gradient_of = [](const Batch& batch, const Shape& shape) {
+    Parameter p{zeros(shape)};
+    Tape tape;
+    const Score found = score(p.value() + real{0}, batch);
+    tape.backward(found.loss);
+    return std::pair(found.loss.item(), p.grad().clone());
+  };
+  const Tensor x = zeros({2, 3});
+  const auto [squared, by_value] =
+      gradient_of({.x = x, .y = {}, .values = tensor({{1}, {3}}), .kind = TargetKind::values}, {2, 1});
+  CHECK(squared == 5);
+  CHECK(by_value(1, 0) == doctest::Approx(-3));
+  const auto [entropy, by_logit] = gradient_of(
+      {.x = x, .y = Labels{0, 1, 2, 2, 1, 0}, .values = {}, .kind = TargetKind::positions}, {2, 4, 3});
+  CHECK(entropy == doctest::Approx(std::log(4.0)));
+  CHECK(by_logit(1, 2, 0) == doctest::Approx((0.25 - 1) / 6));  // sample 1, position 0 has label 2
+  CHECK(by_logit(1, 2, 1) == doctest::Approx(0.25 / 6));
+
+  const Batch maps{.x = x, .y = Labels{0, 1, 2, 2, 1, 0}, .values = {}, .kind = TargetKind::positions};
+  CHECK_THROWS_AS(score(zeros({2, 4}), maps), ShapeError);
+  CHECK_THROWS_AS(score(zeros({2, 4, 4}), maps), ShapeError);
+  CHECK_THROWS_AS(score(zeros({3, 4, 2}), maps), ShapeError);
 }

@@ -10,20 +10,20 @@ using namespace ballast;
 
 namespace {
 
-struct Sample {
+struct Input {
   Tensor x;
 };
 
-std::vector<Sample> batches(int count) {
-  std::vector<Sample> found;
+std::vector<Input> batches(int count) {
+  std::vector<Input> found;
   for (int i = 0; i < count; ++i) found.push_back({randn({8, 3}, real(i), real(i + 1))});
   return found;
 }
 
 // Mean over batches of a column's mean and unbiased variance.
-std::pair<double, double> averages(const std::vector<Sample>& samples, int64_t channel) {
+std::pair<double, double> averages(const std::vector<Input>& samples, int64_t channel) {
   double mean_sum = 0, var_sum = 0;
-  for (const Sample& sample : samples) {
+  for (const Input& sample : samples) {
     const int64_t n_samples = sample.x.shape()[0];
     double mean = 0, var = 0;
     for (int64_t n = 0; n < n_samples; ++n) mean += sample.x(n, channel) / static_cast<double>(n_samples);
@@ -54,7 +54,7 @@ TEST_CASE("statistics become the average over the batches, whatever they were, e
   auto& norm = dynamic_cast<BatchNorm1d&>(net[0]);
   norm.running_mean.assign(full({3}, real(NAN)));
   norm.num_batches_tracked.value = 77;
-  const std::vector<Sample> samples = batches(5);
+  const std::vector<Input> samples = batches(5);
   recalibrate(net, samples);
   CHECK(norm.num_batches_tracked.value == 5);
   CHECK(norm.options.momentum == 0.1);
@@ -94,11 +94,11 @@ TEST_CASE("a norm whose mode is frozen goes on normalizing by its own statistics
     dynamic_cast<BatchNorm1d&>(first[0]).running_mean.assign(full({3}, 5));
     first.frozen.mode = true;
     Sequential outer(std::move(first), BatchNorm1d(3));
-    recalibrate(outer, std::vector<Sample>{{full({2, 3}, 5)}});
+    recalibrate(outer, std::vector<Input>{{full({2, 3}, 5)}});
     CHECK(dynamic_cast<BatchNorm1d&>(outer[1]).running_mean.data()[0] == 0);
     return;
   }
-  recalibrate(net, std::vector<Sample>{{full({2, 3}, 5)}, {full({4, 3}, 5)}});
+  recalibrate(net, std::vector<Input>{{full({2, 3}, 5)}, {full({4, 3}, 5)}});
   CHECK(second.running_mean.data()[0] == 0);  // the first gives 0 for its mean
 }
 
@@ -121,11 +121,11 @@ TEST_CASE("if a batch throws, or there is none, all is as it was") {
     return norm.running_var.data()[0] == 4 && norm.running_mean.data()[0] == 0 &&
            norm.num_batches_tracked.value == 9 && norm.options.momentum == 0.3;
   };
-  std::vector<Sample> samples = batches(2);
+  std::vector<Input> samples = batches(2);
   samples.push_back({ones({1, 3})});  // one value per channel
   CHECK_THROWS_AS(recalibrate(net, samples), ShapeError);
   CHECK(unchanged());
-  CHECK_THROWS_AS(recalibrate(net, std::vector<Sample>{}), ValueError);
+  CHECK_THROWS_AS(recalibrate(net, std::vector<Input>{}), ValueError);
   CHECK(unchanged());
   Sequential without(Linear(3, 2), LayerNorm(2));
   CHECK_THROWS_AS(recalibrate(without, samples), ValueError);

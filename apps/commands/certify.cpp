@@ -46,13 +46,17 @@ Certificate certificate_of(const CertifyOptions& options, Trained& trained) {
   return certificate;
 }
 
+/// A step of length 1 in pixels is one of at most 1 / least(std) in standardized channels.
+double least(const std::vector<double>& deviations) { return *std::ranges::min_element(deviations); }
+
 void print_bounds(const Certificate& certificate, const Standardization& standardization) {
   say("{:<6}{:<32}{:>12}{:>12}\n", "", "layer, batch norms folded", "bound", "attained");
   for (const LayerBound& layer : certificate.layers)
     say("{:<6}{:<32}{:>12.5g}{:>12}\n", layer.path, layer.layer, layer.bound,
         layer.attained > 0 ? fmt::format("{:.2f} %", 100 * layer.attained / layer.bound) : "");
   say("{:<6}{:<32}{:>12.5g}\n", "", "network", certificate.bound);
-  say("{:<6}{:<32}{:>12.5g}\n", "", "... in pixels of 0 to 1", certificate.bound / standardization.std);
+  say("{:<6}{:<32}{:>12.5g}\n", "", "... in pixels of 0 to 1",
+      certificate.bound / least(standardization.std));
   say("statistics {:016x}, weights {:016x}\n", certificate.statistics_hash, certificate.weights_hash);
 }
 
@@ -113,7 +117,7 @@ Radii radii_of(const Certificate& certificate, Trained& trained, const Dataset& 
     const Labels predicted = argmax(predict(trained.model, batch.x));
     for (int64_t n = 0; n < predicted.size(); ++n) radii.correct += predicted[n] == batch.y[n];
     for (const double radius : certified_radii(certificate, trained.model, batch.x, batch.y))
-      radii.of_image.push_back(radius * trained.info.standardization.std);
+      radii.of_image.push_back(radius * least(trained.info.standardization.std));
   }
   return radii;
 }

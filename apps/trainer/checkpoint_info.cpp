@@ -20,6 +20,22 @@ std::string way_to(const std::string& folder, const std::string& from) {
   return common ? there.lexically_relative(here).native() : "";
 }
 
+/// A single number stands by itself, several, one per channel, in a list.
+Json json_of(const std::vector<double>& numbers) {
+  return numbers.size() == 1 ? Json(numbers[0]) : Json(numbers);
+}
+
+Standardization standardization_of(const Json& json) {
+  const auto numbers = [&](const char* name) {
+    const Json& value = json.at(name);
+    return value.is_number() ? std::vector{value.get<double>()} : value.get<std::vector<double>>();
+  };
+  Standardization found{numbers("mean"), numbers("std")};
+  check<ValueError>(!found.std.empty() && found.mean.size() == found.std.size(),
+                    "{} means and {} standard deviations", found.mean.size(), found.std.size());
+  return found;
+}
+
 }  // namespace
 
 std::string data_name(const CheckpointInfo& info) {
@@ -38,8 +54,8 @@ Metadata to_metadata(const CheckpointInfo& info, const std::string& path) {
       {"fingerprint", info.fingerprint},
       {"sample_shape", std::vector<int64_t>(info.sample_shape.begin(), info.sample_shape.end())},
       {"classes", info.classes},
-      {"mean", info.standardization.mean},
-      {"std", info.standardization.std},
+      {"mean", json_of(info.standardization.mean)},
+      {"std", json_of(info.standardization.std)},
       {"epoch", info.epoch},
       {"step", info.step},
       {"test_loss", info.test_loss},
@@ -66,7 +82,7 @@ std::optional<CheckpointInfo> checkpoint_info(const std::string& path, const Met
         .fingerprint = json.value("fingerprint", Fingerprint()),
         .sample_shape = Shape(sizes.data(), static_cast<int64_t>(sizes.size())),
         .classes = classes,
-        .standardization = {json.at("mean").get<double>(), json.at("std").get<double>()},
+        .standardization = standardization_of(json),
         .epoch = json.at("epoch").get<int64_t>(),
         .step = json.at("step").get<int64_t>(),
         .test_loss = json.at("test_loss").get<double>(),

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include <ballast/data/dataset.h>
+#include <ballast/data/standardization.h>
 
 #include "options/options.h"
 #include "trainer/data.h"

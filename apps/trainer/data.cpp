@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <vector>
 
@@ -15,7 +16,7 @@ namespace ballast::app {
 namespace {
 
 struct Hashes {
-  std::string images, labels;
+  std::string images, targets;
 };
 
 template <class T>
@@ -27,16 +28,20 @@ std::string hash_text(const std::vector<T>& values) {
 Hashes hashes_of(const Dataset& dataset) {
   const auto size = static_cast<size_t>(dataset.size);
   std::vector<XXH64_hash_t> images(size);
-  std::vector<int32_t> labels(size);
+  const auto targets = static_cast<size_t>(dataset.target_shape.count());
+  const bool numbers = dataset.kind == TargetKind::values;
+  std::vector<int32_t> labels(numbers ? 0 : size * targets);
+  std::vector<real> values(numbers ? size * targets : 0);
   parallel_for(dataset.size, 64, [&](int64_t begin, int64_t end) {
-    std::vector<real> x(static_cast<size_t>(dataset.sample_shape.count()));
     for (int64_t n = begin; n < end; ++n) {
       const auto i = static_cast<size_t>(n);
-      labels[i] = dataset.read(n, x.data());
-      images[i] = XXH3_64bits(x.data(), x.size() * sizeof(real));
+      const Sample sample = dataset.sample(n);
+      std::copy(sample.labels.begin(), sample.labels.end(), labels.data() + i * targets);
+      std::copy(sample.values.begin(), sample.values.end(), values.data() + i * targets);
+      images[i] = XXH3_64bits(sample.x.data(), sample.x.size() * sizeof(real));
     }
   });
-  return {hash_text(images), hash_text(labels)};
+  return {hash_text(images), numbers ? hash_text(values) : hash_text(labels)};
 }
 
 }  // namespace
@@ -59,10 +64,10 @@ Split load_data(const DataOptions& options) {
 Standardization standardization_of(const Split& split, const DataOptions& options) {
   const Standardization found = measure(split.train);
   check<ValueError>(
-      found.std > 0,
+      found.std[0] > 0,
       "--data {}: all pixels of all training images have the same value ({:g}); there is nothing to "
       "learn from them",
-      options.data, found.mean);
+      options.data, found.mean[0]);
   return found;
 }
 
@@ -70,10 +75,10 @@ Fingerprint fingerprint(const Split& split) {
   const Hashes train = hashes_of(split.train), test = hashes_of(split.test);
   return {{"train_size", fmt::format("{}", split.train.size)},
           {"train_images", train.images},
-          {"train_labels", train.labels},
+          {"train_labels", train.targets},
           {"test_size", fmt::format("{}", split.test.size)},
           {"test_images", test.images},
-          {"test_labels", test.labels}};
+          {"test_labels", test.targets}};
 }
 
 }  // namespace ballast::app

@@ -3,7 +3,7 @@
 #include <map>
 #include <string>
 
-#include <ballast/data/dataset.h>
+#include <ballast/data/standardization.h>
 
 #include "options/options.h"
 
@@ -16,7 +16,7 @@ Split load_data(const DataOptions& options);
 /// value.
 Standardization standardization_of(const Split& split, const DataOptions& options);
 
-/// Tells one data set from another: sizes, and hashes (XXH3) of the images and of the labels in both parts,
+/// Tells one data set from another: sizes, and hashes (XXH3) of the images and of the targets in both parts,
 /// as they are read from the disk. Values as text, by name.
 using Fingerprint = std::map<std::string, std::string>;
 Fingerprint fingerprint(const Split& split);

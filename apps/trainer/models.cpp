@@ -39,8 +39,8 @@ class ModelBuilder {
     if (options_.dropout > 0) add(Dropout(options_.dropout));
   }
 
-  Sequential finish(int classes) {
-    add(Linear(x_.size(1), classes));
+  Sequential finish(int64_t outputs) {
+    add(Linear(x_.size(1), outputs));
     return std::move(net_);
   }
 
@@ -167,12 +167,12 @@ const Choices<ActivationMaker>& activations() {
   return table;
 }
 
-Sequential make_model(const ModelOptions& options, const Shape& sample_shape, int classes) {
+Sequential make_model(const ModelOptions& options, const Shape& sample_shape, int64_t outputs) {
   const ModelMaker& make = find("model", models(), options.model).make;
   const EvalScope evaluating;
   ModelBuilder build(options, sample_shape);
   make(build, options);
-  return build.finish(classes);
+  return build.finish(outputs);
 }
 
 int64_t least_batch(const Sequential& model, const Shape& sample_shape, int64_t batch_size) {

@@ -20,7 +20,7 @@ const Choices<NormMaker>& norms();
 using ActivationMaker = void (*)(Sequential&);
 const Choices<ActivationMaker>& activations();
 
-/// The network that the options name, for samples of `sample_shape` (C, H, W):
+/// The network that the options name, from samples of `sample_shape` (C, H, W) to `outputs` numbers each:
 ///   mlp    flatten, then for each of --hidden: linear, norm, act, dropout; linear
 ///   lenet  LeNet-5 (LeCun et al. 1998) with the activation chosen and max pooling: conv 6 5x5 pad 2, norm,
 ///          act, pool, conv 16 5x5, norm, act, pool, flatten, linear 120, act, dropout, linear 84, act,
@@ -30,7 +30,7 @@ const Choices<ActivationMaker>& activations();
 /// A layer that a norm follows has no bias. Layer norm is over (C, H, W); instance norm is affine; for group
 /// norm see `group_count`. Without --dropout there are no dropout layers. Parts are named by their position,
 /// as in PyTorch's nn.Sequential. Throws ValueError for unknown names and ShapeError for images too small.
-Sequential make_model(const ModelOptions& options, const Shape& sample_shape, int classes);
+Sequential make_model(const ModelOptions& options, const Shape& sample_shape, int64_t outputs);
 
 /// The number of groups of --norm group for values of shape (1, C) or (1, C, H, W): the most of 8, 4, 2 and 1
 /// that divides C and leaves at least 16 values to each group. Fewer values say little about their mean and

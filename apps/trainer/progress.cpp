@@ -36,8 +36,8 @@ std::string progress_bar(const Run& run, int width) {
   const double samples = static_cast<double>(std::max<int64_t>(at.samples, 1));
   const double share = static_cast<double>(at.batch) / static_cast<double>(run.loader.batches());
   const std::string title = fmt::format("epoch {}/{}", at.epoch + 1, run.options.training.epochs);
-  std::string figures = fmt::format("loss {:.3f}  accuracy {:.1f} %", at.loss_sum / samples,
-                                    100 * static_cast<double>(at.correct) / samples);
+  std::string figures =
+      fmt::format("loss {:.3f}  accuracy {:.1f} %", at.loss_sum / samples, 100 * run.train_accuracy());
   if (at.batch > 0 && at.epoch_seconds > 0)
     figures += fmt::format("  {:.0f} images/s  {} left", samples / at.epoch_seconds,
                            minutes(at.epoch_seconds * (1 / share - 1)));

@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-#include <ballast/core/ops/loss.h>
-#include <ballast/core/ops/reduce.h>
+#include <ballast/data/score.h>
 #include <ballast/layers/analysis/freeze.h>
 
 #include "trainer/models.h"
@@ -49,7 +48,7 @@ void freeze_parts(Sequential& model, const TrainingOptions& options) {
 
 Sequential seeded_model(const TrainOptions& options, const Dataset& train) {
   manual_seed(static_cast<uint64_t>(options.training.seed));
-  Sequential model = make_model(options.model, train.sample_shape, train.classes);
+  Sequential model = make_model(options.model, train.sample_shape, train.outputs());
   freeze_parts(model, options.training);
   return model;
 }
@@ -92,21 +91,23 @@ Run::Run(const TrainOptions& o, const Split& split)
 double Run::step(const Batch& batch) {
   optimizer->set_lr(schedule_(at.step));
   Tape tape;
-  Tensor logits = model(batch.x);
-  const Labels found = argmax(logits);
-  const Tensor loss = cross_entropy(std::move(logits), batch.y);
-  const double mean_loss = static_cast<double>(loss.item());
-  tape.backward(loss);
+  const Score found = score(model(batch.x), batch);
+  const double mean_loss = static_cast<double>(found.loss.item());
+  tape.backward(found.loss);
   optimizer->step();
 
-  const int64_t count = batch.y.size();
-  for (int64_t n = 0; n < count; ++n) at.correct += found[n] == batch.y[n];
-  at.loss_sum += mean_loss * static_cast<double>(count);
-  at.samples += count;
+  at.correct += found.correct;
+  at.loss_sum += mean_loss * static_cast<double>(batch.size());
+  at.samples += batch.size();
   ++at.batch;
   ++at.step;
   at.random = random_state();
   return mean_loss;
+}
+
+double Run::train_accuracy() const {
+  const int64_t labels = std::max<int64_t>(at.samples, 1) * test.target_shape.count();
+  return static_cast<double>(at.correct) / static_cast<double>(labels);
 }
 
 CheckpointInfo Run::info() const {

@@ -51,6 +51,8 @@ class Run {
 
   bool done() const { return at.epoch >= options.training.epochs; }
   int64_t steps() const { return options.training.epochs * loader.batches(); }
+  /// The share of labels met in this epoch so far, each by the model as it was then.
+  double train_accuracy() const;
   CheckpointInfo info() const;
 
   TrainOptions options;

@@ -86,7 +86,7 @@ class Training {
     return {.epoch = at.epoch + 1,
             .step = at.step,
             .train_loss = train_loss,
-            .train_accuracy = static_cast<double>(at.correct) / samples,
+            .train_accuracy = run_.train_accuracy(),
             .test_loss = test.loss,
             .test_accuracy = test.accuracy(),
             .lr = run_.optimizer->lr(),

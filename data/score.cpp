@@ -1,0 +1,35 @@
+#include <ballast/data/score.h>
+
+#include <ballast/core/ops/loss.h>
+#include <ballast/core/ops/movement.h>
+#include <ballast/core/ops/reduce.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+namespace {
+
+/// Logits (N, classes, positions ...) as rows of classes, one for each position of each sample.
+Tensor rows_of(Tensor logits, const Batch& batch) {
+  const Shape shape = logits.shape();
+  const int64_t positions = batch.y.size() / batch.size();
+  check<ShapeError>(
+      shape.rank() >= 3 && shape[0] == batch.size() && shape.count(2, shape.rank()) == positions,
+      "the model gives {} for {} samples with a label for each of {} positions; it must be "
+      "(samples, classes, positions ...)",
+      shape, batch.size(), positions);
+  const int64_t classes = shape[1];
+  logits = transpose(reshape(std::move(logits), {batch.size(), classes, positions}));
+  return reshape(std::move(logits), {batch.y.size(), classes});
+}
+
+}  // namespace
+
+Score score(Tensor output, const Batch& batch) {
+  if (batch.kind == TargetKind::values) return {.loss = mse_loss(std::move(output), batch.values)};
+  if (batch.kind == TargetKind::positions) output = rows_of(std::move(output), batch);
+  const Labels found = argmax(output);
+  Score result{.loss = cross_entropy(std::move(output), batch.y), .labels = batch.y.size()};
+  for (int64_t n = 0; n < result.labels; ++n) result.correct += found[n] == batch.y[n];
+  return result;
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <ballast/core/tape.h>
+#include <ballast/data/loader.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+/// How a model's output fits a batch.
+struct Score {
+  Tensor loss;          // recorded where a tape records
+  int64_t correct = 0;  // of the labels
+  int64_t labels = 0;   // 0 where targets are values
+};
+
+/// By what the targets are:
+///
+///   classes     output (N, classes): cross-entropy
+///   positions   output (N, classes, positions ...): cross-entropy, the mean over all positions
+///   values      output (N, K): mean squared error
+///
+/// Throws ShapeError for an output of another shape.
+Score score(Tensor output, const Batch& batch);
+
+}  // namespace ballast::inline BALLAST_PRECISION

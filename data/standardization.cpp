@@ -1,0 +1,95 @@
+#include <ballast/data/standardization.h>
+
+#include <cmath>
+
+#include <ballast/core/parallel.h>
+#include <ballast/data/detail/moments.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+using detail::Moments;
+namespace {
+
+/// Of each channel over all samples: of `grain` samples at a time, then of all, in a fixed order.
+std::vector<Moments> moments_of(const Dataset& dataset, int64_t channels, int64_t grain) {
+  const int64_t chunks = divide_up(dataset.size, grain), values = dataset.sample_shape.count() / channels;
+  std::vector<Moments> parts(static_cast<size_t>(chunks * channels));
+  parallel_for(dataset.size, grain, [&](int64_t begin, int64_t end) {
+    Moments* of_chunk = parts.data() + begin / grain * channels;
+    for (int64_t n = begin; n < end; ++n) {
+      const Sample sample = dataset.sample(n);
+      for (int64_t c = 0; c < channels; ++c) {
+        const Moments one(sample.x.data() + c * values, values);
+        if (n == begin)
+          of_chunk[c] = one;
+        else
+          of_chunk[c].add(one);
+      }
+    }
+  });
+  std::vector<Moments> all(static_cast<size_t>(channels));
+  for (int64_t i = 0; i < chunks * channels; ++i)
+    all[static_cast<size_t>(i % channels)].add(parts[static_cast<size_t>(i)]);
+  return all;
+}
+
+void check_values(const Dataset& dataset) {
+  check<ValueError>(dataset.size > 0 && dataset.sample_shape.count() > 0,
+                    "measure: the data set has no values");
+}
+
+double deviation(const Moments& moments) { return std::sqrt(moments.squares / moments.count); }
+
+/// Channels that a mean or deviation is given for: one, which is all values, or those of the samples.
+int64_t channels_of(const Dataset& dataset, const Standardization& given) {
+  const auto means = static_cast<int64_t>(given.mean.size()),
+             deviations = static_cast<int64_t>(given.std.size());
+  const int64_t channels = dataset.sample_shape.rank() > 0 ? dataset.sample_shape[0] : 1;
+  check<ValueError>(means == deviations && means > 0 && (means == 1 || means == channels),
+                    "standardized: {} means and {} standard deviations for samples {}; there must be one of "
+                    "each, or one per channel",
+                    means, deviations, dataset.sample_shape);
+  for (const double std : given.std)
+    check<ValueError>(std > 0, "standardized: a standard deviation of {} can't be divided by", std);
+  return means;
+}
+
+}  // namespace
+
+Standardization measure(const Dataset& dataset) {
+  check_values(dataset);
+  const Moments all = moments_of(dataset, 1, 1)[0];
+  return {{all.mean}, {deviation(all)}};
+}
+
+Standardization measure_channels(const Dataset& dataset) {
+  check_values(dataset);
+  const int64_t channels = dataset.sample_shape.rank() > 0 ? dataset.sample_shape[0] : 1;
+  Standardization found{{}, {}};
+  for (const Moments& moments : moments_of(dataset, channels, grain_for(dataset.size, 64, 64))) {
+    found.mean.push_back(moments.mean);
+    found.std.push_back(moments.squares > 0 ? deviation(moments) : 1);
+    //~ found.std.push_back(deviation(moments));
+  }
+  return found;
+}
+
+Dataset standardized(Dataset dataset, const Standardization& standardization) {
+  const int64_t channels = channels_of(dataset, standardization);
+  std::vector<real> shifts, scales;
+  for (const double mean : standardization.mean) shifts.push_back(static_cast<real>(mean));
+  for (const double std : standardization.std) scales.push_back(static_cast<real>(1 / std));
+  dataset.read = [read = std::move(dataset.read), shifts = std::move(shifts), scales = std::move(scales),
+                  values = dataset.sample_shape.count() / channels](const Reading& reading, real* x,
+                                                                    Target y) {
+    read(reading, x, y);
+    for (size_t c = 0; c < shifts.size(); ++c, x += values) {
+      const real shift = shifts[c], scale = scales[c];
+      for (int64_t n = 0; n < values; ++n) x[n] = (x[n] - shift) * scale;
+      //~ for (int64_t n = 0; n < values; ++n) x[n] = x[n] * scale - shift;
+    }
+  };
+  return dataset;
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION
