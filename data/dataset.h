@@ -55,7 +55,7 @@ struct ReadFunction : std::function<void(const Reading&, real* x, Target)> {
   template <class F>
   requires std::is_invocable_r_v<int32_t, const F&, int64_t, real*> ReadFunction(F label_of)
       : function([label_of = std::move(label_of)](const Reading& reading, real* x, Target y) {
-          *y.labels() = label_of(reading.index, x);
+          *y.labels() = static_cast<int32_t>(label_of(reading.index, x));
         }) {}
 };
 
