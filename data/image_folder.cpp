@@ -142,6 +142,7 @@ class Lister {
 
 std::vector<std::string> names_of(const std::vector<fs::path>& folders) {
   std::vector<std::string> names;
+  names.reserve(folders.size());
   for (const fs::path& path : folders) names.push_back(path.filename().string());
   std::sort(names.begin(), names.end());
   return names;

@@ -27,8 +27,8 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
                         {33, 300, 120},
                         {300, 40, 100},
                         {130, 200, 140},
-                        {253, 520, 20},   // rows of A^T 256 elements apart: gathered
-                        {17, 200, 1300},  // A's rows times B in two sums
+                        {253, 520, 20},   // rows of A^T 256 elements apart
+                        {17, 200, 1300},  // deep
                         {3, 5, 0}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) {

@@ -21,19 +21,7 @@ std::string images(uint32_t count, uint32_t rows, uint32_t cols, const std::stri
 std::string labels(uint32_t count, const std::string& data) { return word(0x801) + word(count) + data; }
 
 /// A gzip member that holds `data`.
-std::string gzip(const std::string& data) {
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&stream, data.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
-  stream.avail_in = static_cast<uInt>(data.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
+std::string gzip(const std::string& data) { return deflated(16 + MAX_WBITS, data); }
 
 std::string flip(std::string bytes, size_t from_end) {
   bytes[bytes.size() - from_end] ^= 1;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <zlib.h>
 
 #include <cstdint>
 #include <fstream>
@@ -16,6 +17,21 @@
 inline std::string write(const TempFolder& folder, const std::string& name, const std::string& bytes) {
   write_bytes(folder / name, bytes);
   return folder / name;
+}
+
+/// The data as zlib's deflate packs them; the window's bits say around what: raw, or a gzip member.
+inline std::string deflated(int window_bits, const std::string& data) {
+  z_stream stream{};
+  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, window_bits, 9, Z_DEFAULT_STRATEGY) == Z_OK);
+  std::string out(deflateBound(&stream, data.size()) + 64, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
+  stream.avail_in = static_cast<uInt>(data.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
 }
 
 /// 32 bits, the most significant byte first.

@@ -33,21 +33,6 @@ std::string dictionary(const std::string& descr, const std::string& shape, bool 
          ", 'shape': " + shape + ", }";
 }
 
-/// A raw deflate stream of the data.
-std::string deflated(const std::string& data) {
-  z_stream stream{};
-  REQUIRE(deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 9, Z_DEFAULT_STRATEGY) == Z_OK);
-  std::string out(deflateBound(&stream, data.size()), '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(data.data()));
-  stream.avail_in = static_cast<uInt>(data.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  REQUIRE(deflate(&stream, Z_FINISH) == Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
 /// A member of an archive; what isn't set follows from the data.
 struct Member {
   std::string name, data;
@@ -59,7 +44,9 @@ struct Member {
 std::string zip(const std::vector<Member>& members) {
   std::string file, directory;
   for (const Member& m : members) {
-    const std::string packed = !m.packed.empty() ? m.packed : m.method == 8 ? deflated(m.data) : m.data;
+    const std::string packed = !m.packed.empty() ? m.packed
+                               : m.method == 8   ? deflated(-MAX_WBITS, m.data)
+                                                 : m.data;
     const auto true_crc = crc32(crc32(0, nullptr, 0), reinterpret_cast<const Bytef*>(m.data.data()),
                                 static_cast<uInt>(m.data.size()));
     const auto word = [](auto value) { return little_endian(static_cast<uint64_t>(value), 4); };

@@ -47,7 +47,6 @@ std::string suggestion(std::string_view given, const std::vector<std::string>& k
 
 void check_known(std::string_view option, std::string_view name, const std::vector<std::string>& known) {
   if (std::ranges::find(known, name) != known.end()) return;
-  //~ return;
   throw ValueError(fmt::format("unknown {} \"{}\"; known are {}{}", option, name, fmt::join(known, ", "),
                                suggestion(name, known)));
 }
