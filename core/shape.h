@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <initializer_list>
@@ -60,6 +61,7 @@ template <>
 struct fmt::formatter<ballast::Shape> {
   constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   auto format(const ballast::Shape& shape, fmt::format_context& context) const {
-    return fmt::format_to(context.out(), "{}", shape.str());
+    const std::string text = shape.str();
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };

@@ -5,16 +5,13 @@
 #include <cstdlib>
 #include <new>
 
+#include <ballast/core/detail/sanitizer.h>
 #include <ballast/core/parameter.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool caching = false;  // a cached block would hide a use after free
-#else
-constexpr bool caching = true;
-#endif
+constexpr bool caching = !BALLAST_ADDRESS_SANITIZER;  // a cached block would hide a use after free
 
 constexpr size_t header = sizeof(Storage);
 constexpr size_t largest = size_t{1} << 46;  // bytes, more than any machine has

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <span>
 #include <string>
@@ -145,6 +146,7 @@ template <>
 struct fmt::formatter<ballast::Tensor> {
   constexpr auto parse(fmt::format_parse_context& context) { return context.begin(); }
   auto format(const ballast::Tensor& x, fmt::format_context& context) const {
-    return fmt::format_to(context.out(), "{}", x.str());
+    const std::string text = x.str();
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };

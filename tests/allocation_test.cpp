@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 
+#include <ballast/core/detail/sanitizer.h>
 #include <ballast/core/detail/scratch.h>
 
 #include "models.h"
@@ -17,7 +18,7 @@ namespace {
 std::atomic<int64_t> calls = 0;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if BALLAST_ADDRESS_SANITIZER || BALLAST_THREAD_SANITIZER
 
 // The sanitizers own malloc; counting operator new is what is left.
 void* operator new(std::size_t bytes) {

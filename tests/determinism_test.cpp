@@ -4,13 +4,15 @@
 #include <cmath>
 #include <functional>
 
+#include <ballast/core/detail/sanitizer.h>
+
 #include "models.h"
 
 using namespace ballast;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if BALLAST_ADDRESS_SANITIZER || BALLAST_THREAD_SANITIZER
 constexpr int steps = 3;  // the sanitizers look for races, which don't take 200 steps
 #else
 constexpr int steps = 200;

@@ -1,11 +1,12 @@
 // Memory that tensors gave back serves others, and no two share any.
 #include <doctest/doctest.h>
 
-#include <ballast/ballast.h>
-
 #include <fstream>
 #include <map>
 #include <random>
+
+#include <ballast/ballast.h>
+#include <ballast/core/detail/sanitizer.h>
 
 using namespace ballast;
 
@@ -17,7 +18,7 @@ char* data(const StorageRef& block) { return static_cast<char*>(block->data); }
 
 }  // namespace
 
-#ifndef __SANITIZE_ADDRESS__  // under which nothing is kept for reuse
+#if !BALLAST_ADDRESS_SANITIZER  // under which nothing is kept for reuse
 
 TEST_CASE("a freed block serves the next one of its size class, small or large") {
   for (const size_t bytes : {size_t{100}, size_t{700} << 10, 5 * megabyte}) {
@@ -54,7 +55,7 @@ TEST_CASE("blocks in use don't overlap, and are aligned") {
   }
 }
 
-#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if defined(__linux__) && !BALLAST_ADDRESS_SANITIZER && !BALLAST_THREAD_SANITIZER
 
 namespace {
 
