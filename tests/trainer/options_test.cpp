@@ -98,7 +98,8 @@ TEST_CASE("commands: each has its own name, a help and examples, and no option t
 
 TEST_CASE("run_training: stops when it is asked to, having saved, and tells each epoch") {
   TrainOptions options;
-  options.data = {.train_size = 24, .test_size = 8};
+  options.data.train_size = 24;
+  options.data.test_size = 8;
   options.model = {.model = "mlp", .norm = "none", .hidden = {4}};
   options.training.batch_size = 8;
   options.training.epochs = 2;
