@@ -16,16 +16,6 @@
 using namespace ballast;
 using namespace ballast::app;
 
-TEST_CASE("nearest: one mistake is forgiven, another word is not") {
-  const std::vector<std::string> known = {"mlp", "lenet", "cnn", "one-cycle", "--batch-size"};
-  CHECK(nearest("mpl", known) == "mlp");
-  CHECK(nearest("lenett", known) == "lenet");
-  CHECK(nearest("onecycle", known) == "one-cycle");
-  CHECK(nearest("--batchsize", known) == "--batch-size");
-  CHECK(nearest("transformer", known).empty());
-  CHECK(nearest("x", known).empty());
-}
-
 TEST_CASE("every model with every norm and activation is built and computes") {
   const EvalScope evaluating;
   for (const auto& model : models()) {
