@@ -1,7 +1,9 @@
 #include "options/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <filesystem>
@@ -9,6 +11,7 @@
 #include <ballast/core/check.h>
 #include <ballast/core/parallel.h>
 
+#include "trainer/model_words.h"
 #include "trainer/models.h"
 #include "trainer/optimizers.h"
 
@@ -57,7 +60,14 @@ OptionList options_of(DataOptions& o) {
 
 OptionList options_of(ModelOptions& o) {
   return {
-      {.name = "model", .value = &o.model, .help = help_of(models()), .choices = names_of(models())},
+      {.name = "model",
+       .value = &o.model,
+       .help =
+           "a preset, " + help_of(presets()) +
+           "; or a line of layers, as in \"flatten, linear 64, norm, act, linear\"; ballast models lists the "
+           "presets' lines and the words",
+       .placeholder = "MODEL",
+       .check_text = check_model},
       {.name = "norm",
        .value = &o.norm,
        .help = "normalization: " + help_of(norms()),
@@ -73,7 +83,9 @@ OptionList options_of(ModelOptions& o) {
        .most = 1e6},
       {.name = "dropout",
        .value = &o.dropout,
-       .help = "probability of dropping each value after a hidden fully connected layer",
+       .help =
+           "probability of dropping each value after a preset's hidden fully connected layers, or where a "
+           "line says dropout",
        .least = 0,
        .most = 1},
   };
@@ -189,7 +201,19 @@ void check_effect(const DataOptions& options, const Given& given) {
 }
 
 void check_effect(const ModelOptions& options, const Given& given) {
-  check_effect("model", models(), options.model, given);
+  const Given read = options_read(options);
+  check<ValueError>(!given.contains("hidden") || read.contains("hidden"),
+                    "--hidden has no effect with --model {}: it is for --model mlp; leave one of them out",
+                    options.model);
+  for (const char* name : {"norm", "act", "dropout"}) {
+    if (!given.contains(name) || read.contains(name)) continue;
+    std::vector<std::string> readers;
+    for (const Word& word : words())
+      if (std::ranges::find(word.options, name) != word.options.end()) readers.push_back(word.name);
+    throw ValueError(fmt::format(
+        "--{} has no effect with --model {}: it is for lines with the word {} without a value; leave it out",
+        name, options.model, fmt::join(readers, " or ")));
+  }
 }
 
 void use_threads(int64_t count) {
