@@ -35,7 +35,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, data, summary, recalibrate, fold, certify' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, data, models, summary, recalibrate, fold, certify' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -67,6 +67,24 @@ expect 2 'is not empty; go on with its run by --resume runs/mlp-layer-1' train $
 expect 2 "'1.weight': file (8, 784), model (9, 784)" eval runs/mlp-layer-1 --hidden 9
 expect 2 'this is the state of a run' eval runs/mlp-layer-1/state.safetensors
 expect 0 'is finished' train --resume runs/mlp-layer-1
+
+echo "models from one line"
+line='conv 4 3 pad=1 stride=2, batchnorm, relu, 2x(res(conv 4 3 pad=1, norm), act), flatten, linear'
+custom="--train-size 60 --test-size 40 --epochs 1 --batch-size 20"
+expect 0 'run folder: runs/custom-group-1' train $custom --norm group --model "$line"
+grep -qF "$line, group normalization: " out.txt || fail "the model: $(cat out.txt)"
+printed=$(grep -o 'test accuracy [^;]*)' out.txt)
+expect 0 "$printed" eval runs/custom-group-1
+expect 0 '3.body.0' summary runs/custom-group-1
+expect 0 'run folder: line' train --config runs/custom-group-1 --out line
+same runs/custom-group-1/config.toml line/config.toml
+same runs/custom-group-1/last.safetensors line/last.safetensors
+expect 0 '0 (Conv2d 1 -> 4, 3 x 3)' fold line
+expect 0 "$printed" eval line/last-folded.safetensors
+expect 2 '"cnov" at character 11' summary --model 'act, act, cnov 4'
+expect 2 '--hidden has no effect with --model' train $custom --model "$line" --hidden 8
+expect 0 'conv CHANNELS KERNEL [pad=]' models
+grep -q '^  resnet-N ' out.txt || fail "models: $(cat out.txt)"
 
 echo "the last batch of one image under batch norm"
 expect 0 'the last image of each epoch is left out' train $small --norm batch --train-size 61 --out odd

@@ -44,8 +44,8 @@ echo "groups of several values"
 expect 0 'of 8  ' summary --model mlp --norm group --hidden 8
 expect 0 'GroupNorm 2 groups of 16' summary --model mlp --norm group --hidden 32
 expect 0 'GroupNorm 8 groups of 64' summary --model mlp --norm group
-expect 2 '--norm group: it would be over a single value' summary --model mlp --norm group --hidden 8,1
-expect 2 '--norm layer: it would be over a single value' summary --model mlp --norm layer --hidden 1
+expect 2 'group norm: it would be over a single value' summary --model mlp --norm group --hidden 8,1
+expect 2 'layer norm: it would be over a single value' summary --model mlp --norm layer --hidden 1
 expect 0 '' train --model mlp --norm group --hidden 8 --train-size 3000 --test-size 500 --lr 0.01 --out grouped
 accuracy=$(grep -o 'test accuracy [0-9]*' out.txt | tail -1)
 [ "${accuracy##* }" -ge 40 ] || fail "groups of few values learn nothing: $accuracy"

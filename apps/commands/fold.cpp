@@ -15,6 +15,7 @@
 #include "commands/command.h"
 #include "options/options.h"
 #include "output.h"
+#include "trainer/models.h"
 #include "trainer/text.h"
 #include "trainer/trained.h"
 
@@ -105,8 +106,7 @@ int run(const FoldOptions& options) {
       "{}: folding would change the logits by up to {:.1e}, where the largest is {:.1e}; nothing was "
       "written (are its weights and running statistics finite?)",
       trained.path, found.difference, found.largest);
-  // The folded network is what --norm none builds: the same layers, without norms and with biases.
-  trained.info.model.norm = "none";
+  trained.info.model = without_batch_norms(trained.info.model);
   save(out, folded, to_metadata(trained.info, out));
 
   for (const FoldReport::Folded& f : report.folded)

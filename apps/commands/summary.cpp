@@ -25,12 +25,13 @@ struct SummaryOptions {
   Given given;
 };
 
-void print_row(std::string_view path, std::string_view layer, std::string_view shape,
-               std::string_view parameters, std::string_view multiply_adds) {
-  say("{:<6}{:<32}{:<20}{:>12}{:>18}\n", path, layer, shape, parameters, multiply_adds);
-}
-
 void print_layers(const ModelSummary& found, const Shape& sample_shape) {
+  size_t width = 6;
+  for (const LayerSummary& layer : found.layers) width = std::max(width, layer.path.size() + 1);
+  const auto print_row = [&](std::string_view path, std::string_view layer, std::string_view shape,
+                             std::string_view parameters, std::string_view multiply_adds) {
+    say("{:<{}}{:<32}{:<20}{:>12}{:>18}\n", path, width, layer, shape, parameters, multiply_adds);
+  };
   const auto work = [](const std::optional<int64_t>& count) { return count ? grouped(*count) : "unknown"; };
   print_row("", "layer", "output, per image", "parameters", "multiply-adds");
   print_row("", "input", sample_shape.str(), "", "");

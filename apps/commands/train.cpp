@@ -14,6 +14,7 @@
 #include "options/config.h"
 #include "output.h"
 #include "trainer/failure.h"
+#include "trainer/models.h"
 #include "trainer/progress.h"
 #include "trainer/run_folder.h"
 #include "trainer/stop_signal.h"
@@ -56,11 +57,10 @@ void warn(Run& run) {
 }
 
 void announce(Run& run) {
-  const ModelOptions& model = run.options.model;
-  say("{}, {}: {} parameters; {} training, {} validation and {} test {}s; {} x {} steps; {}\n", model.model,
-      model.norm == "none" ? "no normalization" : model.norm + " normalization", parameter_count(run.model),
-      run.loader.dataset().size, run.validation.size, run.test.size, run.unit, run.options.training.epochs,
-      run.loader.batches(), num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
+  say("{}: {} parameters; {} training, {} validation and {} test {}s; {} x {} steps; {}\n",
+      description(run.options.model), parameter_count(run.model), run.loader.dataset().size,
+      run.validation.size, run.test.size, run.unit, run.options.training.epochs, run.loader.batches(),
+      num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
   if (run.loader.dropped() > 0)
     say("note: the last {} of each epoch is left out, since batch normalization can't train on a single one; "
         "another --batch-size than {} avoids that\n",
@@ -171,7 +171,7 @@ int resume(const TrainOptions& given) {
 /// The folder of a new run, in which it can be resumed from now on.
 RunFolder begin_in_folder(Run& run) {
   const TrainOptions& options = run.options;
-  RunFolder folder = RunFolder::create(options.out, options.model.model + "-" + options.model.norm);
+  RunFolder folder = RunFolder::create(options.out, short_name(options.model) + "-" + options.model.norm);
   try {
     folder.save_state(run);
     folder.write_config(options);
@@ -208,6 +208,7 @@ OptionList list(TrainOptions& o) {
             .value = &o.resume,
             .help =
                 "go on with the run in this folder from its last saved state; besides this only --threads, "
+                "--workers, "
                 "--save-every, --data (if it has moved) and, with a constant schedule, --epochs may be given",
             .placeholder = "DIR"},
            {.name = "config",

@@ -52,6 +52,7 @@ void check_text(const Option& option, const std::string& text) {
                     option.name);
   check<ValueError>(first_invalid_utf8(text) == text.size(), "--{}: it is not UTF-8", option.name);
   if (!option.choices.empty()) check_known(option.name, text, option.choices);
+  if (option.check_text) option.check_text(text);
 }
 
 // Words of the command line.
@@ -114,7 +115,7 @@ void from_json(const Option& option, const Json& value, std::string& x) {
   check<ValueError>(value.is_string(), "{} must be text in quotes", option.name);
   x = value.get<std::string>();
   // Files list all options, those that were left out too: there, empty is none.
-  if (!x.empty() || !option.choices.empty()) check_text(option, x);
+  if (!x.empty() || !option.choices.empty() || option.check_text) check_text(option, x);
 }
 void from_json(const Option& option, const Json& value, bool& x) {
   check<ValueError>(value.is_boolean(), "{} must be true or false", option.name);

@@ -25,6 +25,8 @@ struct Option {
   double least = std::numeric_limits<double>::lowest(), most = std::numeric_limits<double>::max();
   /// The only values of a text, where there are some.
   std::vector<std::string> choices = {};
+  /// Throws ValueError for a text that it can't be.
+  void (*check_text)(const std::string&) = nullptr;
   /// Another option without which it has no effect.
   std::string needs = {};
   /// Given by its place on the command line instead of its name.

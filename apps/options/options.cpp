@@ -12,8 +12,10 @@
 
 #include <ballast/core/check.h>
 #include <ballast/core/parallel.h>
+#include <ballast/data/augment.h>
 
 #include "trainer/formats.h"
+#include "trainer/model_words.h"
 #include "trainer/models.h"
 #include "trainer/optimizers.h"
 
@@ -93,7 +95,14 @@ OptionList options_of(DataOptions& o) {
 
 OptionList options_of(ModelOptions& o) {
   return {
-      {.name = "model", .value = &o.model, .help = help_of(models()), .choices = names_of(models())},
+      {.name = "model",
+       .value = &o.model,
+       .help =
+           "a preset, " + help_of(presets()) +
+           "; or a line of layers, as in \"flatten, linear 64, norm, act, linear\"; ballast models lists the "
+           "presets' lines and the words",
+       .placeholder = "MODEL",
+       .check_text = check_model},
       {.name = "norm",
        .value = &o.norm,
        .help = "normalization: " + help_of(norms()),
@@ -109,7 +118,9 @@ OptionList options_of(ModelOptions& o) {
        .most = 1e6},
       {.name = "dropout",
        .value = &o.dropout,
-       .help = "probability of dropping each value after a hidden fully connected layer",
+       .help =
+           "probability of dropping each value after a preset's hidden fully connected layers, or where a "
+           "line says dropout",
        .least = 0,
        .most = 1},
   };
@@ -150,6 +161,16 @@ OptionList options_of(TrainingOptions& o) {
       {.name = "threads",
        .value = &o.threads,
        .help = "threads to compute with, 0 for all processors; the result doesn't depend on it",
+       .least = 0,
+       .most = most_threads},
+      {.name = "augment",
+       .value = &o.augment,
+       .help = "random changes of the training images, which leave their classes as they are: " +
+               augmentation_help()},
+      {.name = "workers",
+       .value = &o.workers,
+       .help = "threads that read and augment images ahead while others compute; 0 to do it in between; the "
+               "result doesn't depend on it",
        .least = 0,
        .most = most_threads},
       {.name = "save-every",
@@ -220,6 +241,11 @@ void validate(TrainOptions& options) {
   }
   if (!t.init_from.empty()) t.init_from = absolute(t.init_from);
   parse_save_interval(t.save_every);
+  try {
+    parse_augmentation(t.augment);
+  } catch (const ValueError& error) {
+    throw ValueError("--augment: " + error.message);
+  }
 }
 
 void check_effect(const DataOptions& options, const Given& given) {
@@ -236,7 +262,19 @@ void check_effect(const DataOptions& options, const Given& given) {
 }
 
 void check_effect(const ModelOptions& options, const Given& given) {
-  check_effect("model", models(), options.model, given);
+  const Given read = options_read(options);
+  check<ValueError>(!given.contains("hidden") || read.contains("hidden"),
+                    "--hidden has no effect with --model {}: it is for --model mlp; leave one of them out",
+                    options.model);
+  for (const char* name : {"norm", "act", "dropout"}) {
+    if (!given.contains(name) || read.contains(name)) continue;
+    std::vector<std::string> readers;
+    for (const Word& word : words())
+      if (std::ranges::find(word.options, name) != word.options.end()) readers.push_back(word.name);
+    throw ValueError(fmt::format(
+        "--{} has no effect with --model {}: it is for lines with the word {} without a value; leave it out",
+        name, options.model, fmt::join(readers, " or ")));
+  }
 }
 
 void use_threads(int64_t count) {

@@ -35,7 +35,8 @@ struct TrainingOptions {
   double momentum = 0.9;
   std::string schedule = "one-cycle";
   int64_t warmup = 0, batch_size = 128, epochs = 3, seed = 0, threads = 0;
-  std::string save_every = "60s";
+  int64_t workers = 0;
+  std::string augment = "none", save_every = "60s";
   std::string init_from;
   std::vector<std::string> freeze, freeze_stats, freeze_mode;
 };

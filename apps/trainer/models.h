@@ -4,39 +4,35 @@
 
 #include "options/choice.h"
 #include "options/options.h"
+#include "trainer/model_line.h"
+#include "trainer/norms.h"
 
 namespace ballast::app {
 
-class ModelBuilder;
+/// A named model: a line, as these options make it. "resnet-N" stands for each depth N.
+using LineMaker = std::string (*)(const ModelOptions&);
+const Choices<LineMaker>& presets();
 
-/// Adds the layers of a model, but for the last one, which gives the logits.
-using ModelMaker = void (*)(ModelBuilder&, const ModelOptions&);
-const Choices<ModelMaker>& models();
+/// The line of --model, a preset's or its own. Throws ValueError for what is neither, ModelError for a line
+/// that can't be read.
+ModelLine model_line(const ModelOptions& options);
+/// Throws what `model_line` throws for it.
+void check_model(const std::string& model);
 
-/// Adds a norm, given the shape of what it is for: (1, C) or (1, C, H, W).
-using NormMaker = void (*)(Sequential&, const Shape&);
-const Choices<NormMaker>& norms();
-
-using ActivationMaker = void (*)(Sequential&);
-const Choices<ActivationMaker>& activations();
-
-/// The network that the options name, from samples of `sample_shape` (C, H, W) to `outputs` numbers each:
-///   mlp    flatten, then for each of --hidden: linear, norm, act, dropout; linear
-///   lenet  LeNet-5 (LeCun et al. 1998) with the activation chosen and max pooling: conv 6 5x5 pad 2, norm,
-///          act, pool, conv 16 5x5, norm, act, pool, flatten, linear 120, act, dropout, linear 84, act,
-///          dropout, linear
-///   cnn    conv 32 3x3 pad 1, norm, act, pool, conv 64 3x3 pad 1, norm, act, pool, flatten, linear 128, act,
-///          dropout, linear
-/// A layer that a norm follows has no bias. Layer norm is over (C, H, W); instance norm is affine; for group
-/// norm see `group_count`. Without --dropout there are no dropout layers. Parts are named by their position,
-/// as in PyTorch's nn.Sequential. Throws ValueError for unknown names and ShapeError for images too small.
+/// The network of --model, from samples of `sample_shape` to `outputs` numbers each. Parts are named by their
+/// position, as in PyTorch's nn.Sequential. Throws ValueError.
 Sequential make_model(const ModelOptions& options, const Shape& sample_shape, int64_t outputs);
 
-/// The number of groups of --norm group for values of shape (1, C) or (1, C, H, W): the most of 8, 4, 2 and 1
-/// that divides C and leaves at least 16 values to each group. Fewer values say little about their mean and
-/// deviation; of a single one, nothing is left but the bias. (For the channels of images, 16 per group is the
-/// choice of Wu & He 2018, arXiv:1803.08494, table 3.)
-int64_t group_count(const Shape& shape);
+/// Names of the options that the model reads: hidden, norm, act, dropout.
+Given options_read(const ModelOptions& options);
+
+/// For the names of files: the preset, or "custom".
+std::string short_name(const ModelOptions& options);
+/// "mlp, batch normalization"
+std::string description(const ModelOptions& options);
+
+/// The same model with each batch norm folded into the layer before it, which has a bias then.
+ModelOptions without_batch_norms(ModelOptions options);
 
 /// The smallest batch the model can train on: 2 where a batch norm would get one value per channel, else 1.
 /// Throws the layer's ShapeError when `batch_size` is smaller.

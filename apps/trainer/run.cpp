@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include <ballast/data/augment.h>
 #include <ballast/data/score.h>
 #include <ballast/layers/analysis/freeze.h>
 
@@ -65,13 +66,27 @@ Sequential seeded_model(const TrainOptions& options, const Dataset& train) {
   return model;
 }
 
+/// The training images, changed at random as --augment says.
+Dataset augmented_images(const TrainOptions& options, const Dataset& train) {
+  const std::string& text = options.training.augment;
+  const Augmentation augmentation = parse_augmentation(text);
+  if (augmentation.str() == "none") return train;
+  check<ValueError>(train.sample_shape.rank() == 3,
+                    "--augment {}: it changes images, and the samples are {}; leave it out", text,
+                    train.sample_shape);
+  return augmented(train, augmentation);
+}
+
 /// Batches that the model can train on. Throws ValueError if there are too few images for one.
 LoaderOptions loader_options(const TrainingOptions& options, const Sequential& model, const Dataset& train) {
   const int64_t least = least_batch(model, train.sample_shape, options.batch_size);
   check<ValueError>(train.size >= least,
                     "batch normalization can't train on {} image; give more (--train-size) or another --norm",
                     train.size);
-  return {.batch_size = options.batch_size, .seed = static_cast<uint64_t>(options.seed), .min_batch = least};
+  return {.batch_size = options.batch_size,
+          .seed = static_cast<uint64_t>(options.seed),
+          .min_batch = least,
+          .workers = static_cast<int>(options.workers)};
 }
 
 }  // namespace
@@ -103,7 +118,8 @@ Run::Run(const TrainOptions& o, const LoadedData& data)
       validation(prepared(data.split.validation)),
       test(prepared(data.split.test)),
       model(seeded_model(options, data.split.train)),
-      loader(prepared(data.split.train), loader_options(options.training, model, data.split.train)),
+      loader(prepared(augmented_images(options, data.split.train)),
+             loader_options(options.training, model, data.split.train)),
       optimizer(make_optimizer(options.training, model)),
       schedule_(make_schedule(options.training, steps())) {
   at.random = random_state();

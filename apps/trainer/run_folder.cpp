@@ -102,7 +102,7 @@ bool is_empty(const std::string& folder) {
 constexpr auto state_key = "ballast_state";
 
 void check_resumable(const TrainOptions& saved, const Given& given) {
-  const Given changeable = {"resume", "threads", "save-every", "data", "epochs"};
+  const Given changeable = {"resume", "threads", "workers", "save-every", "data", "epochs"};
   for (const std::string& name : given)
     check<ValueError>(changeable.contains(name),
                       "--{} can't be given with --resume: the run goes on with the options it began with",

@@ -1,0 +1,356 @@
+#include "trainer/model_words.h"
+
+#include <algorithm>
+
+#include <ballast/layers/activation.h>
+#include <ballast/layers/conv1d.h>
+#include <ballast/layers/conv2d.h>
+#include <ballast/layers/dropout.h>
+#include <ballast/layers/flatten.h>
+#include <ballast/layers/group_norm.h>
+#include <ballast/layers/linear.h>
+#include <ballast/layers/pooling.h>
+#include <ballast/layers/residual.h>
+#include <ballast/layers/rms_norm.h>
+
+#include "trainer/norms.h"
+
+namespace ballast::app {
+namespace {
+
+using Kind = Argument::Kind;
+
+/// (N, C, H, W) for a single sample's (1, C, H, W)
+std::string shape_text(const Shape& shape) {
+  std::string text = "(N";
+  for (int axis = 1; axis < shape.rank(); ++axis) text += fmt::format(", {}", shape[axis]);
+  return text + ")";
+}
+
+bool is_image(const Shape& shape) { return shape.rank() == 4; }
+
+/// Throws ShapeError unless the word gets images or sequences.
+void check_positions(const Place& place) {
+  check<ShapeError>(place.shape().rank() == 3 || place.shape().rank() == 4,
+                    "it is for images, (N, C, H, W), or for sequences, (N, C, L)");
+}
+
+void conv(Place& place) {
+  check_positions(place);
+  const int64_t in = place.shape()[1], out = *place.whole("CHANNELS"), kernel = *place.whole("KERNEL");
+  const int64_t stride = place.whole("stride").value_or(1), padding = place.whole("pad").value_or(0),
+                dilation = place.whole("dilation").value_or(1), groups = place.whole("groups").value_or(1);
+  if (is_image(place.shape()))
+    place.add(Conv2d(in, out, kernel,
+                     {.stride = stride,
+                      .padding = padding,
+                      .dilation = dilation,
+                      .groups = groups,
+                      .bias = place.bias()}));
+  else
+    place.add(Conv1d(in, out, kernel,
+                     {.stride = stride,
+                      .padding = padding,
+                      .dilation = dilation,
+                      .groups = groups,
+                      .bias = place.bias()}));
+}
+
+template <class Pool2d, class Pool1d>
+void pool(Place& place) {
+  check_positions(place);
+  const int64_t size = *place.whole("SIZE"), stride = place.whole("stride").value_or(size),
+                padding = place.whole("pad").value_or(0);
+  if (is_image(place.shape()))
+    place.add(Pool2d(size, {.stride = stride, .padding = padding}));
+  else
+    place.add(Pool1d(size, {.stride = stride, .padding = padding}));
+}
+
+void linear(Place& place) {
+  check<ShapeError>(place.shape().rank() == 2, "it is for values of shape (N, F); put flatten before it");
+  const std::optional<int64_t> width = place.whole("WIDTH");
+  check<ValueError>(
+      width || place.is_last_of_its_name(),
+      "its WIDTH is missing: only the last linear, outside of parentheses, gives the outputs of the task");
+  place.add(Linear(place.shape()[1], width.value_or(place.outputs()), {.bias = place.bias()}));
+}
+
+void dropout(Place& place) {
+  const std::optional<double> given = place.number("P");
+  const double p = given.value_or(place.options().dropout);
+  if (given || p > 0) place.add(Dropout(p));
+}
+
+/// The step with which a convolution of 1 x 1 makes `to` positions of `from`; 0 if there is none.
+int64_t stride_between(int64_t from, int64_t to) {
+  const int64_t stride = (from + to - 1) / to;
+  //~ const int64_t stride = from / to;
+  return (from + stride - 1) / stride == to ? stride : 0;
+}
+
+/// A layer that maps each position by itself to as many channels and positions as `to` has, and a norm.
+Sequential projection(const Place& place, const Shape& to) {
+  const Shape& from = place.shape();
+  const ModelOptions& options = place.options();
+  const bool bias = options.norm == "none";
+  Sequential net;
+  if (from.rank() == 2) {
+    net.add(Linear(from[1], to[1], {.bias = bias}));
+  } else {
+    const int64_t h = stride_between(from[2], to[2]), w = stride_between(from[-1], to[-1]);
+    check<ShapeError>(
+        h > 0 && w > 0,
+        "its layers give {}, which no convolution of 1 x 1 can add to; give them such a pad= that "
+        "only a stride makes the image smaller",
+        shape_text(to));
+    if (is_image(from))
+      net.add(Conv2d(from[1], to[1], 1, {.stride = {h, w}, .bias = bias}));
+    else
+      net.add(Conv1d(from[1], to[1], 1, {.stride = w, .bias = bias}));
+  }
+  find("norm", norms(), options.norm).make(net, to);
+  return net;
+}
+
+void res(Place& place) {
+  auto [body, shape] = place.body();
+  check<ShapeError>(shape.rank() == place.shape().rank(),
+                    "its layers give {}, and a sum needs as many axes on both sides", shape_text(shape));
+  Sequential shortcut;
+  if (shape != place.shape()) shortcut = projection(place, shape);
+  place.add(Residual(std::move(body), std::move(shortcut)));
+}
+
+void groupnorm(Place& place) {
+  const std::optional<int64_t> groups = place.whole("GROUPS");
+  if (!groups) return place.add_norm("group");
+  check_several("group", place.shape().count() / *groups);
+  place.add(GroupNorm(*groups, place.shape()[1]));
+}
+
+Word norm_word(const std::string& norm, const std::string& help) {
+  return {.name = norm + "norm",
+          .help = help,
+          .make = [norm](Place& place) { place.add_norm(norm); },
+          .is_norm = true};
+}
+
+std::vector<Word> layer_words() {
+  const Argument bias{
+      .name = "bias", .help = "true or false [true; before a norm false]", .kind = Kind::flag};
+  const std::vector<Argument> window = {
+      {.name = "SIZE", .help = "of the windows", .required = true},
+      {.name = "stride", .help = "from one window to the next [SIZE]"},
+      {.name = "pad", .help = "positions added on each side [0]", .least = 0},
+  };
+  return {
+      {.name = "conv",
+       .help = "convolution of images, with square kernels, or of sequences",
+       .arguments = {{.name = "CHANNELS", .help = "number of channels of the output", .required = true},
+                     {.name = "KERNEL", .help = "size of the kernel", .required = true},
+                     {.name = "pad", .help = "zeros added on each side [0]", .least = 0},
+                     {.name = "stride", .help = "from one place of the kernel to the next [1]"},
+                     {.name = "dilation", .help = "distance between the taps of the kernel [1]"},
+                     {.name = "groups", .help = "groups of channels that are convolved separately [1]"},
+                     bias},
+       .make = conv},
+      {.name = "maxpool",
+       .help = "the largest of each window",
+       .arguments = window,
+       .make = pool<MaxPool2d, MaxPool1d>},
+      {.name = "avgpool",
+       .help = "the mean of each window",
+       .arguments = window,
+       .make = pool<AvgPool2d, AvgPool1d>},
+      {.name = "globalavgpool",
+       .help = "the mean of each channel of an image, (N, C, H, W) -> (N, C, 1, 1)",
+       .make = [](Place& place) { place.add(GlobalAvgPool()); }},
+      {.name = "flatten", .help = "(N, ...) -> (N, F)", .make = [](Place& place) { place.add(Flatten()); }},
+      {.name = "linear",
+       .help = "fully connected layer, (N, F) -> (N, WIDTH)",
+       .arguments = {{.name = "WIDTH", .help = "number of outputs [of the last linear: what the task needs]"},
+                     bias},
+       .make = linear},
+      {.name = "res",
+       .help = "residual block, x + LINE(x); where the shapes differ, x goes through a convolution of 1 x 1 "
+               "(or a linear layer) and the norm of --norm",
+       .make = res,
+       .has_body = true,
+       .options = {"norm"}},
+      {.name = "dropout",
+       .help = "drops each value with probability P in training",
+       .arguments = {{.name = "P",
+                      .help = "[that of --dropout; at 0 there is no layer]",
+                      .kind = Kind::number,
+                      .least = 0,
+                      .most = 1}},
+       .make = dropout,
+       .options = {"dropout"}},
+      {.name = "softmax",
+       .help = "over channels; the loss includes that of the last layer already",
+       .make = [](Place& place) { place.add(Softmax(1)); }},
+  };
+}
+
+std::vector<Word> norm_words() {
+  return {
+      {.name = "norm",
+       .help = "the norm of --norm",
+       .make = [](Place& place) { place.add_norm(place.options().norm); },
+       .is_norm = true,
+       .options = {"norm"}},
+      norm_word("batch", "batch normalization"),
+      norm_word("layer", "layer normalization, over all values of a sample"),
+      {.name = "groupnorm",
+       .help = "group normalization",
+       .arguments = {{.name = "GROUPS", .help = "groups of channels [8, 4, 2 or 1, as for --norm group]"}},
+       .make = groupnorm,
+       .is_norm = true},
+      norm_word("instance", "instance normalization, over each channel of a sample, with weight and bias"),
+      {.name = "rmsnorm",
+       .help = "root mean square normalization, over all values of a sample",
+       .make = [](Place& place) { place.add(RMSNorm(place.shape().without(0))); },
+       .is_norm = true},
+  };
+}
+
+std::vector<Word> activation_words() {
+  std::vector<Word> found = {{.name = "act",
+                              .help = "the activation of --act",
+                              .make = [](Place& place) { place.add_activation(place.options().act); },
+                              .options = {"act"}}};
+  for (const Choice<ActivationMaker>& activation : activations())
+    found.push_back({.name = activation.name,
+                     .help = "activation",
+                     .make = [name = activation.name](Place& place) { place.add_activation(name); }});
+  return found;
+}
+
+std::deque<Word>& table() {
+  static std::deque<Word> all = [] {
+    std::deque<Word> found;
+    for (auto& family : {layer_words(), norm_words(), activation_words()})
+      found.insert(found.end(), family.begin(), family.end());
+    return found;
+  }();
+  return all;
+}
+
+}  // namespace
+
+bool Argument::by_place() const {
+  return std::ranges::none_of(name, [](char c) { return c >= 'a' && c <= 'z'; });
+}
+
+const std::deque<Word>& words() { return table(); }
+
+void register_word(Word word) {
+  const auto written = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  check<ValueError>(
+      !word.name.empty() && std::ranges::all_of(word.name, written) && word.name[0] > '9',
+      "register_word \"{}\": small letters, digits and _, beginning with a letter, can be written "
+      "in a line",
+      word.name);
+  for (const Word& other : table())
+    check<ValueError>(other.name != word.name, "register_word: there is a word {} already", word.name);
+  table().push_back(std::move(word));
+}
+
+std::string usage(const Word& word) {
+  std::string text = word.name;
+  if (word.has_body) text += "(LINE)";
+  for (const Argument& argument : word.arguments) {
+    const std::string name = argument.name + (argument.by_place() ? "" : "=");
+    text += argument.required ? " " + name : " [" + name + "]";
+  }
+  return text;
+}
+
+// Building.
+
+std::optional<double> Place::number(std::string_view argument) const {
+  for (const Call::Value& given : calls_[at_].values)
+    if (given.name == argument) return given.value;
+  return {};
+}
+
+std::optional<int64_t> Place::whole(std::string_view argument) const {
+  const std::optional<double> value = number(argument);
+  return value ? std::optional(static_cast<int64_t>(*value)) : std::nullopt;
+}
+
+bool Place::bias() const {
+  const std::optional<double> given = number("bias");
+  return given ? *given != 0 : !norm_follows();
+}
+
+bool Place::norm_follows() const {
+  if (at_ + 1 == calls_.size()) return false;
+  const Word& next = *calls_[at_ + 1].word;
+  return next.is_norm && (next.name != "norm" || options_.norm != "none");
+  //~ return next.is_norm;
+}
+
+bool Place::is_last_of_its_name() const {
+  const auto same_word = [&](const Call& call) { return call.word == calls_[at_].word; };
+  if (inside_) return false;
+  //~
+  return std::none_of(calls_.begin() + static_cast<std::ptrdiff_t>(at_) + 1, calls_.end(), same_word);
+}
+
+void Place::add_norm(const std::string& name) {
+  find("norm", norms(), name).make(net_, shape());
+  run_new_layers();
+}
+
+void Place::add_activation(const std::string& name) {
+  find("act", activations(), name).make(net_);
+  run_new_layers();
+}
+
+std::pair<Sequential, Shape> Place::body() const {
+  Place inside(line_, options_, outputs_, calls_[at_].body, x_, true);
+  inside.build_all();
+  return {std::move(inside.net_), inside.shape()};
+}
+
+void Place::run_new_layers() {
+  for (; seen_ < net_.size(); ++seen_) x_ = net_[seen_](std::move(x_));
+  //~ seen_ = net_.size();
+}
+
+void Place::build_all() {
+  for (at_ = 0; at_ < calls_.size(); ++at_) {
+    const Call& call = calls_[at_];
+    const std::string got = shape_text(shape());
+    const auto fail = [&](const Error& error) {
+      line_.fail(call.begin, call.size, fmt::format("given {}: {}", got, error.message));
+    };
+    try {
+      call.word->make(*this);
+    } catch (const ModelError&) {  // of a word in its parentheses
+      throw;
+    } catch (const ShapeError& error) {
+      fail(error);
+    } catch (const ValueError& error) {
+      fail(error);
+    }
+  }
+}
+
+Sequential build(const ModelLine& line, const ModelOptions& options, const Shape& sample_shape,
+                 int64_t outputs) {
+  const EvalScope evaluating;
+  Place place(line, options, outputs, line.calls, zeros(sample_shape.inserted(0, 1)), false);
+  place.build_all();
+  const Shape& shape = place.shape();
+  if (shape.rank() < 2 || shape[1] != outputs)
+    line.fail(
+        line.text.size(), 0,
+        fmt::format("it gives {}, and the task has {} outputs; let it end in linear, or in flatten, linear",
+                    shape_text(shape), outputs));
+  return std::move(place.net_);
+}
+
+}  // namespace ballast::app
