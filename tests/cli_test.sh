@@ -22,7 +22,7 @@ stopped() {
 }
 
 small="--train-size 60 --test-size 40 --epochs 1 --model mlp --hidden 8 --batch-size 20"
-long="--train-size 405 --test-size 50 --epochs 2 --model lenet --norm batch --dropout 0.3 --batch-size 8"
+long="--train-size 405 --test-size 50 --epochs 2 --model lenet --norm batch --dropout 0.3 --batch-size 8 --augment light --workers 2"
 
 echo "bad use"
 "$ballast" >/dev/null 2>err.txt

@@ -340,10 +340,11 @@ DataSource data_source(const std::string& data) {
     const bool wanted = prefix.empty() ? format.make.recognizes(path) : prefix == format.name + ":";
     if (wanted) return {&format, path};
   }
-  throw ValueError(fmt::format(
-      "--data {0}: nothing there looks like data of a known format ({1}); if it is of one of them, say which, as "
-      "in csv:{0}; see ballast data --help",
-      data, fmt::join(names_of(data_formats()), ", ")));
+  throw ValueError(
+      fmt::format("--data {0}: nothing there looks like data of a known format ({1}); if it is of one of "
+                  "them, say which, as "
+                  "in csv:{0}; see ballast data --help",
+                  data, fmt::join(names_of(data_formats()), ", ")));
 }
 
 Shape shape_of_images(const std::vector<std::string>& paths, const Shape& wanted) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "options/choice.h"
@@ -42,6 +43,11 @@ std::vector<size_t> target_columns(const CsvTable& table, const std::vector<std:
   return {table.columns.size() - 1};
 }
 
+/// A number as the name of a class.
+std::string text_of(double number) {
+  return number == std::floor(number) ? fmt::format("{:.0f}", number) : fmt::format("{}", number);
+}
+
 /// The different values of a column of whole numbers, as texts in the order of the numbers; nothing if there
 /// are others, or too many.
 std::vector<std::string> whole_numbers(const CsvColumn& column) {
@@ -52,7 +58,7 @@ std::vector<std::string> whole_numbers(const CsvColumn& column) {
     if (values.size() > most_classes) return {};
   }
   std::vector<std::string> texts;
-  for (const double value : values) texts.push_back(fmt::format("{:.0f}", value));
+  for (const double value : values) texts.push_back(text_of(value));
   return texts;
 }
 
@@ -75,8 +81,6 @@ const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
   const auto found = std::ranges::find(table.columns, wanted.name, &CsvColumn::name);
   check<ValueError>(found != table.columns.end(), "the table has no column \"{}\"{}; it has {}", wanted.name,
                     suggestion(wanted.name, names_of(table)), fmt::join(names_of(table), ", "));
-  check<ValueError>(wanted.texts.empty() || found->is_text || !found->numbers.empty(),
-                    "column \"{}\" is empty", wanted.name);
   check<ValueError>(!wanted.texts.empty() || !found->is_text,
                     "column \"{}\" has texts such as \"{}\"; it must be of numbers, as in the training table",
                     wanted.name, found->texts.empty() ? "" : found->texts[0]);
@@ -85,16 +89,18 @@ const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
 
 /// The category of each row.
 std::vector<int32_t> categories_of(const CsvColumn& column, const TableColumn& wanted, int64_t rows) {
+  std::map<std::string, int32_t> index;
+  for (const std::string& text : wanted.texts) index.emplace(text, static_cast<int32_t>(index.size()));
   std::vector<int32_t> found;
   for (int64_t row = 0; row < rows; ++row) {
     const auto n = static_cast<size_t>(row);
-    const std::string text = column.is_text ? column.texts[static_cast<size_t>(column.categories[n])]
-                                            : fmt::format("{:g}", column.numbers[n]);
-    const auto at = std::ranges::find(wanted.texts, text);
-    check<ValueError>(at != wanted.texts.end(),
+    const std::string text =
+        column.is_text ? column.texts[static_cast<size_t>(column.categories[n])] : text_of(column.numbers[n]);
+    const auto at = index.find(text);
+    check<ValueError>(at != index.end(),
                       "column \"{}\": \"{}\" in row {} isn't among the values that training knew: {}",
                       wanted.name, text, row + 1, fmt::join(wanted.texts, ", "));
-    found.push_back(static_cast<int32_t>(at - wanted.texts.begin()));
+    found.push_back(at->second);
   }
   return found;
 }
@@ -122,8 +128,8 @@ TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
   }
   for (size_t c = 0; c < table.columns.size(); ++c)
     if (std::ranges::find(targets, c) == targets.end())
+      //~ if (true)
       schema.inputs.push_back({table.columns[c].name, table.columns[c].texts});
-  //~ schema.inputs.push_back({table.columns[c].name, table.columns[c].texts});
   schema.shape = options.shape.rank() == 0 ? Shape{schema.width()} : options.shape;
   check<ValueError>(schema.shape.count() == schema.width(),
                     "--shape {}: that is {} values, and a row of the table has {} besides its label",
@@ -142,6 +148,7 @@ std::vector<real> inputs_of(const CsvTable& table, const TableSchema& schema) {
       for (int64_t row = 0; row < table.rows; ++row) {
         const auto value = static_cast<real>(column.numbers[static_cast<size_t>(row)]);
         x[row * width] = pixels ? value / 255 : value;
+        //~ x[row * width] = value;
       }
       x += 1;
     } else {

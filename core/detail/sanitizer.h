@@ -1,6 +1,7 @@
 #pragma once
 
-// 1 where the code is compiled for a sanitizer: g++ defines a macro of its own for each, clang++ has a feature.
+// 1 where the code is compiled for a sanitizer: g++ defines a macro of its own for each, clang++ has a
+// feature.
 #ifndef __has_feature
 #define __has_feature(feature) 0
 #endif

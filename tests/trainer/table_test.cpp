@@ -1,0 +1,113 @@
+// Tables as samples and targets.
+#include "trainer/table.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include <ballast/core/check.h>
+#include <ballast/data/atomic_file.h>
+
+#include "../temp_folder.h"
+
+using namespace ballast;
+using namespace ballast::app;
+
+namespace {
+
+CsvTable table_of(const std::string& text, const CsvOptions& options = {}) {
+  const TempFolder folder;
+  const std::string path = folder / "table.csv";
+  write_file_atomically(path, text);
+  return read_csv(path, options);
+}
+
+std::string message_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const ValueError& error) {
+    return error.message;
+  }
+  return "";
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+constexpr auto houses = "area,town,rooms,price\n50,B,2,100.5\n80,A,3,200.25\n20,C,1,50\n";
+
+}  // namespace
+
+TEST_CASE("table: numbers are one value, categories one of several, the last column is the target") {
+  const CsvTable table = table_of(houses);
+  const TableSchema schema = schema_of(table, {});
+  CHECK(schema.width() == 5);
+  CHECK(schema.shape == Shape{5});
+  CHECK(!schema.classes());
+  const Dataset data = table_dataset(table, schema);
+  CHECK(data.size == 3);
+  CHECK(data.kind == TargetKind::values);
+  CHECK(data.sample(0).x == std::vector<real>{50, 0, 1, 0, 2});
+  CHECK(data.sample(1).x == std::vector<real>{80, 1, 0, 0, 3});
+  CHECK(data.sample(2).x == std::vector<real>{20, 0, 0, 1, 1});
+  CHECK(data.sample(1).values == std::vector<real>{real(200.25)});
+  CHECK(data.class_names == std::vector<std::string>{"price"});
+}
+
+TEST_CASE("table: texts and whole numbers are classes, unless a regression is wanted") {
+  const CsvTable table = table_of(houses);
+  const TableSchema towns = schema_of(table, {.label = {"town"}});
+  CHECK(towns.targets[0].texts == std::vector<std::string>{"A", "B", "C"});
+  CHECK(table_dataset(table, towns).sample(2).label() == 2);
+  const TableSchema rooms = schema_of(table, {.label = {"rooms"}});
+  CHECK(rooms.targets[0].texts == std::vector<std::string>{"1", "2", "3"});
+  CHECK(table_dataset(table, rooms).sample(0).label() == 1);
+  const TableSchema quantity = schema_of(table, {.label = {"rooms"}, .task = "regression"});
+  CHECK(table_dataset(table, quantity).sample(0).values == std::vector<real>{2});
+  const TableSchema two = schema_of(table, {.label = {"price", "rooms"}});
+  CHECK(table_dataset(table, two).sample(0).values == std::vector<real>{real(100.5), 2});
+  CHECK(table_dataset(table, two).sample(0).x.size() == 4);
+}
+
+TEST_CASE("table: a column called label, class, target or y is the target wherever it stands") {
+  CHECK(schema_of(table_of("Class,a\n1,2\n0,3\n"), {}).targets[0].name == "Class");
+  CHECK(schema_of(table_of("y,a\n1,2\n0,3\n"), {}).targets[0].name == "y");
+  CHECK(schema_of(table_of("z,a\n1,2\n0,3\n"), {}).targets[0].name == "a");
+}
+
+TEST_CASE("table: more than 100 whole numbers are quantities") {
+  std::string text = "a,b\n";
+  for (int n = 0; n < 101; ++n) text += fmt::format("1,{}\n", n);
+  CHECK(!schema_of(table_of(text), {}).classes());
+  CHECK(schema_of(table_of(text.substr(0, text.rfind("1,100"))), {}).classes());
+}
+
+TEST_CASE("table: another table is read by the schema of the first, by the names of its columns") {
+  const TableSchema schema = schema_of(table_of(houses), {});
+  const CsvTable other = table_of("rooms,town,area\n4,C,60\n");
+  CHECK(inputs_of(other, schema) == std::vector<real>{60, 0, 0, 1, 4});
+  CHECK(contains(message_of([&] { inputs_of(table_of("rooms,town,area\n4,D,60\n"), schema); }),
+                 "column \"town\": \"D\" in row 1 isn't among the values that training knew: A, B, C"));
+  CHECK(contains(message_of([&] { inputs_of(table_of("rooms,town,arae\n4,A,60\n"), schema); }),
+                 "no column \"area\"; did you mean arae?"));
+  CHECK(contains(message_of([&] { inputs_of(table_of("rooms,town,area\n4,A,big\n"), schema); }),
+                 "it must be of numbers"));
+}
+
+TEST_CASE("table: rows of pixels have a shape, and are divided by 255") {
+  const CsvTable table = table_of("label,a,b,c,d\n1,0,255,51,102\n0,0,0,0,0\n");
+  const TableSchema schema = schema_of(table, {.shape = {1, 2, 2}});
+  const Dataset data = table_dataset(table, schema);
+  CHECK(data.sample_shape == Shape{1, 2, 2});
+  CHECK(data.sample(0).x == std::vector<real>{0, 1, real(51) / 255, real(102) / 255});
+  CHECK(contains(message_of([&] { schema_of(table, {.shape = {1, 3, 2}}); }), "6 values"));
+}
+
+TEST_CASE("table: what makes no sense is refused by name") {
+  const CsvTable table = table_of(houses);
+  CHECK(contains(message_of([&] { schema_of(table, {.label = {"prise"}}); }), "did you mean price?"));
+  CHECK(contains(message_of([&] { schema_of(table, {.label = {"town"}, .task = "regression"}); }), "texts"));
+  CHECK(contains(message_of([&] { schema_of(table, {.task = "classification"}); }), "no classes"));
+  CHECK(contains(message_of([&] { schema_of(table_of("a\n1\n2\n"), {}); }), "none to predict from"));
+}
