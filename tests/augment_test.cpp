@@ -528,7 +528,9 @@ TEST_CASE("augment: data that can't be augmented, and strengths that can't be") 
 }
 
 TEST_CASE("augment: labels of pixels don't move, so pixels mustn't") {
-  const Dataset dataset = from_tensors(randn({2, 1, 3, 3}), Labels(18), {3, 3});
+  Labels labels(18);
+  std::fill_n(labels.data(), labels.size(), 0);
+  const Dataset dataset = from_tensors(randn({2, 1, 3, 3}), labels, {3, 3});
   CHECK(augmented(dataset, {.contrast = 10, .brightness = 0.1, .noise = 0.1, .cutout = 1})
             .sample(0)
             .labels.size() == 9);

@@ -32,6 +32,7 @@ ElasticField::Axis::Axis(int64_t pixels, double width) : points(0) {
       ++point;
     }
     for (const double w : weight) weights.push_back(static_cast<real>(w / std::sqrt(squares)));
+    //~ for (const double w : weight) weights.push_back(static_cast<real>(w));
   }
 }
 

@@ -62,10 +62,12 @@ void warp(const Shape& shape, const Affine& from, const real* displacement, real
           displacement ? static_cast<int64_t>(displacement[pixels + pixel] * static_cast<real>(one)) : 0;
       const int64_t from_column = std::clamp(u + du, least, right);
       const int64_t from_row = std::clamp(v + dv, least, bottom);
+      //~ const int64_t from_row = std::clamp(v + dv, int64_t{0}, bottom);
       const real s = fraction(from_column), t = fraction(from_row);
       const real* corner = source.data() + (whole(from_row) + before) * stride + whole(from_column) + before;
       for (int64_t c = 0; c < channels; ++c, corner += plane) {
         const real above = corner[0] + s * (corner[1] - corner[0]);
+        //~ const real above = corner[0] + t * (corner[1] - corner[0]);
         const real below = corner[stride] + s * (corner[stride + 1] - corner[stride]);
         x[c * pixels + pixel] = above + t * (below - above);
       }
