@@ -7,6 +7,7 @@
 #include <ballast/core/parallel.h>
 #include <ballast/core/predict.h>
 #include <ballast/core/random.h>
+#include <ballast/data/augment.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/cifar.h>
 #include <ballast/data/csv.h>

@@ -1,18 +1,17 @@
 #include <ballast/data/csv.h>
 
 #include <fmt/format.h>
-#include <locale.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <set>
 #include <unordered_set>
 
 #include <ballast/data/detail/csv_records.h>
+#include <ballast/data/detail/number.h>
 #include <ballast/data/text.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -20,32 +19,15 @@ namespace {
 
 using detail::CsvField;
 using detail::CsvRecords;
+using detail::to_number;
 
 bool is_missing(const CsvField& field) {
   const std::string& text = field.text;
   return text.empty() || text == "NA" || text == "NaN" || text == "nan" || text == "?";
 }
 
-/// Whether the text is a number in the usual notation: no hexadecimal digits, no words, no locale. One that
-/// is too large becomes infinity.
-bool parse(const std::string& text, double& value) {
-  constexpr size_t exact_digits = 15;
-  if (!text.empty() && text.size() <= exact_digits &&
-      text.find_first_not_of("0123456789") == std::string::npos) {  // by far the most frequent kind
-    int64_t whole = 0;
-    std::from_chars(text.data(), text.data() + text.size(), whole);
-    value = static_cast<double>(whole);
-    return true;
-  }
-  if (text.empty() || text.find_first_not_of("0123456789+-.eE") != std::string::npos) return false;
-  static const locale_t c_locale = ::newlocale(LC_ALL_MASK, "C", nullptr);
-  char* end = nullptr;
-  value = ::strtod_l(text.c_str(), &end, c_locale);
-  return end == text.c_str() + text.size();
-}
-
 bool parse_number(const std::string& text, double& value) {
-  return parse(text, value) && std::isfinite(value);
+  return to_number(text, value) && std::isfinite(value);
 }
 
 bool is_number(const CsvField& field) {
@@ -205,7 +187,7 @@ class Reader {
       type.known = true;
     }
     double value = 0;
-    if (type.classes && parse(field.text, value) && std::trunc(value) != value)
+    if (type.classes && to_number(field.text, value) && std::trunc(value) != value)
       fail("VALUE", in_quotes(field.text) + " as a class, which is a whole number or a text");
     if (!column.is_text) {
       if (!number) fail("VALUE", in_quotes(field.text) + " is no finite number with a decimal point");
@@ -223,7 +205,7 @@ class Reader {
       return true;
     std::replace(text.begin(), text.end(), ',', '.');
     double value = 0;
-    return parse(text, value);
+    return to_number(text, value);
   }
 
   void prepare(CsvColumn& column, Type& type) const {
@@ -242,8 +224,8 @@ class Reader {
 
   static bool smaller(const std::string& a, const std::string& b) {
     double x = 0, y = 0;
-    parse(a, x);
-    parse(b, y);
+    to_number(a, x);
+    to_number(b, y);
     return x != y ? x < y : a < b;
   }
 

@@ -40,6 +40,12 @@ void check_values(const Dataset& dataset) {
 
 double deviation(const Moments& moments) { return std::sqrt(moments.squares / moments.count); }
 
+void check_regression(const char* function, const Dataset& dataset) {
+  check<UsageError>(dataset.kind == TargetKind::values,
+                    "{}: the data set's targets are labels; only numbers are standardized", function);
+  check<ValueError>(dataset.size > 0, "{}: the data set has no samples", function);
+}
+
 /// Channels that a mean or deviation is given for: one, which is all values, or those of the samples.
 int64_t channels_of(const Dataset& dataset, const Standardization& given) {
   const auto means = static_cast<int64_t>(given.mean.size()),
@@ -88,6 +94,40 @@ Dataset standardized(Dataset dataset, const Standardization& standardization) {
       for (int64_t n = 0; n < values; ++n) x[n] = (x[n] - shift) * scale;
       //~ for (int64_t n = 0; n < values; ++n) x[n] = x[n] * scale - shift;
     }
+  };
+  return dataset;
+}
+
+Standardization measure_targets(const Dataset& dataset) {
+  check_regression("measure_targets", dataset);
+  std::vector<Moments> columns(static_cast<size_t>(dataset.target_shape.count()));
+  for (int64_t n = 0; n < dataset.size; ++n) {
+    const Sample sample = dataset.sample(n);
+    for (size_t c = 0; c < columns.size(); ++c) columns[c].add(Moments(sample.values.data() + c, 1));
+  }
+  Standardization found{{}, {}};
+  for (const Moments& column : columns) {
+    found.mean.push_back(column.mean);
+    found.std.push_back(column.squares > 0 ? deviation(column) : 1);
+    //~ found.std.push_back(deviation(column));
+  }
+  return found;
+}
+
+Dataset standardized_targets(Dataset dataset, const Standardization& standardization) {
+  check_regression("standardized_targets", dataset);
+  const auto width = static_cast<size_t>(dataset.target_shape.count());
+  check<ValueError>(standardization.mean.size() == width && standardization.std.size() == width,
+                    "standardized_targets: {} means and {} standard deviations for {} columns",
+                    standardization.mean.size(), standardization.std.size(), width);
+  for (const double std : standardization.std)
+    check<ValueError>(std > 0, "standardized_targets: a standard deviation of {} can't be divided by", std);
+  dataset.read = [read = std::move(dataset.read), standardization](const Reading& reading, real* x,
+                                                                   Target y) {
+    read(reading, x, y);
+    real* value = y.values();
+    for (size_t c = 0; c < standardization.mean.size(); ++c)
+      value[c] = static_cast<real>((double{value[c]} - standardization.mean[c]) / standardization.std[c]);
   };
   return dataset;
 }

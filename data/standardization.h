@@ -22,4 +22,12 @@ Standardization measure_channels(const Dataset& dataset);
 /// Reads (x - mean) / std. Throws ValueError unless each std > 0 and there is one, or one per channel.
 Dataset standardized(Dataset dataset, const Standardization& standardization);
 
+/// Mean and biased deviation of each column of a regression's targets, 1 where that is 0. With targets
+/// (y - mean) / std a model begins near them whatever their unit, and columns of different units count alike.
+/// Throws UsageError where targets are labels.
+Standardization measure_targets(const Dataset& dataset);
+/// Gives targets (y - mean) / std. Throws ValueError unless each std > 0 and there is one per column, and
+/// UsageError where targets are labels.
+Dataset standardized_targets(Dataset dataset, const Standardization& standardization);
+
 }  // namespace ballast::inline BALLAST_PRECISION

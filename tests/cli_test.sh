@@ -35,13 +35,13 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, summary, models, recalibrate, fold, certify' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, data, summary, models, recalibrate, fold, certify' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
-expect 2 'only for the built-in digits' train --data . --train-size 5
+expect 2 'nothing there looks like data' train --data . --train-size 5
 expect 2 'missing: MISSING' train --data missing
 mkdir empty
-expect 2 'empty: MISSING' train --data empty
+expect 2 'nothing there looks like data' train --data empty
 expect 2 '2 (BatchNorm1d 8)' train $small --norm batch --batch-size 1
 expect 2 'use --norm layer' train $small --norm instance
 expect 2 'has only 3 steps' train $small --norm none --warmup 3
@@ -56,7 +56,7 @@ expect 0 'run folder: runs/mlp-layer-2' train $small --norm layer
 same runs/mlp-layer-1/last.safetensors runs/mlp-layer-2/last.safetensors
 (cd runs/mlp-layer-1 && ls) | tr '\n' ' ' | grep -qx "best.safetensors config.toml last.safetensors metrics.jsonl state.safetensors summary.json " ||
   fail "files of a run: $(ls runs/mlp-layer-1)"
-line='{"epoch":1,"step":3,"train_loss":[0-9.]*,"train_accuracy":[0-9.]*,"test_loss":[0-9.]*,"test_accuracy":[0-9.]*,"lr":[-0-9.e]*,"images_per_s":[0-9.]*,"seconds":[0-9.]*}'
+line='{"epoch":1,"step":3,"train_loss":[0-9.]*,"train_accuracy":[0-9.]*,"val_loss":[0-9.]*,"val_accuracy":[0-9.]*,"lr":[-0-9.e]*,"images_per_s":[0-9.]*,"seconds":[0-9.]*}'
 grep -qx "$line" runs/mlp-layer-1/metrics.jsonl || fail "metrics.jsonl: $(cat runs/mlp-layer-1/metrics.jsonl)"
 grep -q '"best"' runs/mlp-layer-1/summary.json || fail "summary.json"
 expect 0 "$printed" eval runs/mlp-layer-1
@@ -105,7 +105,7 @@ expect 2 'typo.toml: VALUE: epochs must be a whole number at line 1' train --con
 
 echo "a run that diverges"
 expect 1 'training diverged in epoch 1' train $small --norm none --optimizer sgd --lr 1e30 --out diverged
-grep -q '"test_loss":null' diverged/metrics.jsonl || fail "null in metrics.jsonl: $(cat diverged/metrics.jsonl)"
+grep -q '"val_loss":null' diverged/metrics.jsonl || fail "null in metrics.jsonl: $(cat diverged/metrics.jsonl)"
 [ ! -e diverged/best.safetensors ] || fail "a diverged run wrote best.safetensors"
 
 echo "stopping and going on to the same bits"

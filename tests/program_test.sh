@@ -61,7 +61,7 @@ expect 2 'odd.toml: SYNTAX' train --config odd.toml
 grep -q 'at line 9' err.txt || fail "no line: $(cat err.txt)"
 sed -i '$d' odd.toml
 printf 'test-size = 40\nepochs = 1\nnorm = """none"""\n' >>odd.toml
-expect 0 'mlp, no normalization: 6442 parameters; 1000 training and 40 test images' train --config odd.toml --out odd
+expect 0 'mlp, no normalization: 6442 parameters; 1000 training, 100 validation and 40 test images' train --config odd.toml --out odd
 toml() {  # toml LINE TEXT: a config.toml with that line is refused with that text
   printf 'seed = 1\n%s\n' "$1" >bad.toml
   expect 2 "$2" train --config bad.toml --train-size 60 --test-size 40
@@ -201,7 +201,7 @@ grep -q 'note: --data .*: these are not the data that .* was trained on: they di
 labels 20 0 | idx d/t10k-labels-idx1-ubyte 2049 20
 expect 0 'going on after step 5 of 10' train --resume on_d --epochs 2
 head -c $((40 * 784)) /dev/zero | idx d/train-images-idx3-ubyte 2051 40 28 28
-expect 2 'all pixels of all training images have the same value (0)' train --data d $model --out black
+expect 2 'all values of all training samples are the same (0)' train --data d $model --out black
 expect 2 "batch normalization can't train on 1 image" train --train-size 1 --test-size 40 --model mlp --norm batch
 mkdir digits
 expect 0 '' train $small --out plain

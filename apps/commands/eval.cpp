@@ -37,9 +37,8 @@ int run(const EvalOptions& options) {
     Trained trained = load_trained(path, options.trained, options.given);
     const Dataset test = data_for(trained, Needs::test, options.given).test;
     const Evaluation result = evaluate(trained.model, test, options.trained.batch_size);
-    say("{}{}: test accuracy {}, loss {:.4f}\n", path,
-        trained.described ? fmt::format(", epoch {}", trained.info.epoch) : "",
-        accuracy_text(result.correct, result.size), result.loss);
+    say("{}{}: {}\n", path, trained.described ? fmt::format(", epoch {}", trained.info.epoch) : "",
+        test_text(result, test.kind, trained.info.target_standardization));
   }
   return 0;
 }

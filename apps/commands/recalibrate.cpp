@@ -33,14 +33,15 @@ int run(const RecalibrateOptions& options) {
   const Evaluation before = evaluate(trained.model, data.test);
   recalibrate(trained.model, loader);
   const Evaluation after = evaluate(trained.model, data.test);
-  trained.info.test_loss = after.loss;
-  trained.info.test_accuracy = after.accuracy();
   save(out, trained.model, to_metadata(trained.info, out));
 
   say("{}: running statistics from {} batches of up to {} images\n", trained.path, loader.batches(),
       options.trained.batch_size);
-  say("before: test accuracy {}, loss {:.4f}\n", accuracy_text(before.correct, before.size), before.loss);
-  say("after:  test accuracy {}, loss {:.4f}\n", accuracy_text(after.correct, after.size), after.loss);
+  const auto text = [&](const Evaluation& test) {
+    return test_text(test, data.test.kind, trained.info.target_standardization);
+  };
+  say("before: {}\n", text(before));
+  say("after:  {}\n", text(after));
   say("written: {}\n", out);
   return 0;
 }

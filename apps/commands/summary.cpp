@@ -63,7 +63,7 @@ int run(const SummaryOptions& options) {
   }
   info.model = merged(info.model, options.model, options.given);
   check_effect(info.model, options.given);
-  Sequential model = make_model(info.model, info.sample_shape, info.classes);
+  Sequential model = make_model(info.model, info.sample_shape, info.outputs);
   if (!path.empty()) load(path, model);
 
   print_layers(summarize(model, info.sample_shape.inserted(0, 1)), info.sample_shape);

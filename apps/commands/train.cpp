@@ -7,6 +7,7 @@
 
 #include <ballast/core/parallel.h>
 #include <ballast/data/checkpoint.h>
+#include <ballast/data/evaluate.h>
 #include <ballast/layers/analysis/advice.h>
 
 #include "commands/command.h"
@@ -56,15 +57,20 @@ void warn(Run& run) {
 }
 
 void announce(Run& run) {
-  say("{}: {} parameters; {} training and {} test images; {} x {} steps; {}\n",
-      description(run.options.model), parameter_count(run.model), run.loader.dataset().size, run.test.size,
-      run.options.training.epochs, run.loader.batches(),
+  say("{}: {} parameters; {} training, {} validation and {} test {}s; {} x {} steps; {}\n",
+      description(run.options.model), parameter_count(run.model), run.loader.dataset().size,
+      run.validation.size, run.test.size, run.unit, run.options.training.epochs, run.loader.batches(),
       num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
   if (run.loader.dropped() > 0)
-    say("note: the last image of each epoch is left out, since batch normalization can't train on a single "
-        "one; "
+    say("note: the last {} of each epoch is left out, since batch normalization can't train on a single one; "
         "another --batch-size than {} avoids that\n",
-        run.options.training.batch_size);
+        run.unit, run.options.training.batch_size);
+  if (!run.schema.empty()) {
+    std::vector<std::string> targets;
+    for (const TableColumn& column : run.schema.targets) targets.push_back(column.name);
+    say("{} of {} from {} columns\n", run.classifies() ? "classification" : "regression",
+        fmt::join(targets, ", "), run.schema.inputs.size());
+  }
   print_frozen(run.model);
   flush_output();
   warn(run);
@@ -89,12 +95,15 @@ void init_from(const std::string& given, Module& model) {
   say("initialized from {}\n  {}\n", path, fmt::join(lines, "\n  "));
 }
 
-void print_result(const Run& run, const RunFolder& folder) {
-  const EpochMetrics &last = run.at.history.back(), &best = *best_epoch(run.at.history);
-  const auto correct = [&](const EpochMetrics& m) {
-    return accuracy_text(std::llround(m.test_accuracy * static_cast<double>(run.test.size)), run.test.size);
-  };
-  say("test accuracy {}; the best was {} after epoch {}\n", correct(last), correct(best), best.epoch);
+/// Measures the network of the best epoch on the test part, which nothing else has seen.
+void test_best(Run& run, const RunFolder& folder) {
+  const EpochMetrics& best = *best_epoch(run.at.history);
+  Sequential model = run.model;
+  load(folder.file("best.safetensors"), model);
+  const Evaluation test = evaluate(model, run.test);
+  folder.write_summary(run, test);
+  say("{} after epoch {}, the best{}\n", test_text(test, run.test.kind, run.target_standardization),
+      best.epoch, run.validation.size > 0 ? " on the validation part" : "");
   say("run folder: {}\n", folder.path());
 }
 
@@ -106,7 +115,7 @@ void print_result(const Run& run, const RunFolder& folder) {
   throw TrainingFailed(fmt::format(
       "training diverged in epoch {}, step {}: the loss is {}; try a lower --lr than {}, a --warmup or "
       "a --norm (what was saved before is in {})",
-      line.epoch, line.step, std::isfinite(line.train_loss) ? line.test_loss : line.train_loss,
+      line.epoch, line.step, std::isfinite(line.train_loss) ? line.val_loss : line.train_loss,
       *run.options.training.lr, folder.path()));
 }
 
@@ -119,7 +128,7 @@ int train_in(const RunFolder& folder, Run& run) {
                                     folder.write_weights(r);
                                     folder.write_metrics(r.at.history);
                                     folder.write_summary(r);
-                                    progress.epoch(line, r.options.training.epochs);
+                                    progress.epoch(r, line);
                                   },
                               .save = [&](Run& r) { folder.save_state(r); },
                               .stop = [] { return StopSignal::received() != 0; }};
@@ -127,7 +136,7 @@ int train_in(const RunFolder& folder, Run& run) {
   progress.clear();
   if (result.end == TrainingResult::End::diverged) fail_diverged(run, folder, result.diverged);
   if (result.end == TrainingResult::End::finished) {
-    print_result(run, folder);
+    test_best(run, folder);
     return 0;
   }
   say("stopped after step {} and saved; go on with: ballast train --resume {}\n", run.at.step, folder.path());
@@ -215,7 +224,7 @@ const Command train{
     "train", "train a network",
     "Trains a network and keeps everything about the run in a folder: config.toml (the options), "
     "metrics.jsonl (one\n"
-    "line per epoch: epoch, step, train_loss, train_accuracy, test_loss, test_accuracy, lr, images_per_s of "
+    "line per epoch: epoch, step, train_loss, train_accuracy, val_loss, val_accuracy, lr, images_per_s of "
     "training\n"
     "alone, seconds since the start), summary.json, last.safetensors and best.safetensors (weights under "
     "PyTorch's\n"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <ballast/core/check.h>
+#include <ballast/core/detail/nearest.h>
 
 namespace ballast::app {
 
@@ -23,11 +24,7 @@ struct Choice {
 template <class Make>
 using Choices = std::vector<Choice<Make>>;
 
-/// `known` with the least edit distance from `given`, or "" if none is near enough to be a typing error.
-std::string nearest(std::string_view given, const std::vector<std::string>& known);
-
-/// "; did you mean X?", or "" if nothing is near.
-std::string suggestion(std::string_view given, const std::vector<std::string>& known);
+using detail::suggestion;
 
 template <class Make>
 std::vector<std::string> names_of(const Choices<Make>& choices) {

@@ -50,10 +50,10 @@ void add_option(CLI::App& command, const Option& option) {
           ->type_name(option.positional ? "" : placeholder(option))
           ->default_str(value_text(option))
           ->required(option.required)
-          ->expected(1)
+          ->expected(option.positional && list ? -1 : 1)
           ->group(option.positional ? "Positionals" : option.group);
   if (list)
-    added->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    added->allow_extra_args(option.positional)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   else
     added->take_last();
 }

@@ -7,10 +7,13 @@
 #include <charconv>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
+#include <set>
 
 #include <ballast/core/check.h>
 #include <ballast/core/parallel.h>
 
+#include "trainer/formats.h"
 #include "trainer/model_words.h"
 #include "trainer/models.h"
 #include "trainer/optimizers.h"
@@ -38,13 +41,17 @@ void check_effect(const std::string& option, const Choices<Make>& choices, const
           chosen, other.name);
 }
 
+std::string formats_text() { return fmt::format("{}", fmt::join(names_of(data_formats()), ", ")); }
+
 }  // namespace
 
 OptionList options_of(DataOptions& o) {
   return {
       {.name = "data",
        .value = &o.data,
-       .help = "'digits', drawn by the program itself, or a folder with the four files of MNIST"},
+       .help = "the built-in digits, or a path; its format is recognized, or named before it, as in "
+               "csv:table.txt: " +
+               formats_text() + "; see ballast data --help"},
       {.name = "train-size",
        .value = &o.train_size,
        .help = "number of training images, of the built-in digits only",
@@ -55,6 +62,33 @@ OptionList options_of(DataOptions& o) {
        .help = "number of test images, of the built-in digits only",
        .least = 1,
        .most = 1e7},
+      {.name = "validation",
+       .value = &o.validation,
+       .help =
+           "share of the training samples to choose the best epoch by, of each class alike, where the data "
+           "have no validation part of their own; 0 for none",
+       .least = 0,
+       .most = 0.9},
+      {.name = "test",
+       .value = &o.test,
+       .help = "share of the samples to test with, where the data have no test part of their own",
+       .least = 0,
+       .most = 0.9},
+      {.name = "split-seed", .value = &o.split_seed, .help = "seed of these random splits", .least = 0},
+      {.name = "label",
+       .value = &o.label,
+       .help = "columns of a table to predict, by name or number from 0 [label, class, target or y, else the "
+               "last]",
+       .placeholder = "COLUMNS"},
+      {.name = "task",
+       .value = &o.task,
+       .help = "whether a column of whole numbers stands for classes or quantities: auto (classes up to 100 "
+               "different ones), classification, regression",
+       .choices = {"auto", "classification", "regression"}},
+      {.name = "shape",
+       .value = &o.shape,
+       .help = "what images are resized to, or rows of pixel values are, as in 28x28 or 3x32x32",
+       .placeholder = "SHAPE"},
   };
 }
 
@@ -181,22 +215,33 @@ Option out_option(std::string& out, const std::string& what) {
 void validate(TrainOptions& options) {
   TrainingOptions& t = options.training;
   check_effect(options.data, options.given);
-  check_effect(options.model, options.given);
+  // Without --model it follows from the data.
+  if (options.given.contains("model")) check_effect(options.model, options.given);
   check_effect("optimizer", optimizers(), t.optimizer, options.given);
   const OptimizerDefaults& defaults = find("optimizer", optimizers(), t.optimizer).make.defaults;
   if (!t.lr) t.lr = defaults.lr;
   if (!t.weight_decay) t.weight_decay = defaults.weight_decay;
   check<ValueError>(*t.lr > 0 && std::isfinite(*t.lr), "--lr {}: it must be above 0", *t.lr);
   check<ValueError>(!options.model.hidden.empty(), "--hidden: give at least one width");
-  if (options.data.data != "digits") options.data.data = absolute(options.data.data);
+  if (options.data.data != "digits") {
+    const auto [prefix, path] = split_data_text(options.data.data);
+    options.data.data = prefix + absolute(path);
+  }
   if (!t.init_from.empty()) t.init_from = absolute(t.init_from);
   parse_save_interval(t.save_every);
 }
 
 void check_effect(const DataOptions& options, const Given& given) {
-  for (const char* size : {"train-size", "test-size"})
-    check<ValueError>(options.data == "digits" || !given.contains(size),
-                      "--{}: only for the built-in digits; {} is used whole", size, options.data);
+  std::set<std::string> special;  // options of some formats that were given
+  for (const Choice<DataFormat>& format : data_formats())
+    std::ranges::copy_if(format.options, std::inserter(special, special.end()),
+                         [&](const std::string& name) { return given.contains(name); });
+  for (const std::string& name : special) {
+    const Choice<DataFormat>& format = *data_source(options.data).format;
+    check<ValueError>(std::ranges::find(format.options, name) != format.options.end(),
+                      "--{} has no effect with --data {}, whose format is {}", name, options.data,
+                      format.name);
+  }
 }
 
 void check_effect(const ModelOptions& options, const Given& given) {

@@ -1,7 +1,11 @@
 #include "trainer/checkpoint_info.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
+
+#include "trainer/formats.h"
 
 namespace ballast::app {
 
@@ -25,42 +29,95 @@ Json json_of(const std::vector<double>& numbers) {
   return numbers.size() == 1 ? Json(numbers[0]) : Json(numbers);
 }
 
-Standardization standardization_of(const Json& json) {
+Standardization standardization_of(const Json& json, const char* mean, const char* std) {
   const auto numbers = [&](const char* name) {
     const Json& value = json.at(name);
     return value.is_number() ? std::vector{value.get<double>()} : value.get<std::vector<double>>();
   };
-  Standardization found{numbers("mean"), numbers("std")};
+  Standardization found{numbers(mean), numbers(std)};
   check<ValueError>(!found.std.empty() && found.mean.size() == found.std.size(),
                     "{} means and {} standard deviations", found.mean.size(), found.std.size());
   return found;
+}
+
+const std::vector<std::string> task_names = {"classification", "regression",
+                                             "segmentation"};  // of TargetKind
+
+TargetKind kind_of(const std::string& task) {
+  const auto found = std::ranges::find(task_names, task);
+  check<ValueError>(found != task_names.end(), "its task is \"{}\"", task);
+  return static_cast<TargetKind>(found - task_names.begin());
+}
+
+/// A number, or null for what isn't finite.
+double number_or_nan(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found == json.end() || found->is_null() ? std::numeric_limits<double>::quiet_NaN()
+                                                 : found->get<double>();
+}
+
+Json json_of(const std::vector<TableColumn>& columns) {
+  Json json = Json::array();
+  for (const TableColumn& column : columns) json.push_back({{"name", column.name}, {"texts", column.texts}});
+  return json;
+}
+
+Json json_of(const TableSchema& schema) {
+  return {{"inputs", json_of(schema.inputs)},
+          {"targets", json_of(schema.targets)},
+          {"shape", std::vector<int64_t>(schema.shape.begin(), schema.shape.end())}};
+}
+
+std::vector<TableColumn> columns_of(const Json& json) {
+  std::vector<TableColumn> columns;
+  for (const Json& column : json)
+    columns.push_back(
+        {column.at("name").get<std::string>(), column.at("texts").get<std::vector<std::string>>()});
+  return columns;
+}
+
+TableSchema schema_of(const Json& json) {
+  const auto sizes = json.at("shape").get<std::vector<int64_t>>();
+  return {columns_of(json.at("inputs")), columns_of(json.at("targets")),
+          Shape(sizes.data(), static_cast<int64_t>(sizes.size()))};
 }
 
 }  // namespace
 
 std::string data_name(const CheckpointInfo& info) {
   if (info.data.data.empty()) return info.data_name;
-  const fs::path path = fs::path(info.data.data).lexically_normal();
+  const fs::path path = fs::path(split_data_text(info.data.data).path).lexically_normal();
   return (path.has_filename() ? path.filename() : path.parent_path().filename()).native();
 }
 
 Metadata to_metadata(const CheckpointInfo& info, const std::string& path) {
   DataOptions data = info.data;
-  if (data.data != "digits" && !data.data.empty()) data.data = way_to(data.data, path);
-  const Json json = {
+  if (data.data != "digits" && !data.data.empty()) {
+    const auto [prefix, folder] = split_data_text(data.data);
+    const std::string way = way_to(folder, path);
+    data.data = way.empty() ? "" : prefix + way;
+  }
+  Json json = {
       {"model", Json::parse(json_of(info.model))},
       {"data", Json::parse(json_of(data))},
       {"data_name", data_name(info)},
       {"fingerprint", info.fingerprint},
       {"sample_shape", std::vector<int64_t>(info.sample_shape.begin(), info.sample_shape.end())},
-      {"classes", info.classes},
+      {"task", task_names.at(static_cast<size_t>(info.kind))},
+      {"outputs", info.outputs},
+      {"class_names", info.class_names},
       {"mean", json_of(info.standardization.mean)},
       {"std", json_of(info.standardization.std)},
       {"epoch", info.epoch},
       {"step", info.step},
-      {"test_loss", info.test_loss},
-      {"test_accuracy", info.test_accuracy},
+      {"val_loss", info.val_loss},
+      {"val_accuracy", info.val_accuracy},
   };
+  if (info.kind == TargetKind::values) {
+    json["target_mean"] = info.target_standardization.mean;
+    json["target_std"] = info.target_standardization.std;
+  }
+  if (!info.schema.empty()) json["table"] = json_of(info.schema);
   return {{"ballast", json.dump()}};
 }
 
@@ -70,23 +127,32 @@ std::optional<CheckpointInfo> checkpoint_info(const std::string& path, const Met
   try {
     const Json json = Json::parse(found->second);
     const auto sizes = json.at("sample_shape").get<std::vector<int64_t>>();
-    const auto classes = json.at("classes").get<int>();
-    check<ValueError>(classes >= 1 && classes <= 1'000'000, "{} classes", classes);
+    const auto outputs =
+        json.contains("outputs") ? json["outputs"].get<int64_t>() : json.at("classes").get<int64_t>();
+    check<ValueError>(outputs >= 1 && outputs <= 1'000'000, "{} outputs", outputs);
     auto data = options_from_json<DataOptions>(json.at("data").dump());
-    if (data.data != "digits" && !data.data.empty())
-      data.data = (fs::absolute(path).parent_path() / data.data).lexically_normal().native();
+    if (data.data != "digits" && !data.data.empty()) {
+      const auto [prefix, way] = split_data_text(data.data);
+      data.data = prefix + (fs::absolute(path).parent_path() / way).lexically_normal().native();
+    }
     return CheckpointInfo{
         .model = options_from_json<ModelOptions>(json.at("model").dump()),
         .data = data,
         .data_name = json.value("data_name", ""),
         .fingerprint = json.value("fingerprint", Fingerprint()),
         .sample_shape = Shape(sizes.data(), static_cast<int64_t>(sizes.size())),
-        .classes = classes,
-        .standardization = standardization_of(json),
+        .outputs = outputs,
+        .kind = kind_of(json.value("task", task_names[0])),
+        .class_names = json.value("class_names", std::vector<std::string>()),
+        .schema = json.contains("table") ? schema_of(json["table"]) : TableSchema(),
+        .standardization = standardization_of(json, "mean", "std"),
+        .target_standardization = json.contains("target_mean")
+                                      ? standardization_of(json, "target_mean", "target_std")
+                                      : Standardization(),
         .epoch = json.at("epoch").get<int64_t>(),
         .step = json.at("step").get<int64_t>(),
-        .test_loss = json.at("test_loss").get<double>(),
-        .test_accuracy = json.at("test_accuracy").get<double>(),
+        .val_loss = number_or_nan(json, "val_loss"),
+        .val_accuracy = number_or_nan(json, "val_accuracy"),
     };
   } catch (const std::exception& error) {
     throw FileError(path, "METADATA",

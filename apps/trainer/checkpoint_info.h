@@ -21,10 +21,14 @@ struct CheckpointInfo {
   std::string data_name;  // of their folder; "" for older files
   Fingerprint fingerprint;
   Shape sample_shape = {1, 28, 28};
-  int classes = 10;
+  int64_t outputs = 10;  // classes, or values of a regression
+  TargetKind kind = TargetKind::classes;
+  std::vector<std::string> class_names = {};  // or those of the values; may be empty
+  TableSchema schema = {};                    // of tables
   Standardization standardization;
+  Standardization target_standardization = {};
   int64_t epoch = 0, step = 0;
-  double test_loss = 0, test_accuracy = 0;
+  double val_loss = 0, val_accuracy = 0;
 };
 
 using Metadata = std::map<std::string, std::string>;

@@ -5,12 +5,12 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <cmath>
 #include <vector>
 
 #include <ballast/core/parallel.h>
 
-#include "output.h"
+#include "trainer/formats.h"
 
 namespace ballast::app {
 namespace {
@@ -44,41 +44,65 @@ Hashes hashes_of(const Dataset& dataset) {
   return {hash_text(images), numbers ? hash_text(values) : hash_text(labels)};
 }
 
+/// Moves a share of the training samples to another part.
+void split_part(Dataset& part, Dataset& train, const char* name, double share, const DataOptions& options) {
+  if (share == 0) return;
+  const auto count = static_cast<int64_t>(std::llround(share * static_cast<double>(train.size)));
+  check<ValueError>(count > 0 && count < train.size,
+                    "--{} {}: that is {} of {} samples; give another share, or 0", name, share, count,
+                    train.size);
+  Split parts = split_off(train, share, static_cast<uint64_t>(options.split_seed));
+  train = std::move(parts.train);
+  part = std::move(parts.validation);
+}
+
 }  // namespace
 
-Split load_data(const DataOptions& options) {
-  if (options.data != "digits") {
-    Split split = mnist(options.data);
-    check<ValueError>(split.train.size > 0 && split.test.size > 0,
-                      "--data {}: {} training and {} test images; it takes some of both", options.data,
-                      split.train.size, split.test.size);
-    return split;
-  }
-  if (std::error_code error; std::filesystem::is_directory("digits", error))
-    complain(
-        "note: --data digits are the built-in digits; for the folder of that name here give --data "
-        "./digits\n");
-  return digits(options.train_size, options.test_size);
+LoadedData load_data(const DataOptions& options, const TableSchema* known, bool whole) {
+  const DataSource source = data_source(options.data);
+  OpenedData opened = source.format->make.open(source.path, options, known);
+  Split& split = opened.split;
+  if (split.test.size == 0 && whole) split.test = split.train;
+  if (split.test.size == 0) split_part(split.test, split.train, "test", options.test, options);
+  if (split.validation.size == 0 && source.format->name != "digits")
+    split_part(split.validation, split.train, "validation", options.validation, options);
+  check<ValueError>((split.train.size > 0 || options.train_size == 0) && split.test.size > 0,
+                    "--data {}: {} training and {} test samples; it takes some of both", options.data,
+                    split.train.size, split.test.size);
+  const std::string unit = split.test.sample_shape.rank() == 3 ? "image" : "sample";
+  return {std::move(split), std::move(opened.schema), unit};
 }
 
 Standardization standardization_of(const Split& split, const DataOptions& options) {
-  const Standardization found = measure(split.train);
-  check<ValueError>(
-      found.std[0] > 0,
-      "--data {}: all pixels of all training images have the same value ({:g}); there is nothing to "
-      "learn from them",
-      options.data, found.mean[0]);
+  const Shape& shape = split.train.sample_shape;
+  const bool grey = shape.rank() == 3 && shape[0] == 1;
+  const Standardization found = grey ? measure(split.train) : measure_channels(split.train);
+  // A constant channel's deviation counts as 1; all of them together are no data.
+  const bool constant = grey ? found.std[0] == 0 : measure(split.train).std[0] == 0;
+  check<ValueError>(!constant,
+                    "--data {}: all values of all training samples are the same ({:g}); there is nothing to "
+                    "learn from them",
+                    options.data, found.mean[0]);
   return found;
 }
 
+Dataset prepared(Dataset dataset, const Standardization& inputs, const Standardization& targets) {
+  dataset = standardized(std::move(dataset), inputs);
+  return dataset.kind == TargetKind::values ? standardized_targets(std::move(dataset), targets) : dataset;
+}
+
 Fingerprint fingerprint(const Split& split) {
-  const Hashes train = hashes_of(split.train), test = hashes_of(split.test);
-  return {{"train_size", fmt::format("{}", split.train.size)},
-          {"train_images", train.images},
-          {"train_labels", train.targets},
-          {"test_size", fmt::format("{}", split.test.size)},
-          {"test_images", test.images},
-          {"test_labels", test.targets}};
+  Fingerprint found;
+  const auto add = [&](const std::string& name, const Dataset& part) {
+    const Hashes hashes = hashes_of(part);
+    found[name + "_size"] = fmt::format("{}", part.size);
+    found[name + "_images"] = hashes.images;
+    found[name + "_labels"] = hashes.targets;
+  };
+  add("train", split.train);
+  if (split.validation.size > 0) add("validation", split.validation);
+  add("test", split.test);
+  return found;
 }
 
 }  // namespace ballast::app

@@ -6,17 +6,29 @@
 #include <ballast/data/standardization.h>
 
 #include "options/options.h"
+#include "trainer/table.h"
 
 namespace ballast::app {
 
-/// The data that the options name, as they are read from the disk.
-Split load_data(const DataOptions& options);
+/// The data that the options name: as they are read from the disk, but split where they lack a part.
+struct LoadedData {
+  Split split;
+  TableSchema schema = {};  // of tables
+  std::string unit;         // what a sample is: "image" or "sample"
+};
 
-/// Mean and deviation of the training images. Throws ValueError, which names the data, if they are all of one
-/// value.
+/// `known` is the schema of the table that a model was trained on, by which this one is to be read. With
+/// `whole`, samples that have no test part are all of them for the test.
+LoadedData load_data(const DataOptions& options, const TableSchema* known = nullptr, bool whole = false);
+
+/// Mean and deviation of the training samples: of all pixels of grey images, of each channel of others, of
+/// each column of a table. Throws ValueError, which names the data, if all values are the same.
 Standardization standardization_of(const Split& split, const DataOptions& options);
 
-/// Tells one data set from another: sizes, and hashes (XXH3) of the images and of the targets in both parts,
+/// Samples and, of a regression, targets as a model takes them.
+Dataset prepared(Dataset dataset, const Standardization& inputs, const Standardization& targets);
+
+/// Tells one data set from another: sizes, and hashes (XXH3) of the images and of the targets in each part,
 /// as they are read from the disk. Values as text, by name.
 using Fingerprint = std::map<std::string, std::string>;
 Fingerprint fingerprint(const Split& split);

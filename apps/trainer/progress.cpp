@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <string_view>
 
@@ -36,10 +37,10 @@ std::string progress_bar(const Run& run, int width) {
   const double samples = static_cast<double>(std::max<int64_t>(at.samples, 1));
   const double share = static_cast<double>(at.batch) / static_cast<double>(run.loader.batches());
   const std::string title = fmt::format("epoch {}/{}", at.epoch + 1, run.options.training.epochs);
-  std::string figures =
-      fmt::format("loss {:.3f}  accuracy {:.1f} %", at.loss_sum / samples, 100 * run.train_accuracy());
+  std::string figures = fmt::format("loss {:.3f}", at.loss_sum / samples);
+  if (run.classifies()) figures += fmt::format("  accuracy {:.1f} %", 100 * run.train_accuracy());
   if (at.batch > 0 && at.epoch_seconds > 0)
-    figures += fmt::format("  {:.0f} images/s  {} left", samples / at.epoch_seconds,
+    figures += fmt::format("  {:.0f} {}s/s  {} left", samples / at.epoch_seconds, run.unit,
                            minutes(at.epoch_seconds * (1 / share - 1)));
   const int room = width - static_cast<int>(title.size() + figures.size()) - 6;
   const int cells = std::min(room, 40);
@@ -66,13 +67,16 @@ void Progress::step(const Run& run) {
   drawn_ = true;
 }
 
-void Progress::epoch(const EpochMetrics& m, int64_t epochs) {
+void Progress::epoch(const Run& run, const EpochMetrics& m) {
   clear();
-  say("epoch {}/{}  loss {:.4f}  accuracy {:.2f} %  test loss {:.4f}  test accuracy {:.2f} %  {:.0f} "
-      "images/s  {:.1f} "
-      "s\n",
-      m.epoch, epochs, m.train_loss, 100 * m.train_accuracy, m.test_loss, 100 * m.test_accuracy,
-      m.images_per_s, m.seconds);
+  const auto part = [](const char* name, double loss, double accuracy) {
+    std::string text = std::isnan(loss) ? "" : fmt::format("  {}loss {:.4f}", name, loss);
+    if (!std::isnan(accuracy)) text += fmt::format("  {}accuracy {:.2f} %", name, 100 * accuracy);
+    return text;
+  };
+  say("epoch {}/{}{}{}  {:.0f} {}s/s  {:.1f} s\n", m.epoch, run.options.training.epochs,
+      part("", m.train_loss, m.train_accuracy), part("val ", m.val_loss, m.val_accuracy), m.images_per_s,
+      run.unit, m.seconds);
   flush_output();
 }
 

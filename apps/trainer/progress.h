@@ -13,7 +13,7 @@ class Progress {
   Progress();
   /// Redraws the bar, at most ten times a second.
   void step(const Run& run);
-  void epoch(const EpochMetrics& metrics, int64_t epochs);
+  void epoch(const Run& run, const EpochMetrics& metrics);
   /// Removes the bar, so that a message can be printed.
   void clear();
 

@@ -3,6 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
 
 #include <ballast/data/score.h>
 #include <ballast/layers/analysis/freeze.h>
@@ -13,7 +16,7 @@
 namespace ballast::app {
 namespace {
 
-Split prepared_data(const TrainOptions& options) {
+LoadedData prepared_data(const TrainOptions& options) {
   use_threads(options.training.threads);
   return load_data(options.data);
 }
@@ -46,6 +49,15 @@ void freeze_parts(Sequential& model, const TrainingOptions& options) {
                     fmt::join(options.freeze_stats, ","));
 }
 
+/// The options, with the default model for data that are no images.
+TrainOptions fitted(TrainOptions options, const Dataset& train) {
+  const bool images = train.sample_shape.rank() == 3;
+  if (!images && !options.given.contains("model") && options.model.model == ModelOptions().model)
+    options.model.model = "mlp";
+  check_effect(options.model, options.given);
+  return options;
+}
+
 Sequential seeded_model(const TrainOptions& options, const Dataset& train) {
   manual_seed(static_cast<uint64_t>(options.training.seed));
   Sequential model = make_model(options.model, train.sample_shape, train.outputs());
@@ -70,22 +82,36 @@ bool keeps_statistics(Module& layer) {
 }
 
 const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& history) {
-  const auto best = std::ranges::max_element(history, {}, &EpochMetrics::test_accuracy);
-  return best == history.end() ? nullptr : &*best;
+  if (history.empty()) return nullptr;
+  if (std::isnan(history[0].val_loss)) return &history.back();
+  if (std::isnan(history[0].val_accuracy))
+    return &*std::ranges::min_element(history, {}, &EpochMetrics::val_loss);
+  return &*std::ranges::max_element(
+      history, {}, [](const EpochMetrics& m) { return std::pair(m.val_accuracy, -m.val_loss); });
 }
 
 Run::Run(const TrainOptions& o) : Run(o, prepared_data(o)) {}
 
-Run::Run(const TrainOptions& o, const Split& split)
-    : options(o),
-      fingerprint(app::fingerprint(split)),
-      standardization(standardization_of(split, o.data)),
-      test(standardized(split.test, standardization)),
-      model(seeded_model(o, split.train)),
-      loader(standardized(split.train, standardization), loader_options(o.training, model, split.train)),
-      optimizer(make_optimizer(o.training, model)),
-      schedule_(make_schedule(o.training, steps())) {
+Run::Run(const TrainOptions& o, const LoadedData& data)
+    : options(fitted(o, data.split.train)),
+      fingerprint(app::fingerprint(data.split)),
+      standardization(standardization_of(data.split, o.data)),
+      target_standardization(data.split.train.kind == TargetKind::values ? measure_targets(data.split.train)
+                                                                         : Standardization()),
+      schema(data.schema),
+      unit(data.unit),
+      validation(prepared(data.split.validation)),
+      test(prepared(data.split.test)),
+      model(seeded_model(options, data.split.train)),
+      loader(prepared(data.split.train), loader_options(options.training, model, data.split.train)),
+      optimizer(make_optimizer(options.training, model)),
+      schedule_(make_schedule(options.training, steps())) {
   at.random = random_state();
+}
+
+Dataset Run::prepared(const Dataset& part) const {
+  if (part.size == 0) return part;
+  return app::prepared(part, standardization, target_standardization);
 }
 
 double Run::step(const Batch& batch) {
@@ -106,6 +132,7 @@ double Run::step(const Batch& batch) {
 }
 
 double Run::train_accuracy() const {
+  if (!classifies()) return std::numeric_limits<double>::quiet_NaN();
   const int64_t labels = std::max<int64_t>(at.samples, 1) * test.target_shape.count();
   return static_cast<double>(at.correct) / static_cast<double>(labels);
 }
@@ -116,13 +143,17 @@ CheckpointInfo Run::info() const {
                       .data_name = {},
                       .fingerprint = fingerprint,
                       .sample_shape = test.sample_shape,
-                      .classes = test.classes,
+                      .outputs = test.outputs(),
+                      .kind = test.kind,
+                      .class_names = test.class_names,
+                      .schema = schema,
                       .standardization = standardization,
+                      .target_standardization = target_standardization,
                       .epoch = at.epoch,
                       .step = at.step};
   if (!at.history.empty()) {
-    info.test_loss = at.history.back().test_loss;
-    info.test_accuracy = at.history.back().test_accuracy;
+    info.val_loss = at.history.back().val_loss;
+    info.val_accuracy = at.history.back().val_accuracy;
   }
   return info;
 }

@@ -19,7 +19,7 @@ namespace ballast::app {
 struct EpochMetrics {
   int64_t epoch = 0, step = 0;
   double train_loss = 0, train_accuracy = 0;  // over the epoch, as the model changed
-  double test_loss = 0, test_accuracy = 0;    // after the epoch
+  double val_loss = 0, val_accuracy = 0;      // of the validation part after the epoch; NaN without one
   double lr = 0;                              // of the epoch's last step
   double images_per_s = 0;                    // of training alone
   double seconds = 0;                         // since the run's start, interruptions left out
@@ -35,7 +35,8 @@ struct Position {
   std::vector<EpochMetrics> history;
 };
 
-/// The epoch with the best test accuracy, the first of equals; null before the first.
+/// The epoch with the best validation accuracy and, among equals, the least validation loss; of a regression,
+/// with the least loss; without a validation part the last one. Null before the first.
 const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& history);
 
 /// Whether a layer has running statistics, which can be frozen.
@@ -51,21 +52,27 @@ class Run {
 
   bool done() const { return at.epoch >= options.training.epochs; }
   int64_t steps() const { return options.training.epochs * loader.batches(); }
-  /// The share of labels met in this epoch so far, each by the model as it was then.
+  bool classifies() const { return test.kind != TargetKind::values; }
+  /// The share of labels met in this epoch so far, each by the model as it was then; NaN of a regression.
   double train_accuracy() const;
   CheckpointInfo info() const;
 
   TrainOptions options;
   Fingerprint fingerprint;
   Standardization standardization;
-  Dataset test;
+  Standardization target_standardization;  // of a regression's targets
+  TableSchema schema;
+  std::string unit;  // what a sample is: "image" or "sample"
+  Dataset validation, test;
   Sequential model;
   Loader loader;
   std::unique_ptr<Optimizer> optimizer;
   Position at;
 
  private:
-  Run(const TrainOptions& options, const Split& split);
+  Run(const TrainOptions& options, const LoadedData& data);
+  /// As the model takes it.
+  Dataset prepared(const Dataset& part) const;
 
   Schedule schedule_;
 };

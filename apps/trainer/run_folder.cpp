@@ -1,6 +1,7 @@
 #include "trainer/run_folder.h"
 
 #include <filesystem>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include <ballast/core/kernels/kernels.h>
@@ -20,7 +21,7 @@ template <class M, class F>
 void for_each_metric(M& m, F f) {
   f("epoch", m.epoch), f("step", m.step);
   f("train_loss", m.train_loss), f("train_accuracy", m.train_accuracy);
-  f("test_loss", m.test_loss), f("test_accuracy", m.test_accuracy);
+  f("val_loss", m.val_loss), f("val_accuracy", m.val_accuracy);
   f("lr", m.lr), f("images_per_s", m.images_per_s), f("seconds", m.seconds);
 }
 
@@ -29,6 +30,11 @@ Json json_of(const EpochMetrics& metrics) {
   Json json;
   for_each_metric(metrics, [&](const char* name, const auto& value) { json[name] = value; });
   return json;
+}
+
+Json json_of(const Evaluation& test, bool classifies) {
+  if (classifies) return {{"loss", test.loss}, {"accuracy", test.accuracy()}};
+  return {{"loss", test.loss}, {"absolute_error", test.absolute_error}, {"r2", test.r2}};
 }
 
 template <class P, class F>
@@ -51,7 +57,13 @@ Json json_of(const Position& at) {
 Position position_of(const Json& json) {
   Position at;
   const auto read = [](const Json& from) {
-    return [&from](const char* name, auto& value) { from.at(name).get_to(value); };
+    return [&from](const char* name, auto& value) {
+      const Json& found = from.at(name);
+      if constexpr (std::is_same_v<decltype(value), double&>)
+        value = found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
+      else
+        found.get_to(value);
+    };
   };
   for_each_count(at, read(json));
   for (const Json& line : json.at("history")) for_each_metric(at.history.emplace_back(), read(line));
@@ -166,15 +178,16 @@ void RunFolder::write_metrics(const std::vector<EpochMetrics>& history) const {
   write_file_atomically(file("metrics.jsonl"), lines);
 }
 
-void RunFolder::write_summary(Run& run) const {
+void RunFolder::write_summary(Run& run, const std::optional<Evaluation>& test) const {
   const std::vector<EpochMetrics>& history = run.at.history;
-  const Json summary = {{"model", run.options.model.model},
-                        {"norm", run.options.model.norm},
-                        {"parameters", parameter_count(run.model)},
-                        {"epochs", run.options.training.epochs},
-                        {"finished", run.done()},
-                        {"final", json_of(history.back())},
-                        {"best", json_of(*best_epoch(history))}};
+  Json summary = {{"model", run.options.model.model},
+                  {"norm", run.options.model.norm},
+                  {"parameters", parameter_count(run.model)},
+                  {"epochs", run.options.training.epochs},
+                  {"finished", run.done()},
+                  {"final", json_of(history.back())},
+                  {"best", json_of(*best_epoch(history))}};
+  if (test) summary["test"] = json_of(*test, run.classifies());
   write_file_atomically(file("summary.json"), summary.dump(2) + "\n");
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include <ballast/data/evaluate.h>
 
 #include "trainer/folder_lock.h"
 #include "trainer/run.h"
@@ -11,9 +14,9 @@ namespace ballast::app {
 /// The folder of a run and the files in it, each replaced as a whole:
 ///   config.toml        the options, which `ballast train --config` reads
 ///   metrics.jsonl      one line per epoch, see EpochMetrics
-///   summary.json       the figures of the last and of the best epoch
+///   summary.json       the figures of the last and of the best epoch; at the end those of the test
 ///   last.safetensors   the weights after the last epoch, and what `ballast eval` needs to know
-///   best.safetensors   those of the epoch with the best test accuracy
+///   best.safetensors   those of the epoch that did best on the validation part
 ///   state.safetensors  all that resuming needs
 ///   .lock              see FolderLock
 /// It belongs to one process, as long as the object lives. Temporary files of processes that were killed are
@@ -36,7 +39,8 @@ class RunFolder {
 
   void write_config(const TrainOptions& options) const;
   void write_metrics(const std::vector<EpochMetrics>& history) const;
-  void write_summary(Run& run) const;
+  /// `test` is what the best epoch achieves on the test part, at the end.
+  void write_summary(Run& run, const std::optional<Evaluation>& test = {}) const;
   /// The weights as last.safetensors, and as best.safetensors if the last epoch is the best one.
   void write_weights(Run& run) const;
 

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <string>
 
-#include <ballast/core/real.h>
+#include <ballast/data/evaluate.h>
+#include <ballast/data/standardization.h>
 
 namespace ballast::app {
 
@@ -12,6 +14,19 @@ namespace ballast::app {
 inline std::string accuracy_text(int64_t correct, int64_t size) {
   return fmt::format("{:.2f} % ({} of {})", 100 * static_cast<double>(correct) / static_cast<double>(size),
                      correct, size);
+}
+
+/// "test accuracy 98.54 % (9854 of 10000), loss 0.0512", or of a regression the errors in the units of its
+/// targets.
+inline std::string test_text(const Evaluation& test, TargetKind kind, const Standardization& targets) {
+  if (kind != TargetKind::values)
+    return fmt::format("test accuracy {}, loss {:.4f}", accuracy_text(test.correct, test.size), test.loss);
+  std::string text = fmt::format("test R2 {:.4f}", test.r2);
+  // Columns of different units have no mean error in common.
+  if (targets.std.size() == 1)
+    text += fmt::format(", mean absolute error {:.4g}, root mean squared error {:.4g}",
+                        test.absolute_error * targets.std[0], std::sqrt(test.loss) * targets.std[0]);
+  return text;
 }
 
 /// 1234567 -> "1,234,567"

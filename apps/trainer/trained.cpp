@@ -1,5 +1,7 @@
 #include "trainer/trained.h"
 
+#include <fmt/ranges.h>
+
 #include <filesystem>
 
 #include <ballast/data/atomic_file.h>
@@ -7,6 +9,7 @@
 #include <ballast/data/safetensors.h>
 
 #include "output.h"
+#include "trainer/formats.h"
 #include "trainer/models.h"
 
 namespace ballast::app {
@@ -29,19 +32,21 @@ Trained load_trained(const std::string& path, const TrainedOptions& options, con
   const bool own_data =
       !given.contains("data") && !given.contains("train-size") && !given.contains("test-size");
   Trained trained{path, found.has_value(), own_data, info,
-                  make_model(info.model, info.sample_shape, info.classes)};
+                  make_model(info.model, info.sample_shape, info.outputs)};
   load(path, trained.model);
   return trained;
 }
 
 namespace {
 
+const char* outputs_name(TargetKind kind) { return kind == TargetKind::values ? "values" : "classes"; }
+
 void check_found(const Trained& trained) {
   const DataOptions& data = trained.info.data;
   std::error_code error;
-  const bool found = data.data == "digits" || fs::is_directory(data.data, error);
+  const bool found = data.data == "digits" || fs::exists(split_data_text(data.data).path, error);
   check<ValueError>(found || !trained.own_data,
-                    "{}: the data \"{}\" that it was trained on aren't {}; give their folder with --data",
+                    "{}: the data \"{}\" that it was trained on aren't {}; give them with --data",
                     trained.path, trained.info.data_name, data.data.empty() ? "found" : "in " + data.data);
 }
 
@@ -68,13 +73,23 @@ Split data_for(Trained& trained, Needs needs, const Given& given) {
                     "--train-size has no effect here: only the test images are used");
   DataOptions options = info.data;
   if (test_only) options.train_size = 0;  // digits aren't drawn in vain
-  Split split = load_data(options);
-  check<ValueError>(split.test.sample_shape == info.sample_shape && split.test.classes <= info.classes,
-                    "--data {}: {} classes of images {}; the model knows {} classes of {}", options.data,
-                    split.test.classes, split.test.sample_shape, info.classes, info.sample_shape);
+  // Images are brought to the size that the model takes.
+  if (trained.described && info.sample_shape.rank() == 3 && options.shape.empty() &&
+      data_source(options.data).format->name == "images")
+    options.shape = fmt::format("{}", fmt::join(info.sample_shape, "x"));
+  const Split split = load_data(options, info.schema.empty() ? nullptr : &info.schema,
+                                needs == Needs::test && given.contains("data"))
+                          .split;
+  const bool fits = split.test.kind == info.kind && split.test.sample_shape == info.sample_shape &&
+                    (info.kind == TargetKind::values ? split.test.outputs() == info.outputs
+                                                     : split.test.outputs() <= info.outputs);
+  check<ValueError>(fits, "--data {}: {} {} of samples {}; the model knows {} {} of {}", options.data,
+                    split.test.outputs(), outputs_name(split.test.kind), split.test.sample_shape,
+                    info.outputs, outputs_name(info.kind), info.sample_shape);
   note_changes(trained, split, needs);
   if (!trained.described) info.standardization = standardization_of(split, options);
-  return {standardized(split.train, info.standardization), standardized(split.test, info.standardization)};
+  return {.train = prepared(split.train, info.standardization, info.target_standardization),
+          .test = prepared(split.test, info.standardization, info.target_standardization)};
 }
 
 std::string new_file(const std::string& out, const std::string& checkpoint, const std::string& what,

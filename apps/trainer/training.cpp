@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -11,6 +12,8 @@ namespace ballast::app {
 namespace {
 
 using End = TrainingResult::End;
+
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
 /// Measures the time since the last lap.
 class Stopwatch {
@@ -45,7 +48,7 @@ class Training {
       const double seconds = watch_.lap();
       run_.at.epoch_seconds += seconds;
       run_.at.seconds += seconds;
-      if (!std::isfinite(loss)) return TrainingResult{End::diverged, metrics(loss, {.loss = loss})};
+      if (!std::isfinite(loss)) return TrainingResult{End::diverged, metrics(loss, none, none)};
       events_.step(run_);
       const bool stopped = events_.stop();
       if (stopped || save_due(seconds)) save();
@@ -69,10 +72,15 @@ class Training {
 
   std::optional<TrainingResult> finish_epoch() {
     const Position& at = run_.at;
-    const Evaluation test = evaluate(run_.model, run_.test);
+    double loss = none, accuracy = none;
+    if (run_.validation.size > 0) {
+      const Evaluation found = evaluate(run_.model, run_.validation);
+      loss = found.loss;
+      if (run_.classifies()) accuracy = found.accuracy();
+    }
     run_.at.seconds += watch_.lap();
-    const EpochMetrics line = metrics(at.loss_sum / static_cast<double>(at.samples), test);
-    if (!std::isfinite(test.loss)) return TrainingResult{End::diverged, line};
+    const EpochMetrics line = metrics(at.loss_sum / static_cast<double>(at.samples), loss, accuracy);
+    if (run_.validation.size > 0 && !std::isfinite(loss)) return TrainingResult{End::diverged, line};
     next_epoch(line);
     events_.epoch(run_, line);
     //~
@@ -80,15 +88,15 @@ class Training {
     return {};
   }
 
-  EpochMetrics metrics(double train_loss, const Evaluation& test) const {
+  EpochMetrics metrics(double train_loss, double val_loss, double val_accuracy) const {
     const Position& at = run_.at;
     const double samples = static_cast<double>(at.samples);
     return {.epoch = at.epoch + 1,
             .step = at.step,
             .train_loss = train_loss,
             .train_accuracy = run_.train_accuracy(),
-            .test_loss = test.loss,
-            .test_accuracy = test.accuracy(),
+            .val_loss = val_loss,
+            .val_accuracy = val_accuracy,
             .lr = run_.optimizer->lr(),
             .images_per_s = samples / at.epoch_seconds,
             .seconds = at.seconds};

@@ -16,16 +16,6 @@
 using namespace ballast;
 using namespace ballast::app;
 
-TEST_CASE("nearest: one mistake is forgiven, another word is not") {
-  const std::vector<std::string> known = {"mlp", "lenet", "cnn", "one-cycle", "--batch-size"};
-  CHECK(nearest("mpl", known) == "mlp");
-  CHECK(nearest("lenett", known) == "lenet");
-  CHECK(nearest("onecycle", known) == "one-cycle");
-  CHECK(nearest("--batchsize", known) == "--batch-size");
-  CHECK(nearest("transformer", known).empty());
-  CHECK(nearest("x", known).empty());
-}
-
 TEST_CASE("every preset with every norm and activation is built and computes") {
   const EvalScope evaluating;
   for (const auto& preset : presets()) {
@@ -99,7 +89,8 @@ TEST_CASE("commands: each has its own name, a help and examples, and no option t
 
 TEST_CASE("run_training: stops when it is asked to, having saved, and tells each epoch") {
   TrainOptions options;
-  options.data = {.train_size = 24, .test_size = 8};
+  options.data.train_size = 24;
+  options.data.test_size = 8;
   options.model = {.model = "mlp", .norm = "none", .hidden = {4}};
   options.training.batch_size = 8;
   options.training.epochs = 2;

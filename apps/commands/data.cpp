@@ -1,0 +1,205 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include <ballast/data/image.h>
+#include <ballast/data/image_folder.h>
+
+#include "commands/command.h"
+#include "options/options.h"
+#include "output.h"
+#include "trainer/convert.h"
+#include "trainer/data.h"
+#include "trainer/formats.h"
+#include "trainer/text.h"
+
+namespace ballast::app {
+namespace {
+
+struct DataCommandOptions {
+  std::string action, to, sheet;
+  DataOptions data;
+  Given given;
+};
+
+/// Names the files of a folder that can't be read; their number.
+int64_t print_damaged(const DataSource& source) {
+  const ImageFolder folder = read_image_folder(source.path);
+  int64_t damaged = 0;
+  for (const auto* part : {&folder.train, &folder.validation, &folder.test})
+    for (const ImageFile& file : *part) {
+      try {
+        read_image(file.path);
+      } catch (const FileError& error) {
+        complain("error: {}\n", error.message);
+        ++damaged;
+      }
+    }
+  return damaged;
+}
+
+std::string class_name(const Dataset& data, size_t label) {
+  return label < data.class_names.size() ? data.class_names[label] : fmt::format("{}", label);
+}
+
+void print_classes(const Dataset& data) {
+  std::vector<int64_t> counts(static_cast<size_t>(data.classes));
+  for (int64_t n = 0; n < data.size; ++n)
+    for (const int32_t label : data.sample(n).labels) ++counts.at(static_cast<size_t>(label));
+  const int64_t all = data.size * data.target_shape.count();
+  for (size_t label = 0; label < counts.size(); ++label)
+    say("  {:<24}{:>9}{:>8.2f} %\n", class_name(data, label), grouped(counts[label]),
+        100 * static_cast<double>(counts[label]) / static_cast<double>(all));
+}
+
+std::string numbers(const std::vector<double>& all) {
+  constexpr size_t most = 8;
+  const std::vector<double> first(all.begin(),
+                                  all.begin() + static_cast<std::ptrdiff_t>(std::min(all.size(), most)));
+  return fmt::format("{:.4g}{}", fmt::join(first, ", "), all.size() > most ? ", ..." : "");
+}
+
+void print_targets(const Dataset& data) {
+  const Standardization targets = measure_targets(data);
+  for (size_t c = 0; c < targets.mean.size(); ++c)
+    say("  {:<24}mean {:.6g}, standard deviation {:.6g}\n", class_name(data, c), targets.mean[c],
+        targets.std[c]);
+}
+
+/// The first samples of each class beside one another, a row for each class.
+Image contact_sheet(const Dataset& data) {
+  constexpr int64_t across = 16, gap = 2, most_rows = 100;
+  const int64_t channels = data.sample_shape[0], height = data.sample_shape[1], width = data.sample_shape[2];
+  const int64_t rows = std::min<int64_t>(data.classes, most_rows);
+  Image sheet{channels == 3 ? 3 : 1, rows * (height + gap) + gap, across * (width + gap) + gap, {}};
+  sheet.pixels.resize(static_cast<size_t>(sheet.channels * sheet.rows * sheet.cols), 128);
+  std::vector<int64_t> placed(static_cast<size_t>(data.classes));
+  for (int64_t n = 0; n < data.size; ++n) {
+    const Sample sample = data.sample(n);
+    const int64_t row = sample.label(), at = placed[static_cast<size_t>(row)]++;
+    if (at >= across || row >= rows) continue;
+    for (int64_t c = 0; c < sheet.channels; ++c)
+      for (int64_t i = 0; i < height * width; ++i) {
+        const int64_t y = gap + row * (height + gap) + i / width, x = gap + at * (width + gap) + i % width;
+        const real value = sample.x[static_cast<size_t>(c * height * width + i)];
+        sheet.pixels[static_cast<size_t>((c * sheet.rows + y) * sheet.cols + x)] =
+            static_cast<uint8_t>(std::lround(255 * std::clamp<real>(value, 0, 1)));
+      }
+  }
+  return sheet;
+}
+
+/// "png:folder" or "npz:file".
+int convert_to(const std::string& to, const DataOptions& data) {
+  const size_t colon = to.find(':');
+  check<ValueError>(colon != std::string::npos && colon + 1 < to.size(),
+                    "--to \"{}\": give a format and a name, as in images:folder or npz:file.npz", to);
+  DataOptions options = data;
+  options.validation = 0;  // digits aren't drawn besides
+  const DataSource source = data_source(options.data);
+  const OpenedData opened = source.format->make.open(source.path, options, nullptr);
+  convert(opened.split, to.substr(0, colon), to.substr(colon + 1));
+  say("written: {}\n", to.substr(colon + 1));
+  return 0;
+}
+
+int run(const DataCommandOptions& options) {
+  check_effect(options.data, options.given);
+  check<ValueError>((options.action == "convert") == !options.to.empty(),
+                    "`ballast data convert` takes --to, and only that; see ballast data --help");
+  if (options.action == "convert") return convert_to(options.to, options.data);
+  const DataSource source = data_source(options.data.data);
+  if (source.format->name == "images") {
+    const int64_t damaged = print_damaged(source);
+    if (damaged > 0) {
+      complain("{} damaged: mend or remove them\n",
+               damaged == 1 ? "1 file is" : fmt::format("{} files are", damaged));
+      return 1;
+    }
+  }
+  const LoadedData data = load_data(options.data);
+  const Split& split = data.split;
+  say("{}: {}\n", options.data.data, source.format->help);
+  say("{} training, {} validation and {} test {}s of shape {}\n", grouped(split.train.size),
+      grouped(split.validation.size), grouped(split.test.size), data.unit, split.train.sample_shape);
+  const Standardization found = standardization_of(split, options.data);
+  say("mean {}, standard deviation {}\n", numbers(found.mean), numbers(found.std));
+  if (!data.schema.empty()) {
+    std::vector<std::string> columns;
+    for (const TableColumn& column : data.schema.inputs)
+      columns.push_back(column.texts.empty()
+                            ? column.name
+                            : fmt::format("{} ({} categories)", column.name, column.texts.size()));
+    say("columns: {}\n", fmt::join(columns, ", "));
+  }
+  if (split.train.kind == TargetKind::values) {
+    say("to predict, of the training samples:\n");
+    print_targets(split.train);
+  } else {
+    say("{} classes; of the training samples:\n", split.train.classes);
+    print_classes(split.train);
+  }
+  if (!options.sheet.empty()) {
+    check<ValueError>(split.train.sample_shape.rank() == 3 && split.train.kind == TargetKind::classes,
+                      "--sheet: only images with classes can be drawn");
+    write_png(options.sheet, contact_sheet(split.train));
+    say("written: {}\n", options.sheet);
+  }
+  return 0;
+}
+
+OptionList list(DataCommandOptions& o) {
+  OptionList options = {{.name = "ACTION",
+                         .value = &o.action,
+                         .help = "info: what the data are; convert: write them in another format",
+                         .choices = {"info", "convert"},
+                         .positional = true,
+                         .required = true}};
+  for (Option& option : options_of(o.data)) {
+    if (option.name == "data") {
+      option.name = "DATA";
+      option.positional = true;
+    }
+    options.push_back(option);
+  }
+  options.push_back({.name = "to",
+                     .value = &o.to,
+                     .help =
+                         "of convert: format and name of what to write; images, mnist and csv are folders, "
+                         "npz is a file; images with classes only",
+                     .placeholder = "FORMAT:PATH"});
+  options.push_back({.name = "sheet",
+                     .value = &o.sheet,
+                     .help = "draw the first training images of each class into this PNG file",
+                     .placeholder = "FILE"});
+  return options;
+}
+
+std::string description() {
+  std::string text =
+      "Says what a data set is: its format, the sizes of its parts, the shape of a sample, the classes and "
+      "how "
+      "often\neach comes, mean and standard deviation, the columns of a table. Images that can't be read are "
+      "named, "
+      "and the\nexit code is 1. The formats, each recognized by what is there, or named as in "
+      "csv:table.txt:\n";
+  for (const Choice<DataFormat>& format : data_formats())
+    text += fmt::format("  {:<8}{}\n", format.name, format.help);
+  text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+extern const Command data;
+const Command data{"data", "look at data before training on them, or convert them", description(),
+                   "Examples:\n"
+                   "  ballast data info photos/ --sheet sheet.png    a folder of images, and a look at them\n"
+                   "  ballast data info table.csv --label price      a table\n"
+                   "  ballast data convert mnist/ --to npz:mnist.npz",
+                   invocation(list, run)};
+
+}  // namespace ballast::app

@@ -1,0 +1,218 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include <ballast/core/ops/activation.h>
+#include <ballast/core/predict.h>
+#include <ballast/data/loader.h>
+
+#include "commands/command.h"
+#include "options/options.h"
+#include "output.h"
+#include "trainer/inputs.h"
+#include "trainer/trained.h"
+
+namespace ballast::app {
+namespace {
+
+struct PredictOptions {
+  TrainedOptions trained;
+  std::vector<std::string> files;
+  bool json = false, csv = false;
+  int64_t top = 1;
+  Given given;
+};
+
+/// What the model says of one sample: probabilities of the classes, or the values of a regression.
+struct Prediction {
+  std::string name;
+  std::vector<double> outputs;
+};
+
+constexpr int64_t batch_size = 256;
+
+std::vector<std::string> output_names(const CheckpointInfo& info) {
+  std::vector<std::string> names = info.class_names;
+  const char* prefix = info.kind == TargetKind::values ? "value " : "";
+  while (static_cast<int64_t>(names.size()) < info.outputs)
+    names.push_back(fmt::format("{}{}", prefix, names.size()));
+  return names;
+}
+
+std::vector<Prediction> predictions_of(Trained& trained, const Inputs& inputs) {
+  const CheckpointInfo& info = trained.info;
+  Labels unknown(inputs.x.size(0));
+  std::fill_n(unknown.data(), unknown.size(), 0);
+  const Dataset samples = standardized(from_tensors(inputs.x, unknown), info.standardization);
+  std::vector<Prediction> found;
+  Loader loader(samples, {.batch_size = batch_size, .shuffle = false});
+  for (const Batch& batch : loader) {
+    Tensor y = ballast::predict(trained.model, batch.x);
+    if (info.kind == TargetKind::classes) y = softmax(std::move(y));
+    for (int64_t n = 0; n < batch.size(); ++n) {
+      Prediction prediction{inputs.names[found.size()], {}};
+      for (int64_t k = 0; k < info.outputs; ++k) {
+        double value = y.data()[n * info.outputs + k];
+        if (info.kind == TargetKind::values)
+          value = value * info.target_standardization.std[static_cast<size_t>(k)] +
+                  info.target_standardization.mean[static_cast<size_t>(k)];
+        prediction.outputs.push_back(value);
+      }
+      found.push_back(std::move(prediction));
+    }
+  }
+  return found;
+}
+
+/// Indices of the outputs, the largest first.
+std::vector<size_t> ranking(const std::vector<double>& outputs) {
+  std::vector<size_t> order(outputs.size());
+  for (size_t k = 0; k < order.size(); ++k) order[k] = k;
+  std::ranges::stable_sort(order, std::ranges::greater(), [&](size_t k) { return outputs[k]; });
+  return order;
+}
+
+/// One of the ways to print predictions.
+class Printer {
+ public:
+  Printer(const PredictOptions& options, const CheckpointInfo& info)
+      : options_(options), classes_(info.kind == TargetKind::classes), names_(output_names(info)) {
+    if (options_.csv) {
+      std::vector<std::string> titles = {"file"};
+      if (classes_) titles.insert(titles.end(), {"prediction", "probability"});
+      titles.insert(titles.end(), names_.begin(), names_.end());
+      print_row(titles);
+    }
+  }
+
+  void print(const Prediction& prediction) const {
+    if (options_.json)
+      print_json(prediction);
+    else if (options_.csv)
+      print_csv(prediction);
+    else
+      print_text(prediction);
+  }
+
+ private:
+  void print_text(const Prediction& prediction) const {
+    std::vector<std::string> parts;
+    if (classes_) {
+      for (const size_t k : ranking(prediction.outputs)) {
+        if (static_cast<int64_t>(parts.size()) == options_.top) break;
+        parts.push_back(fmt::format("{} ({:.1f} %)", names_[k], 100 * prediction.outputs[k]));
+      }
+    } else {
+      for (size_t k = 0; k < names_.size(); ++k)
+        parts.push_back(fmt::format("{} {:.6g}", names_[k], prediction.outputs[k]));
+    }
+    say("{}: {}\n", prediction.name, fmt::join(parts, ", "));
+  }
+
+  void print_json(const Prediction& prediction) const {
+    nlohmann::ordered_json json = {{"file", prediction.name}};
+    if (classes_) {
+      const size_t best = ranking(prediction.outputs)[0];
+      json["prediction"] = names_[best];
+      json["probability"] = prediction.outputs[best];
+    }
+    for (size_t k = 0; k < names_.size(); ++k)
+      json[classes_ ? "probabilities" : "values"][names_[k]] = prediction.outputs[k];
+    say("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+  }
+
+  void print_csv(const Prediction& prediction) const {
+    std::vector<std::string> fields = {prediction.name};
+    if (classes_) {
+      const size_t best = ranking(prediction.outputs)[0];
+      fields.push_back(names_[best]);
+      fields.push_back(fmt::format("{:.6g}", prediction.outputs[best]));
+    }
+    for (const double output : prediction.outputs) fields.push_back(fmt::format("{:.6g}", output));
+    print_row(fields);
+  }
+
+  /// A line of RFC 4180.
+  static void print_row(std::vector<std::string> fields) {
+    for (std::string& field : fields) {
+      if (field.find_first_of(",\"\n") == std::string::npos) continue;
+      for (size_t at = 0; (at = field.find('"', at)) != std::string::npos; at += 2) field.insert(at, 1, '"');
+      field = '"' + field + '"';
+    }
+    say("{}\n", fmt::join(fields, ","));
+  }
+
+  const PredictOptions& options_;
+  bool classes_;
+  std::vector<std::string> names_;
+};
+
+int run(const PredictOptions& options) {
+  check<ValueError>(!options.json || !options.csv, "--json and --csv: choose one of them");
+  use_threads(options.trained.threads);
+  Trained trained = load_trained(checkpoint_of(options.trained.path), options.trained, options.given);
+  check<ValueError>(trained.described,
+                    "{}: this checkpoint doesn't say what its model's inputs and classes are; "
+                    "`predict` takes those that `ballast train` wrote",
+                    trained.path);
+  check<ValueError>(trained.info.kind != TargetKind::positions,
+                    "{}: the model gives a class for each pixel, which can't be printed", trained.path);
+  const Printer printer(options, trained.info);
+  int64_t bad = 0;
+  for (const std::string& path : options.files) {
+    // A file that can't be read is named, and the others are predicted.
+    try {
+      for (const std::string& file : files_below(path)) {
+        try {
+          for (const Prediction& prediction : predictions_of(trained, read_inputs(file, trained.info)))
+            printer.print(prediction);
+        } catch (const Error& error) {
+          complain("error: {}\n", error.message);
+          ++bad;
+        }
+      }
+    } catch (const FileError& error) {
+      complain("error: {}\n", error.message);
+      ++bad;
+    }
+  }
+  return bad == 0 ? 0 : 1;
+}
+
+OptionList list(PredictOptions& o) {
+  return {
+      path_option(o.trained.path, true),
+      {.name = "FILES",
+       .value = &o.files,
+       .help = "images, folders of images, tables, IDX or .npy files; - for standard input",
+       .positional = true,
+       .required = true},
+      {.name = "top", .value = &o.top, .help = "number of classes to print, the likeliest first", .least = 1},
+      {.name = "json", .value = &o.json, .help = "print a JSON object per sample, with all probabilities"},
+      {.name = "csv", .value = &o.csv, .help = "print a table in CSV, with all probabilities"},
+      {.name = "threads",
+       .value = &o.trained.threads,
+       .help = "threads to compute with, 0 for all processors",
+       .least = 0,
+       .most = 256}};
+}
+
+}  // namespace
+
+extern const Command predict;
+const Command predict{
+    "predict", "what a trained network says of files",
+    "Prints the class of each image or row, and its probability by softmax; or the values of a regression.\n"
+    "Images are resized to what the network takes. A file that can't be read is named on standard error, "
+    "the\n"
+    "others are predicted all the same, and the exit code is 1.",
+    "Examples:\n"
+    "  ballast predict runs/a photo.jpg --top 3           the three likeliest classes\n"
+    "  ballast predict runs/a/best.safetensors photos/    all images in a folder\n"
+    "  ballast predict runs/table new.csv --csv           a row for each row",
+    invocation(list, run)};
+
+}  // namespace ballast::app

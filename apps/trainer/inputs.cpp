@@ -1,0 +1,131 @@
+#include "trainer/inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+
+#include <ballast/data/idx.h>
+#include <ballast/data/image.h>
+#include <ballast/data/npy.h>
+
+#include "trainer/formats.h"
+
+namespace ballast::app {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_image_name(const fs::path& path) {
+  std::string extension = path.extension().native();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+std::vector<std::string> numbered(const std::string& path, int64_t count) {
+  std::vector<std::string> names;
+  for (int64_t n = 0; n < count; ++n) names.push_back(fmt::format("{}:{}", path, n));
+  return names;
+}
+
+Inputs from_image(const std::string& name, const Image& image, const Shape& shape) {
+  check<ValueError>(shape.rank() == 3,
+                    "{}: an image; the model takes samples of {} numbers, as in the tables that "
+                    "it was trained on",
+                    name, shape.count());
+  const std::vector<uint8_t> pixels = fitted_pixels(image, shape);
+  Inputs inputs{{name}, Tensor(shape.inserted(0, 1))};
+  std::ranges::transform(pixels, inputs.x.data(), [](uint8_t byte) { return static_cast<real>(byte) / 255; });
+  return inputs;
+}
+
+Inputs from_table(const std::string& name, const std::string& path, const CheckpointInfo& info) {
+  check<ValueError>(!info.schema.empty(), "{}: a table; the model was trained on images", name);
+  CsvOptions options;
+  for (const TableColumn& column : info.schema.inputs)
+    if (!column.texts.empty()) options.text.push_back(column.name);
+  const CsvTable table = read_csv(path, options);
+  Inputs inputs{numbered(name, table.rows), Tensor(info.schema.shape.inserted(0, table.rows))};
+  std::ranges::copy(inputs_of(table, info.schema), inputs.x.data());
+  return inputs;
+}
+
+Inputs from_idx(const std::string& path, const Shape& shape) {
+  const IdxImages images = read_idx_images(path);
+  const Shape found = {images.channels, images.rows, images.cols};
+  check<ValueError>(found == shape, "{}: images {}; the model takes {}", path, found, shape);
+  Inputs inputs{numbered(path, images.count), Tensor(shape.inserted(0, images.count))};
+  std::ranges::transform(images.pixels, inputs.x.data(),
+                         [](uint8_t byte) { return static_cast<real>(byte) / 255; });
+  return inputs;
+}
+
+Inputs from_array(const std::string& path, const Shape& shape) {
+  const NpyArray array = read_npy(path);
+  Tensor x = array_samples(array, path, shape);
+  check<ValueError>(x.shape().without(0) == shape, "{}: samples {}; the model takes {}", path,
+                    x.shape().without(0), shape);
+  return {numbered(path, x.size(0)), x};
+}
+
+/// A file without a name, which goes with the object.
+class TempFile {
+ public:
+  explicit TempFile(const std::string& bytes) : file_(std::tmpfile()) {
+    const bool written = file_ && std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size();
+    if (!written || std::fflush(file_) != 0)
+      throw FileError("a temporary file", "WRITE", std::strerror(errno));
+  }
+  TempFile(const TempFile&) = delete;
+  TempFile& operator=(const TempFile&) = delete;
+  ~TempFile() { std::fclose(file_); }
+  std::string path() const { return fmt::format("/proc/self/fd/{}", fileno(file_)); }
+
+ private:
+  std::FILE* file_;
+};
+
+Inputs from_standard_input(const CheckpointInfo& info) {
+  const std::string name = "standard input";
+  const std::string bytes{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+  if (!info.schema.empty()) {
+    const TempFile copy(bytes);
+    return from_table(name, copy.path(), info);
+  }
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  return from_image(name, decode_image({data, bytes.size()}, name), info.sample_shape);
+}
+
+}  // namespace
+
+std::vector<std::string> files_below(const std::string& path) {
+  if (path == "-") return {path};
+  std::error_code error;
+  if (!fs::exists(path, error)) throw FileError(path, "MISSING", "there is no such file or folder");
+  if (!fs::is_directory(path, error)) return {path};
+  std::vector<std::string> files;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path))
+    if (is_image_name(entry.path())) files.push_back(entry.path());
+  if (files.empty()) throw FileError(path, "EMPTY", "there are no PNG or JPEG files in this folder");
+  std::ranges::sort(files);
+  return files;
+}
+
+Inputs read_inputs(const std::string& path, const CheckpointInfo& info) {
+  if (path == "-") return from_standard_input(info);
+  const std::string name = fs::path(path).filename().native();
+  const auto ends = [&](const char* extension) {
+    return name.ends_with(extension) || name.ends_with(std::string(extension) + ".gz");
+  };
+  if (ends(".npy")) return from_array(path, info.sample_shape);
+  if (ends(".csv") || ends(".tsv") || ends(".txt")) return from_table(path, path, info);
+  if (name.find("idx") != std::string::npos && !is_image_name(path)) return from_idx(path, info.sample_shape);
+  return from_image(path, read_image(path), info.sample_shape);
+}
+
+}  // namespace ballast::app

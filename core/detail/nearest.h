@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <ballast/core/real.h>
+
+namespace ballast::inline BALLAST_PRECISION::detail {
+
+/// `known` with the least edit distance from `given`, or "" if none is near enough to be a typing error.
+std::string nearest(std::string_view given, const std::vector<std::string>& known);
+
+/// "; did you mean X?", or "" if nothing is near.
+std::string suggestion(std::string_view given, const std::vector<std::string>& known);
+
+}  // namespace ballast::inline BALLAST_PRECISION::detail

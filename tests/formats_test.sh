@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# The program on data of people's own: every format trains, evaluates and predicts, and the same images give the same weights in each.
+# Usage: formats_test.sh <ballast>
+source "$(dirname "$0")/cli.sh"
+
+echo "the same images in four formats: the same weights"
+# Sorted by class, as a folder of images is; then written in the other formats in this order.
+expect 0 'written: png' data convert digits --train-size 300 --test-size 60 --to images:png
+for to in mnist:idx csv:csv npz:arrays.npz; do expect 0 "written: ${to#*:}" data convert png --to $to; done
+expect 2 'png exists already' data convert digits --to images:png
+small="--model mlp --hidden 16 --epochs 2 --batch-size 32"
+expect 0 '270 training, 30 validation and 60 test images' train --data png $small --out run
+printed=$(grep -o 'test accuracy [^)]*)' out.txt)
+weights=$(tensor run/last.safetensors 1.weight)
+for data in idx csv arrays.npz mnist:idx; do
+  shape=
+  [ $data = csv ] && shape="--shape 28x28"
+  expect 0 "$printed" train --data $data $shape $small --out "run-${data#*:}"
+  [ "$(tensor "run-${data#*:}/last.safetensors" 1.weight)" = "$weights" ] || fail "$data: other weights than those of the images"
+  expect 0 "$printed" eval "run-${data#*:}"
+  rm -r "run-${data#*:}"
+done
+expect 0 '60 test images' data info idx
+expect 0 'written: sheet.png' data info png --sheet sheet.png
+expect 0 "$printed" eval run --data arrays.npz
+
+echo "predict"
+file=$(find png/test/07 -name '*.png' | sort | head -1)
+expect 0 "$file: " predict run "$file" --top 3
+[ "$(grep -o '%' out.txt | wc -l)" -eq 3 ] || fail "--top 3: $(cat out.txt)"
+of_file=$(sed 's/.*: //' out.txt)
+expect 0 "standard input: $of_file" predict run - --top 3 <"$file"
+expect 0 "idx/t10k-images-idx3-ubyte:0: " predict run idx/t10k-images-idx3-ubyte
+"$ballast" predict run png/test --csv >all.csv || fail "predict a folder"
+[ "$(wc -l <all.csv)" -eq 61 ] && head -1 all.csv | grep -qx 'file,prediction,probability,00,01,02,03,04,05,06,07,08,09' || fail "predict --csv: $(head -2 all.csv)"
+# What it predicts is what `eval` counted.
+met=$(awk -F, 'NR > 1 { split($1, way, "/"); met += way[3] == $2 } END { print met }' all.csv)
+grep -q "($met of 60)" <<<"$printed" || fail "predict met $met of 60, training said $printed"
+expect 0 '"probabilities":{"00":' predict run "$file" --json
+echo bad >bad.png
+"$ballast" predict run bad.png "$file" missing.png >out.txt 2>err.txt
+[ $? -eq 1 ] && grep -q "^$file: " out.txt && [ "$(grep -c '^error: ' err.txt)" -eq 2 ] && grep -q 'bad.png: MAGIC' err.txt || fail "bad files among good ones: $(cat out.txt err.txt)"
+expect 2 'choose one of them' predict run "$file" --json --csv
+expect 2 'FILES is required' predict run
+
+echo "tables"
+# price = 1000 (3 area + 50 if in town A)
+awk 'BEGIN { print "area,town,price"; for (i = 0; i < 300; ++i) { area = 30 + i * 7 % 170; town = i % 3; printf "%d,%s,%d\n", area, substr("ABC", town + 1, 1), 1000 * (3 * area + (town == 0) * 50) } }' >houses.csv
+expect 0 'to predict' data info houses.csv
+expect 0 'regression of price from 2 columns' train --data houses.csv --hidden 32 --norm none --epochs 60 --batch-size 16 --lr 0.01 --out houses
+grep -qE 'test R2 (0.99|1.00)' out.txt || fail "the regression: $(tail -2 out.txt)"
+printed=$(grep -o 'test R2 .*, root mean squared error [0-9.]*' out.txt)
+expect 0 "$printed" eval houses/best.safetensors
+printf 'town,area\nA,100\nC,60\n' >new.csv
+expect 0 'new.csv:0: price 3' predict houses new.csv
+awk -F'price ' '{ exit !((NR == 1 ? 350000 : 180000) * 0.9 < $2 && $2 < (NR == 1 ? 350000 : 180000) * 1.1) }' out.txt || fail "prices: $(cat out.txt)"
+expect 0 'standard input:1: price' predict houses - <new.csv
+expect 0 'new.csv:1,' predict houses new.csv --csv
+printf 'town,area\nD,100\n' >unknown.csv
+expect 1 '"D" in row 1 isn' predict houses unknown.csv
+printf 'town,size\nA,100\n' >renamed.csv
+expect 1 'the table has no column "area"' predict houses renamed.csv
+expect 0 'classification of town from 2 columns' train --data houses.csv --label town --epochs 1 --out town
+expect 2 "no column is called 'prize'" train --data houses.csv --label prize
+expect 2 'its values are texts' train --data houses.csv --label town --task regression
+expect 2 'its values are no classes' train --data houses.csv --task classification
+expect 2 '--shape (1, 2, 3): that is 6 values, and a row of the table has 4' train --data houses.csv --shape 2x3
+expect 2 '--shape "2y"' train --data houses.csv --shape 2y
+printf '1,2,0\n3,4\n' >ragged.csv
+expect 2 'ragged.csv: COLUMNS' train --data ragged.csv
+
+echo "images of several sizes, and damaged ones"
+mkdir -p photos/cats photos/dogs
+for n in 0 1 2 3 4 5 6 7 8 9; do
+  cp "png/train/03/$(ls png/train/03 | sed -n "$((n + 1))p")" photos/cats/$n.png
+  cp "png/train/04/$(ls png/train/04 | sed -n "$((n + 1))p")" photos/dogs/$n.png
+done
+expect 0 'classes; of the training samples' data info photos --shape 3x14x20
+expect 0 'of shape (3, 14, 20)' data info photos --shape 3x14x20
+expect 0 '2 validation and 2 test images' train --data photos --model lenet --shape 32x32 --epochs 1 --out photo-run
+expect 0 'photos/cats/0.png: ' predict photo-run photos/cats
+cp bad.png photos/dogs/bad.png
+expect 2 'photos/dogs/bad.png: MAGIC' train --data photos --epochs 1
+"$ballast" data info photos 2>err.txt
+[ $? -eq 1 ] && grep -q 'photos/dogs/bad.png: MAGIC' err.txt && grep -q '1 file is damaged' err.txt || fail "damaged files: $(cat err.txt)"
+
+echo "validation and test"
+expect 0 '300 training, 0 validation and 60 test images' train --data idx --validation 0 $small --out none
+grep -q '"val_loss":null,"val_accuracy":null' none/metrics.jsonl || fail "no validation: $(cat none/metrics.jsonl)"
+same none/best.safetensors none/last.safetensors
+grep -q '"test": {' none/summary.json || fail "no test in summary.json"
+expect 0 'written: one' data convert photos/../png --to csv:one
+mv one/train.csv one.csv
+expect 0 '240 training, 30 validation and 30 test images' train --data one.csv --test 0.1 --validation 0.111 --shape 28x28 $small --out one-run
+expect 2 '--validation 0.001: that is 0 of 300 samples' train --data idx --validation 0.001
+expect 2 '--train-size has no effect' train --data idx --train-size 5
+expect 2 'missing: MISSING' train --data missing
+expect 2 'nothing there looks like data of a known format (digits, mnist, cifar, csv, npz, images)' train --data none
+expect 2 'unknown ACTION "inof"' data inof png
+expect 2 '--to "npz"' data convert png --to npz
+
+[ $failures -eq 0 ] && echo "all well" || exit 1
