@@ -35,7 +35,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, data, models, summary, recalibrate, fold, certify' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, data, summary, models, recalibrate, fold, certify' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5

@@ -50,12 +50,14 @@ Certificate certificate_of(const CertifyOptions& options, Trained& trained) {
 double least(const std::vector<double>& deviations) { return *std::ranges::min_element(deviations); }
 
 void print_bounds(const Certificate& certificate, const Standardization& standardization) {
-  say("{:<6}{:<32}{:>12}{:>12}\n", "", "layer, batch norms folded", "bound", "attained");
+  size_t width = 6;
+  for (const LayerBound& layer : certificate.layers) width = std::max(width, layer.path.size() + 1);
+  say("{:<{}}{:<32}{:>12}{:>12}\n", "", width, "layer, batch norms folded", "bound", "attained");
   for (const LayerBound& layer : certificate.layers)
-    say("{:<6}{:<32}{:>12.5g}{:>12}\n", layer.path, layer.layer, layer.bound,
+    say("{:<{}}{:<32}{:>12.5g}{:>12}\n", layer.path, width, layer.layer, layer.bound,
         layer.attained > 0 ? fmt::format("{:.2f} %", 100 * layer.attained / layer.bound) : "");
-  say("{:<6}{:<32}{:>12.5g}\n", "", "network", certificate.bound);
-  say("{:<6}{:<32}{:>12.5g}\n", "", "... in pixels of 0 to 1",
+  say("{:<{}}{:<32}{:>12.5g}\n", "", width, "network", certificate.bound);
+  say("{:<{}}{:<32}{:>12.5g}\n", "", width, "... in pixels of 0 to 1",
       certificate.bound / least(standardization.std));
   say("statistics {:016x}, weights {:016x}\n", certificate.statistics_hash, certificate.weights_hash);
 }

@@ -2,11 +2,11 @@
 
 namespace ballast::app {
 
-extern const Command train, eval, predict, data, models, summary, recalibrate, fold, certify;
+extern const Command train, eval, predict, data, summary, models, recalibrate, fold, certify;
 
 const std::vector<const Command*>& commands() {
-  static const std::vector<const Command*> all = {&train,   &eval,        &predict, &data,   &models,
-                                                  &summary, &recalibrate, &fold,    &certify};
+  static const std::vector<const Command*> all = {&train,  &eval,        &predict, &data,   &summary,
+                                                  &models, &recalibrate, &fold,    &certify};
   return all;
 }
 

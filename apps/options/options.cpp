@@ -97,10 +97,9 @@ OptionList options_of(ModelOptions& o) {
   return {
       {.name = "model",
        .value = &o.model,
-       .help =
-           "a preset, " + help_of(presets()) +
-           "; or a line of layers, as in \"flatten, linear 64, norm, act, linear\"; ballast models lists the "
-           "presets' lines and the words",
+       .help = fmt::format("a preset, one of {}; or a line of layers, as in \"flatten, linear 64, norm, act, "
+                           "linear\"; see ballast models",
+                           fmt::join(names_of(presets()), ", ")),
        .placeholder = "MODEL",
        .check_text = check_model},
       {.name = "norm",
@@ -118,9 +117,9 @@ OptionList options_of(ModelOptions& o) {
        .most = 1e6},
       {.name = "dropout",
        .value = &o.dropout,
-       .help =
-           "probability of dropping each value after a preset's hidden fully connected layers, or where a "
-           "line says dropout",
+       .help = "probability of dropping each value after a preset's hidden fully connected layers, or at the "
+               "word "
+               "dropout of a line",
        .least = 0,
        .most = 1},
   };

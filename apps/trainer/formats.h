@@ -25,6 +25,10 @@ struct DataFormat {
   OpenedData (*open)(const std::string& path, const DataOptions& options, const TableSchema* known);
 };
 
+OpenedData open_images(const std::string& path, const DataOptions& options, const TableSchema* known);
+OpenedData open_table(const std::string& path, const DataOptions& options, const TableSchema* known);
+OpenedData open_arrays(const std::string& path, const DataOptions& options, const TableSchema* known);
+
 /// All of them, in the order in which they are asked whether they recognize a path.
 const Choices<DataFormat>& data_formats();
 
@@ -54,5 +58,7 @@ Tensor array_samples(const NpyArray& array, const std::string& path, const Shape
 
 /// Of "28x28" or "3x32x32"; of rank 0 for "". Throws ValueError that names --shape.
 Shape parse_shape(const std::string& text);
+/// --shape for samples whose channels aren't known by themselves: without a number of them, one.
+Shape sample_shape(const DataOptions& options);
 
 }  // namespace ballast::app

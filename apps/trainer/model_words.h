@@ -100,6 +100,9 @@ void register_word(Word word);
 /// How it is written: "conv CHANNELS KERNEL [pad=] [stride=]"
 std::string usage(const Word& word);
 
+/// "(N, C, H, W)" for the shape (1, C, H, W) of a single sample.
+std::string shape_text(const Shape& shape);
+
 /// The network of the line, from samples of `sample_shape` to `outputs` numbers each (for each position, if
 /// positions are left). Throws ModelError if a word can't be used where it stands.
 Sequential build(const ModelLine& line, const ModelOptions& options, const Shape& sample_shape,
