@@ -23,6 +23,7 @@ Dataset image_dataset(const std::vector<ImageFile>& files, const Shape& shape,
                         pixels->begin() + n * count);
   });
   std::vector<int32_t> labels;
+  labels.reserve(files.size());
   for (const ImageFile& file : files) labels.push_back(file.label);
   Dataset dataset{shape, size, static_cast<int>(classes.size()),
                   [pixels, labels = std::move(labels), count](int64_t index, real* x) {

@@ -58,6 +58,7 @@ std::vector<std::string> whole_numbers(const CsvColumn& column) {
     if (values.size() > most_classes) return {};
   }
   std::vector<std::string> texts;
+  texts.reserve(values.size());
   for (const double value : values) texts.push_back(text_of(value));
   return texts;
 }
