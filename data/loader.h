@@ -11,9 +11,9 @@ namespace ballast::inline BALLAST_PRECISION {
 
 /// Samples and their targets, of which those of the data set's kind are filled in.
 struct Batch {
-  Tensor x;       // (batch, sample shape ...)
-  Labels y;       // classes: (batch); positions: those of the first sample, then those of the second, ...
-  Tensor values;  // values: (batch, K)
+  Tensor x;  // (batch, sample shape ...)
+  Labels y;  // classes: (batch); positions: those of the first sample, then those of the second, ...
+  Tensor values = {};  // values: (batch, K)
   TargetKind kind = TargetKind::classes;
 
   int64_t size() const { return x.size(0); }

@@ -18,7 +18,7 @@ struct Score {
 ///   positions   output (N, classes, positions ...): cross-entropy, the mean over all positions
 ///   values      output (N, K): mean squared error
 ///
-/// Throws ShapeError for an output of another shape.
-Score score(Tensor output, const Batch& batch);
+/// For label smoothing see `cross_entropy`. Throws ShapeError for an output of another shape.
+Score score(Tensor output, const Batch& batch, real label_smoothing = 0);
 
 }  // namespace ballast::inline BALLAST_PRECISION

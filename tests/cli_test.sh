@@ -103,6 +103,20 @@ expect 2 'typo.toml: KEY: there is no option "lrr"; did you mean lr? at line' tr
 echo 'epochs = 2.5' >typo.toml
 expect 2 'typo.toml: VALUE: epochs must be a whole number at line 1' train --config typo.toml
 
+"$ballast" train --config b/config.toml --lr 0.3 --print-config >printed.toml || fail "--print-config"
+grep -qx 'lr = 0.3' printed.toml && grep -qx 'act = "gelu"' printed.toml || fail "--print-config: $(cat printed.toml)"
+"$ballast" train --config printed.toml --print-config | cmp -s - printed.toml || fail "--print-config doesn't read back as itself"
+
+echo "patience, clipping, label smoothing"
+expect 0 'stopped early: no better epoch since epoch 1 (--patience 2)' train $small --norm none --optimizer sgd --lr 1e-30 --epochs 9 --patience 2 --out early
+[ "$(wc -l <early/metrics.jsonl)" -eq 3 ] || fail "--patience 2: $(cat early/metrics.jsonl)"
+expect 0 'early is finished after 3 epochs' train --resume early
+expect 2 'no epoch is better than another' train --patience 2 --validation 0
+expect 0 'run folder' train $small --norm none --optimizer sgd --lr 0.1 --epochs 2 --clip 1e-30 --out clipped
+[ "$(grep -o '"val_loss":[0-9.]*' clipped/metrics.jsonl | sort -u | wc -l)" -eq 1 ] || fail "--clip: $(cat clipped/metrics.jsonl)"
+expect 0 'run folder' train $small --norm layer --label-smoothing 0.2 --out smoothed
+cmp -s smoothed/last.safetensors runs/mlp-layer-1/last.safetensors && fail "--label-smoothing changed nothing"
+
 echo "a run that diverges"
 expect 1 'training diverged in epoch 1' train $small --norm none --optimizer sgd --lr 1e30 --out diverged
 grep -q '"val_loss":null' diverged/metrics.jsonl || fail "null in metrics.jsonl: $(cat diverged/metrics.jsonl)"

@@ -7,6 +7,7 @@
 
 #include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/loss.h>
+#include <ballast/core/ops/movement.h>
 #include <ballast/core/random.h>
 #include <ballast/core/tape.h>
 #include <ballast/data/evaluate.h>
@@ -151,4 +152,15 @@ TEST_CASE("score: losses that train, by what the targets are") {
   CHECK_THROWS_AS(score(zeros({2, 4}), maps), ShapeError);
   CHECK_THROWS_AS(score(zeros({2, 4, 4}), maps), ShapeError);
   CHECK_THROWS_AS(score(zeros({3, 4, 2}), maps), ShapeError);
+}
+
+TEST_CASE("score smooths labels as cross_entropy does, of positions too") {
+  const Tensor logits = tensor({{2, 0, 1}, {0, 1, 3}});
+  const Batch classes{.x = zeros({2, 1}), .y = Labels{0, 1}, .values = {}};
+  CHECK(score(logits, classes, real(0.3)).loss.item() ==
+        cross_entropy(logits, Labels{0, 1}, real(0.3)).item());
+  CHECK(score(logits, classes, real(0.3)).loss.item() != score(logits, classes).loss.item());
+  const Batch position{.x = zeros({2, 1}), .y = Labels{0, 1}, .values = {}, .kind = TargetKind::positions};
+  CHECK(score(reshape(logits, {2, 3, 1}), position, real(0.3)).loss.item() ==
+        score(logits, classes, real(0.3)).loss.item());
 }

@@ -55,19 +55,19 @@ const Optimizing momentum{
     },
     4};
 
-Result train(const Timing& timing, Module&& net, const Optimizing& optimizing, const Shape& batch,
+Result train(const Timing& timing, Module&& net, const Optimizing& optimizing, const Shape& shape,
              int64_t batches = 16) {
-  const Cost cost = training_cost(net, batch, optimizing.passes);
+  const Cost cost = training_cost(net, shape, optimizing.passes);
   const std::unique_ptr<Optimizer> optimizer = optimizing.make(net);
-  Rotation data(batch, batches);
+  Rotation data(shape, batches);
   const Measurement time = time_steps(timing, [&] {
-    const auto [x, y] = data.next();
+    const Batch batch = data.next();
     Tape tape;
-    const Tensor loss = cross_entropy(net(x), y);
+    const Tensor loss = cross_entropy(net(batch.x), batch.y);
     tape.backward(loss);
     optimizer->step();
   });
-  return {batch[0], cost, time};
+  return {shape[0], cost, time};
 }
 
 Result infer(const Timing& timing, Module&& net, const Shape& batch) {

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -12,6 +13,7 @@
 #include "output.h"
 #include "trainer/checkpoint_info.h"
 #include "trainer/models.h"
+#include "trainer/pytorch_text.h"
 #include "trainer/text.h"
 
 namespace ballast::app {
@@ -20,7 +22,7 @@ namespace {
 struct SummaryOptions {
   std::string path;
   ModelOptions model;
-  bool advise = false;
+  bool advise = false, pytorch = false;
   int64_t batch_size = 128;  // to advise for
   Given given;
 };
@@ -55,6 +57,21 @@ void print_advice(Module& model, int64_t batch_size) {
   }
 }
 
+void print_pytorch(const CheckpointInfo& info, const Sequential& model, const std::string& path) {
+  say("# Input: {}, {}standardized, (x - mean) / std.\n", info.sample_shape.inserted(0, 1),
+      info.sample_shape.rank() == 3 ? "pixels of 0 to 1, " : "");
+  if (!path.empty()) {
+    say("# mean = [{:g}], std = [{:g}]\n", fmt::join(info.standardization.mean, ", "),
+        fmt::join(info.standardization.std, ", "));
+    if (!info.class_names.empty()) say("# Outputs: {}\n", fmt::join(info.class_names, ", "));
+  }
+  say("{}", pytorch_text(model));
+  if (!path.empty())
+    say("\n# from safetensors.torch import load_file\n# model.load_state_dict(load_file(\"{}\"))\n# "
+        "model.eval()\n",
+        path);
+}
+
 int run(const SummaryOptions& options) {
   CheckpointInfo info;
   const std::string path = options.path.empty() ? "" : checkpoint_of(options.path);
@@ -65,7 +82,10 @@ int run(const SummaryOptions& options) {
   check_effect(info.model, options.given);
   Sequential model = make_model(info.model, info.sample_shape, info.outputs);
   if (!path.empty()) load(path, model);
-
+  if (options.pytorch) {
+    print_pytorch(info, model, path);
+    return 0;
+  }
   print_layers(summarize(model, info.sample_shape.inserted(0, 1)), info.sample_shape);
   if (options.advise) print_advice(model, options.batch_size);
   return 0;
@@ -75,6 +95,9 @@ OptionList list(SummaryOptions& o) {
   return joined(
       joined({path_option(o.path, false)}, grouped("Model", options_of(o.model))),
       {{.name = "advise", .value = &o.advise, .help = "check it against the rules of what goes wrong"},
+       {.name = "pytorch",
+        .value = &o.pytorch,
+        .help = "print Python code that makes the same network with PyTorch, and takes its weights"},
        {.name = "batch-size",
         .value = &o.batch_size,
         .help = "images per training step, to advise for",
@@ -93,6 +116,7 @@ const Command summary{
     "  ballast summary                              the default model\n"
     "  ballast summary --model mlp --hidden 64,64   another one\n"
     "  ballast summary runs/group                   that of a run\n"
+    "  ballast summary runs/group --pytorch         the same in PyTorch\n"
     "  ballast summary --model mlp --dropout 0.5 --advise    what is known to go wrong with it",
     invocation(list, run)};
 

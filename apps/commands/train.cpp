@@ -98,6 +98,9 @@ void init_from(const std::string& given, Module& model) {
 /// Measures the network of the best epoch on the test part, which nothing else has seen.
 void test_best(Run& run, const RunFolder& folder) {
   const EpochMetrics& best = *best_epoch(run.at.history);
+  if (run.out_of_patience())
+    say("stopped early: no better epoch since epoch {} (--patience {})\n", best.epoch,
+        run.options.training.patience);
   Sequential model = run.model;
   load(folder.file("best.safetensors"), model);
   const Evaluation test = evaluate(model, run.test);
@@ -157,7 +160,7 @@ int resume(const TrainOptions& given) {
   const RunFolder folder = RunFolder::open(given.resume);
   Run run = folder.resume(given);
   if (run.done()) {
-    say("{} is finished: all of its {} epochs are done\n", folder.path(), run.at.epoch);
+    say("{} is finished after {} epochs\n", folder.path(), run.at.epoch);
     return 0;
   }
   folder.write_config(run.options);
@@ -187,6 +190,10 @@ int run(const TrainOptions& given) {
   TrainOptions options = given;
   if (!given.config.empty()) read_config(given.config, options);
   validate(options);
+  if (options.print_config) {
+    say("{}", to_toml(options_of(options)));
+    return 0;
+  }
   RunFolder::check_free(options.out);
   Run run(options);
   if (!options.training.init_from.empty()) init_from(options.training.init_from, run.model);
@@ -211,6 +218,9 @@ OptionList list(TrainOptions& o) {
                 "--workers, "
                 "--save-every, --data (if it has moved) and, with a constant schedule, --epochs may be given",
             .placeholder = "DIR"},
+           {.name = "print-config",
+            .value = &o.print_config,
+            .help = "print all options as --config reads them, and do nothing else"},
            {.name = "config",
             .value = &o.config,
             .help = "read options from a run's config.toml, or from the one in a run's folder; those given "

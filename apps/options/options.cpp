@@ -162,6 +162,20 @@ OptionList options_of(TrainingOptions& o) {
        .help = "threads to compute with, 0 for all processors; the result doesn't depend on it",
        .least = 0,
        .most = most_threads},
+      {.name = "patience",
+       .value = &o.patience,
+       .help = "stop after so many epochs without a better one on the validation part; 0 for never",
+       .least = 0,
+       .most = 1e9},
+      {.name = "clip",
+       .value = &o.clip,
+       .help = "scale gradients down to this norm, of all together, where they exceed it; 0 for never",
+       .least = 0},
+      {.name = "label-smoothing",
+       .value = &o.label_smoothing,
+       .help = "share of each label that is spread evenly over all classes in training",
+       .least = 0,
+       .most = 1},
       {.name = "augment",
        .value = &o.augment,
        .help = "random changes of the training images, which leave their classes as they are: " +
@@ -240,6 +254,10 @@ void validate(TrainOptions& options) {
   }
   if (!t.init_from.empty()) t.init_from = absolute(t.init_from);
   parse_save_interval(t.save_every);
+  check<ValueError>(
+      t.patience == 0 || options.data.validation > 0,
+      "--patience {}: with --validation 0 no epoch is better than another; leave one of them out",
+      t.patience);
   try {
     parse_augmentation(t.augment);
   } catch (const ValueError& error) {

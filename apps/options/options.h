@@ -35,7 +35,8 @@ struct TrainingOptions {
   double momentum = 0.9;
   std::string schedule = "one-cycle";
   int64_t warmup = 0, batch_size = 128, epochs = 3, seed = 0, threads = 0;
-  int64_t workers = 0;
+  int64_t workers = 0, patience = 0;
+  double clip = 0, label_smoothing = 0;
   std::string augment = "none", save_every = "60s";
   std::string init_from;
   std::vector<std::string> freeze, freeze_stats, freeze_mode;
@@ -48,6 +49,7 @@ struct TrainOptions {
   TrainingOptions training;
   // Where, not what: these are no part of config.toml.
   std::string out, resume, config;
+  bool print_config = false;
   Given given;
 };
 /// Those that config.toml holds.

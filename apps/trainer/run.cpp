@@ -133,9 +133,10 @@ Dataset Run::prepared(const Dataset& part) const {
 double Run::step(const Batch& batch) {
   optimizer->set_lr(schedule_(at.step));
   Tape tape;
-  const Score found = score(model(batch.x), batch);
+  const Score found = score(model(batch.x), batch, static_cast<real>(options.training.label_smoothing));
   const double mean_loss = static_cast<double>(found.loss.item());
   tape.backward(found.loss);
+  if (options.training.clip > 0) optimizer->clip_grad_norm(options.training.clip);
   optimizer->step();
 
   at.correct += found.correct;
@@ -145,6 +146,12 @@ double Run::step(const Batch& batch) {
   ++at.step;
   at.random = random_state();
   return mean_loss;
+}
+
+bool Run::out_of_patience() const {
+  const int64_t patience = options.training.patience;
+  const EpochMetrics* best = best_epoch(at.history);
+  return patience > 0 && best && at.epoch - best->epoch >= patience;
 }
 
 double Run::train_accuracy() const {

@@ -50,7 +50,9 @@ class Run {
   /// One step of training: forward, backward, update. Returns the batch's loss.
   double step(const Batch& batch);
 
-  bool done() const { return at.epoch >= options.training.epochs; }
+  bool done() const { return at.epoch >= options.training.epochs || out_of_patience(); }
+  /// --patience ends the run: so many epochs ago was the best one.
+  bool out_of_patience() const;
   int64_t steps() const { return options.training.epochs * loader.batches(); }
   bool classifies() const { return test.kind != TargetKind::values; }
   /// The share of labels met in this epoch so far, each by the model as it was then; NaN of a regression.
