@@ -18,9 +18,9 @@ namespace {
 std::atomic<int64_t> calls = 0;
 }
 
-#if BALLAST_ADDRESS_SANITIZER || BALLAST_THREAD_SANITIZER
+#if BALLAST_ADDRESS_SANITIZER
 
-// The sanitizers own malloc; counting operator new is what is left.
+// The sanitizer owns malloc; counting operator new is what is left.
 void* operator new(std::size_t bytes) {
   ++calls;
   if (void* memory = std::malloc(bytes)) return memory;
