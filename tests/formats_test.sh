@@ -47,7 +47,7 @@ echo "tables"
 # price = 1000 (3 area + 50 if in town A)
 awk 'BEGIN { print "area,town,price"; for (i = 0; i < 300; ++i) { area = 30 + i * 7 % 170; town = i % 3; printf "%d,%s,%d\n", area, substr("ABC", town + 1, 1), 1000 * (3 * area + (town == 0) * 50) } }' >houses.csv
 expect 0 'to predict' data info houses.csv
-expect 0 'regression of price from 2 columns' train --data houses.csv --hidden 32 --norm none --epochs 60 --batch-size 16 --lr 0.01 --out houses
+expect 0 'regression of price from 2 columns' train --data houses.csv --hidden 32 --norm batch --epochs 60 --batch-size 16 --lr 0.01 --out houses
 grep -qE 'test R2 (0.99|1.00)' out.txt || fail "the regression: $(tail -2 out.txt)"
 printed=$(grep -o 'test R2 .*, root mean squared error [0-9.]*' out.txt)
 expect 0 "$printed" eval houses/best.safetensors
@@ -60,6 +60,10 @@ printf 'town,area\nD,100\n' >unknown.csv
 expect 1 '"D" in row 1 isn' predict houses unknown.csv
 printf 'town,size\nA,100\n' >renamed.csv
 expect 1 'the table has no column "area"' predict houses renamed.csv
+expect 2 'a certificate is for how far a class holds' certify houses
+expect 0 'R2' recalibrate houses/best.safetensors
+printf 'a,y\n1,0\n2,0\n3,0\n4,0\n5,0\n6,0\n7,0\n8,0\n9,0\n10,0\n' >one_class.csv
+expect 2 'all samples are of the same class' train --data one_class.csv
 expect 0 'classification of town from 2 columns' train --data houses.csv --label town --epochs 1 --out town
 expect 2 "no column is called 'prize'" train --data houses.csv --label prize
 expect 2 'its values are texts' train --data houses.csv --label town --task regression

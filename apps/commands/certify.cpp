@@ -49,7 +49,7 @@ Certificate certificate_of(const CertifyOptions& options, Trained& trained) {
 /// A step of length 1 in pixels is one of at most 1 / least(std) in standardized channels.
 double least(const std::vector<double>& deviations) { return *std::ranges::min_element(deviations); }
 
-void print_bounds(const Certificate& certificate, const Standardization& standardization) {
+void print_bounds(const Certificate& certificate, const CheckpointInfo& info) {
   size_t width = 6;
   for (const LayerBound& layer : certificate.layers) width = std::max(width, layer.path.size() + 1);
   say("{:<{}}{:<32}{:>12}{:>12}\n", "", width, "layer, batch norms folded", "bound", "attained");
@@ -57,8 +57,9 @@ void print_bounds(const Certificate& certificate, const Standardization& standar
     say("{:<{}}{:<32}{:>12.5g}{:>12}\n", layer.path, width, layer.layer, layer.bound,
         layer.attained > 0 ? fmt::format("{:.2f} %", 100 * layer.attained / layer.bound) : "");
   say("{:<{}}{:<32}{:>12.5g}\n", "", width, "network", certificate.bound);
-  say("{:<{}}{:<32}{:>12.5g}\n", "", width, "... in pixels of 0 to 1",
-      certificate.bound / least(standardization.std));
+  say("{:<{}}{:<32}{:>12.5g}\n", "", width,
+      info.sample_shape.rank() == 3 ? "... in pixels of 0 to 1" : "... before standardization",
+      certificate.bound / least(info.standardization.std));
   say("statistics {:016x}, weights {:016x}\n", certificate.statistics_hash, certificate.weights_hash);
 }
 
@@ -146,12 +147,15 @@ int run(const CertifyOptions& options) {
   check_options(options);
   use_threads(options.trained.threads);
   Trained trained = load_trained(checkpoint_of(options.trained.path), options.trained, options.given);
+  check<ValueError>(trained.info.kind == TargetKind::classes,
+                    "{}: the network doesn't predict a class, and a certificate is for how far a class holds",
+                    trained.path);
   const std::string out =
       options.check.empty() ? new_file(options.out, trained.path, "certificate", ".json") : "";
   const Dataset test = data_for(trained, Needs::test, options.given).test;
   const Certificate certificate = certificate_of(options, trained);
   say("{}\n", trained.path);
-  print_bounds(certificate, trained.info.standardization);
+  print_bounds(certificate, trained.info);
   probe(trained.model, certificate, test, options);
   const Radii radii = radii_of(certificate, trained, test, options.trained.batch_size);
   print_radii(radii, options.radii);

@@ -68,8 +68,8 @@ void announce(Run& run) {
   if (!run.schema.empty()) {
     std::vector<std::string> targets;
     for (const TableColumn& column : run.schema.targets) targets.push_back(column.name);
-    say("{} of {} from {} columns\n", run.classifies() ? "classification" : "regression",
-        fmt::join(targets, ", "), run.schema.inputs.size());
+    say("{} of {} from {} column{}\n", run.classifies() ? "classification" : "regression",
+        fmt::join(targets, ", "), run.schema.inputs.size(), run.schema.inputs.size() == 1 ? "" : "s");
   }
   print_frozen(run.model);
   flush_output();

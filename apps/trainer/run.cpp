@@ -52,6 +52,9 @@ void freeze_parts(Sequential& model, const TrainingOptions& options) {
 
 /// The options, with the default model for data that are no images.
 TrainOptions fitted(TrainOptions options, const Dataset& train) {
+  check<ValueError>(train.kind == TargetKind::values || train.classes >= 2,
+                    "--data {}: all samples are of the same class; there is nothing to learn from them",
+                    options.data.data);
   const bool images = train.sample_shape.rank() == 3;
   if (!images && !options.given.contains("model") && options.model.model == ModelOptions().model)
     options.model.model = "mlp";
