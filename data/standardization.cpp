@@ -40,6 +40,9 @@ void check_values(const Dataset& dataset) {
 
 double deviation(const Moments& moments) { return std::sqrt(moments.squares / moments.count); }
 
+/// But for rounding.
+bool is_constant(const Moments& moments) { return deviation(moments) <= 1e-12 * std::abs(moments.mean); }
+
 void check_regression(const char* function, const Dataset& dataset) {
   check<UsageError>(dataset.kind == TargetKind::values,
                     "{}: the data set's targets are labels; only numbers are standardized", function);
@@ -74,7 +77,7 @@ Standardization measure_channels(const Dataset& dataset) {
   Standardization found{{}, {}};
   for (const Moments& moments : moments_of(dataset, channels, grain_for(dataset.size, 64, 64))) {
     found.mean.push_back(moments.mean);
-    found.std.push_back(moments.squares > 0 ? deviation(moments) : 1);
+    found.std.push_back(is_constant(moments) ? 1 : deviation(moments));
     //~ found.std.push_back(deviation(moments));
   }
   return found;
@@ -108,7 +111,7 @@ Standardization measure_targets(const Dataset& dataset) {
   Standardization found{{}, {}};
   for (const Moments& column : columns) {
     found.mean.push_back(column.mean);
-    found.std.push_back(column.squares > 0 ? deviation(column) : 1);
+    found.std.push_back(is_constant(column) ? 1 : deviation(column));
     //~ found.std.push_back(deviation(column));
   }
   return found;

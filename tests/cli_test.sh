@@ -111,7 +111,7 @@ echo "patience, clipping, label smoothing"
 expect 0 'stopped early: no better epoch since epoch 1 (--patience 2)' train $small --norm none --optimizer sgd --lr 1e-30 --epochs 9 --patience 2 --out early
 [ "$(wc -l <early/metrics.jsonl)" -eq 3 ] || fail "--patience 2: $(cat early/metrics.jsonl)"
 expect 0 'early is finished after 3 epochs' train --resume early
-expect 2 'no epoch is better than another' train --patience 2 --validation 0
+expect 2 'no epoch is better than another' train $small --patience 2 --validation 0
 expect 0 'run folder' train $small --norm none --optimizer sgd --lr 0.1 --epochs 2 --clip 1e-30 --out clipped
 [ "$(grep -o '"val_loss":[0-9.]*' clipped/metrics.jsonl | sort -u | wc -l)" -eq 1 ] || fail "--clip: $(cat clipped/metrics.jsonl)"
 expect 0 'run folder' train $small --norm layer --label-smoothing 0.2 --out smoothed

@@ -161,6 +161,7 @@ int resume(const TrainOptions& given) {
   Run run = folder.resume(given);
   if (run.done()) {
     say("{} is finished after {} epochs\n", folder.path(), run.at.epoch);
+    test_best(run, folder);  // it may have been stopped before
     return 0;
   }
   folder.write_config(run.options);

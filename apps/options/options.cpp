@@ -81,6 +81,10 @@ OptionList options_of(DataOptions& o) {
        .help = "columns of a table to predict, by name or number from 0 [label, class, target or y, else the "
                "last]",
        .placeholder = "COLUMNS"},
+      {.name = "ignore",
+       .value = &o.ignore,
+       .help = "columns of a table to leave out, by name or number from 0",
+       .placeholder = "COLUMNS"},
       {.name = "task",
        .value = &o.task,
        .help = "whether a column of whole numbers stands for classes or quantities: auto (classes up to 100 "
@@ -254,10 +258,6 @@ void validate(TrainOptions& options) {
   }
   if (!t.init_from.empty()) t.init_from = absolute(t.init_from);
   parse_save_interval(t.save_every);
-  check<ValueError>(
-      t.patience == 0 || options.data.validation > 0,
-      "--patience {}: with --validation 0 no epoch is better than another; leave one of them out",
-      t.patience);
   try {
     parse_augmentation(t.augment);
   } catch (const ValueError& error) {

@@ -17,7 +17,7 @@ struct DataOptions {
   int64_t train_size = 10'000, test_size = 2'000;
   double validation = 0.1, test = 0.1;
   int64_t split_seed = 0;
-  std::vector<std::string> label;
+  std::vector<std::string> label, ignore;
   std::string task = "auto", shape;
 };
 OptionList options_of(DataOptions& o);

@@ -82,6 +82,18 @@ TableSchema schema_of(const Json& json) {
           Shape(sizes.data(), static_cast<int64_t>(sizes.size()))};
 }
 
+/// Throws ValueError unless the parts fit one another: the file may come from a stranger.
+void check_parts(const CheckpointInfo& info) {
+  const auto outputs = static_cast<size_t>(info.outputs);
+  check<ValueError>(info.class_names.empty() || info.class_names.size() == outputs, "{} names of {} outputs",
+                    info.class_names.size(), outputs);
+  check<ValueError>(info.kind != TargetKind::values || info.target_standardization.mean.size() == outputs,
+                    "{} means of {} values", info.target_standardization.mean.size(), outputs);
+  check<ValueError>(info.schema.empty() || (info.schema.shape == info.sample_shape &&
+                                            info.schema.width() == info.sample_shape.count()),
+                    "a table of {} values in samples {}", info.schema.width(), info.sample_shape);
+}
+
 }  // namespace
 
 std::string data_name(const CheckpointInfo& info) {
@@ -95,7 +107,8 @@ Metadata to_metadata(const CheckpointInfo& info, const std::string& path) {
   if (data.data != "digits" && !data.data.empty()) {
     const auto [prefix, folder] = split_data_text(data.data);
     const std::string way = way_to(folder, path);
-    data.data = way.empty() ? "" : prefix + way;
+    // "digits" alone are the built-in ones.
+    data.data = way.empty() ? "" : prefix + (way == "digits" ? "./digits" : way);
   }
   Json json = {
       {"model", Json::parse(json_of(info.model))},
@@ -135,7 +148,7 @@ std::optional<CheckpointInfo> checkpoint_info(const std::string& path, const Met
       const auto [prefix, way] = split_data_text(data.data);
       data.data = prefix + (fs::absolute(path).parent_path() / way).lexically_normal().native();
     }
-    return CheckpointInfo{
+    CheckpointInfo info{
         .model = options_from_json<ModelOptions>(json.at("model").dump()),
         .data = data,
         .data_name = json.value("data_name", ""),
@@ -154,6 +167,8 @@ std::optional<CheckpointInfo> checkpoint_info(const std::string& path, const Met
         .val_loss = number_or_nan(json, "val_loss"),
         .val_accuracy = number_or_nan(json, "val_accuracy"),
     };
+    check_parts(info);
+    return info;
   } catch (const std::exception& error) {
     throw FileError(path, "METADATA",
                     fmt::format("what it says about its model makes no sense: {}", error.what()));

@@ -28,8 +28,10 @@ Pixels pixels_of(const Dataset& data) {
   Pixels all;
   for (int64_t n = 0; n < data.size; ++n) {
     const Sample sample = data.sample(n);
-    for (const real x : sample.x)
-      all.bytes.push_back(static_cast<uint8_t>(std::lround(255 * std::clamp<real>(x, 0, 1))));
+    for (const real x : sample.x) {
+      check<ValueError>(x >= 0 && x <= 1, "a value of {} is no pixel: they are 0 to 1, or bytes", x);
+      all.bytes.push_back(static_cast<uint8_t>(std::lround(255 * x)));
+    }
     all.labels.push_back(sample.label());
   }
   return all;
@@ -37,7 +39,11 @@ Pixels pixels_of(const Dataset& data) {
 
 std::string class_folder(const Dataset& data, int32_t label) {
   const auto n = static_cast<size_t>(label);
-  return n < data.class_names.size() ? data.class_names[n] : fmt::format("{:02}", label);
+  if (n >= data.class_names.size()) return fmt::format("{:0{}}", label, data.classes > 100 ? 6 : 2);
+  const std::string& name = data.class_names[n];
+  check<ValueError>(!name.empty() && name[0] != '.' && name.find('/') == std::string::npos,
+                    "a class is called \"{}\", which can't be the name of a folder", name);
+  return name;
 }
 
 void write_images(const Dataset& data, const std::string& part, const std::string& out) {
@@ -47,7 +53,7 @@ void write_images(const Dataset& data, const std::string& part, const std::strin
     const std::string folder = out + "/" + part + "/" + class_folder(data, pixels.labels[n]);
     fs::create_directories(folder);
     const auto* begin = pixels.bytes.data() + n * size;
-    write_png(fmt::format("{}/{:05}.png", folder, n),
+    write_png(fmt::format("{}/{:09}.png", folder, n),
               {data.sample_shape[0], data.sample_shape[1], data.sample_shape[2], {begin, begin + size}});
   }
 }
@@ -69,9 +75,6 @@ void append_big_endian(std::string& bytes, int64_t number) {
 }
 
 void write_idx(const Dataset& data, const std::string& part, const std::string& out) {
-  check<ValueError>(part != "val", "the files of MNIST have no validation part");
-  check<ValueError>(data.sample_shape[0] == 1, "the files of MNIST are of grey images, and these are {}",
-                    data.sample_shape);
   const Pixels pixels = pixels_of(data);
   const std::string prefix = out + "/" + (part == "test" ? "t10k" : part);
   std::string images, labels;
@@ -113,6 +116,12 @@ void convert(const Split& split, const std::string& format, const std::string& o
                     "only images with a class each can be converted");
   std::error_code error;
   check<ValueError>(!fs::exists(out, error), "{} exists already; choose another name", out);
+  if (format == "mnist") {
+    check<ValueError>(split.validation.size == 0, "the files of MNIST have no validation part");
+    check<ValueError>(split.train.sample_shape[0] == 1 && split.train.classes <= 256,
+                      "the files of MNIST are of grey images in at most 256 classes, and these are {} in {}",
+                      split.train.sample_shape, split.train.classes);
+  }
   if (format == "npz") return write_arrays(split, out);
   static const Choices<PartWriter> writers = {
       {"images", "", write_images}, {"csv", "", write_table}, {"mnist", "", write_idx}, {"npz", "", nullptr}};

@@ -64,7 +64,7 @@ LoadedData load_data(const DataOptions& options, const TableSchema* known, bool 
   Split& split = opened.split;
   if (split.test.size == 0 && whole) split.test = split.train;
   if (split.test.size == 0) split_part(split.test, split.train, "test", options.test, options);
-  if (split.validation.size == 0 && source.format->name != "digits")
+  if (split.validation.size == 0 && source.format->name != "digits" && !whole)
     split_part(split.validation, split.train, "validation", options.validation, options);
   check<ValueError>((split.train.size > 0 || options.train_size == 0) && split.test.size > 0,
                     "--data {}: {} training and {} test samples; it takes some of both", options.data,
@@ -78,7 +78,8 @@ Standardization standardization_of(const Split& split, const DataOptions& option
   const bool grey = shape.rank() == 3 && shape[0] == 1;
   const Standardization found = grey ? measure(split.train) : measure_channels(split.train);
   // A constant channel's deviation counts as 1; all of them together are no data.
-  const bool constant = grey ? found.std[0] == 0 : measure(split.train).std[0] == 0;
+  const Standardization all = grey ? found : measure(split.train);
+  const bool constant = all.std[0] <= 1e-12 * std::abs(all.mean[0]);
   check<ValueError>(!constant,
                     "--data {}: all values of all training samples are the same ({:g}); there is nothing to "
                     "learn from them",

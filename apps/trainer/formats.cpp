@@ -148,7 +148,7 @@ const Choices<DataFormat>& data_formats() {
       {"csv",
        "a table, .csv or .tsv, or a folder with train.csv and test.csv",
        {recognizes_table, open_table},
-       {"label", "task", "shape"}},
+       {"label", "ignore", "task", "shape"}},
       {"npz",
        "arrays x_train, y_train, ... of NumPy, an .npz or a folder of .npy",
        {recognizes_arrays, open_arrays},

@@ -109,8 +109,9 @@ std::vector<std::string> files_below(const std::string& path) {
   if (!fs::exists(path, error)) throw FileError(path, "MISSING", "there is no such file or folder");
   if (!fs::is_directory(path, error)) return {path};
   std::vector<std::string> files;
-  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path))
-    if (is_image_name(entry.path())) files.push_back(entry.path());
+  for (fs::recursive_directory_iterator at(path, error), end; !error && at != end; at.increment(error))
+    if (is_image_name(at->path())) files.push_back(at->path());
+  if (error) throw FileError(path, "READ", error.message());
   if (files.empty()) throw FileError(path, "EMPTY", "there are no PNG or JPEG files in this folder");
   std::ranges::sort(files);
   return files;

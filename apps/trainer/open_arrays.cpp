@@ -1,6 +1,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <map>
 
@@ -58,6 +59,10 @@ Tensor array_samples(const NpyArray& array, const std::string& path, const Shape
                     "{}: the samples are {}; they must be (N, F), (N, H, W), (N, C, H, W) or (N, H, W, C)",
                     path, shape);
   std::vector<real> values = array.as_real();
+  const auto bad = std::ranges::find_if(values, [](real value) { return !std::isfinite(value); });
+  check<ValueError>(bad == values.end(), "{}: sample {} has a value of {}", path,
+                    bad == values.end() ? 0 : (bad - values.begin()) / (shape.count() / shape[0]),
+                    bad == values.end() ? real(0) : *bad);
   if (array.dtype == "u1")
     for (real& value : values) value /= 255;
   if (shape.rank() == 3) shape = shape.inserted(1, 1);

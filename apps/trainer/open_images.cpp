@@ -3,6 +3,7 @@
 
 #include <ballast/core/parallel.h>
 #include <ballast/data/image_folder.h>
+#include <ballast/data/text.h>
 
 #include "output.h"
 #include "trainer/formats.h"
@@ -69,6 +70,9 @@ std::vector<uint8_t> fitted_pixels(const Image& image, const Shape& shape) {
 
 OpenedData open_images(const std::string& path, const DataOptions& options, const TableSchema*) {
   const ImageFolder folder = read_image_folder(path);
+  for (const std::string& name : folder.classes)
+    if (first_invalid_utf8(name) != name.size())
+      throw FileError(path, "NAME", "the name of a class's folder is not UTF-8; rename it");
   std::vector<std::string> paths;
   for (const auto* part : {&folder.train, &folder.validation, &folder.test})
     for (const ImageFile& file : *part) paths.push_back(file.path);

@@ -7,34 +7,26 @@ namespace ballast::app {
 namespace fs = std::filesystem;
 
 OpenedData open_table(const std::string& path, const DataOptions& options, const TableSchema* known) {
+  OpenedData opened;
+  if (known) opened.schema = *known;
   const auto read = [&](const std::string& file) {
-    CsvOptions csv;
-    if (known)
-      for (const TableColumn& column : known->inputs)
-        if (!column.texts.empty()) csv.text.push_back(column.name);
-    return read_csv(file, csv);
+    CsvOptions csv{.ignore = options.ignore};
+    for (const TableColumn& column : opened.schema.inputs)
+      if (!column.texts.empty()) csv.text.push_back(column.name);
+    const CsvTable table = read_csv(file, csv);
+    if (opened.schema.empty())
+      opened.schema = schema_of(table, {options.label, options.task, sample_shape(options)});
+    return table_dataset(table, opened.schema);
   };
   std::error_code error;
   if (!fs::is_directory(path, error)) {
-    const CsvTable table = read(path);
-    OpenedData opened{
-        .split = {},
-        .schema = known ? *known : schema_of(table, {options.label, options.task, sample_shape(options)})};
-    opened.split.train = table_dataset(table, opened.schema);
+    opened.split.train = read(path);
     return opened;
   }
   // A folder with a table for each part.
-  OpenedData opened;
   const auto part = [&](const char* name) -> Dataset {
-    for (const char* extension : {".csv", ".tsv", ".csv.gz", ".tsv.gz"}) {
-      const std::string file = path + "/" + name + extension;
-      if (!fs::exists(file)) continue;
-      const CsvTable table = read(file);
-      if (opened.schema.empty())
-        opened.schema =
-            known ? *known : schema_of(table, {options.label, options.task, sample_shape(options)});
-      return table_dataset(table, opened.schema);
-    }
+    for (const char* extension : {".csv", ".tsv", ".csv.gz", ".tsv.gz"})
+      if (const std::string file = path + "/" + name + extension; fs::exists(file)) return read(file);
     return {};
   };
   opened.split.train = part("train");

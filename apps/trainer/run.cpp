@@ -50,6 +50,17 @@ void freeze_parts(Sequential& model, const TrainingOptions& options) {
                     fmt::join(options.freeze_stats, ","));
 }
 
+/// Throws ValueError for options that these data leave without effect.
+LoadedData checked(const TrainOptions& options, LoadedData data) {
+  check<ValueError>(options.training.patience == 0 || data.split.validation.size > 0,
+                    "--patience {}: without a validation part no epoch is better than another; leave it out",
+                    options.training.patience);
+  check<ValueError>(options.training.label_smoothing == 0 || data.split.train.kind != TargetKind::values,
+                    "--label-smoothing {}: the targets are numbers; leave it out",
+                    options.training.label_smoothing);
+  return data;
+}
+
 /// The options, with the default model for data that are no images.
 TrainOptions fitted(TrainOptions options, const Dataset& train) {
   check<ValueError>(train.kind == TargetKind::values || train.classes >= 2,
@@ -108,7 +119,7 @@ const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& history) {
       history, {}, [](const EpochMetrics& m) { return std::pair(m.val_accuracy, -m.val_loss); });
 }
 
-Run::Run(const TrainOptions& o) : Run(o, prepared_data(o)) {}
+Run::Run(const TrainOptions& o) : Run(o, checked(o, prepared_data(o))) {}
 
 Run::Run(const TrainOptions& o, const LoadedData& data)
     : options(fitted(o, data.split.train)),

@@ -13,6 +13,7 @@
 namespace ballast::app {
 namespace {
 
+constexpr size_t most_categories = 1000;
 constexpr size_t most_classes = 100;  // whole numbers that take more values than this are quantities
 
 std::vector<std::string> names_of(const CsvTable& table) {
@@ -88,6 +89,13 @@ const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
   return *found;
 }
 
+std::string some_of(const std::vector<std::string>& texts) {
+  constexpr size_t most = 20;
+  if (texts.size() <= most) return fmt::format("{}", fmt::join(texts, ", "));
+  return fmt::format("{}, ... ({} in all)", fmt::join(texts.begin(), texts.begin() + most, ", "),
+                     texts.size());
+}
+
 /// The category of each row.
 std::vector<int32_t> categories_of(const CsvColumn& column, const TableColumn& wanted, int64_t rows) {
   std::map<std::string, int32_t> index;
@@ -100,7 +108,7 @@ std::vector<int32_t> categories_of(const CsvColumn& column, const TableColumn& w
     const auto at = index.find(text);
     check<ValueError>(at != index.end(),
                       "column \"{}\": \"{}\" in row {} isn't among the values that training knew: {}",
-                      wanted.name, text, row + 1, fmt::join(wanted.texts, ", "));
+                      wanted.name, text, row + 1, some_of(wanted.texts));
     found.push_back(at->second);
   }
   return found;
@@ -131,6 +139,12 @@ TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
     if (std::ranges::find(targets, c) == targets.end())
       //~ if (true)
       schema.inputs.push_back({table.columns[c].name, table.columns[c].texts});
+  for (const TableColumn& column : schema.inputs)
+    check<ValueError>(
+        column.texts.size() <= most_categories,
+        "column \"{}\" has {} different texts, which tell samples apart rather than describe them; "
+        "leave it out with --ignore {}",
+        column.name, column.texts.size(), column.name);
   schema.shape = options.shape.rank() == 0 ? Shape{schema.width()} : options.shape;
   check<ValueError>(schema.shape.count() == schema.width(),
                     "--shape {}: that is {} values, and a row of the table has {} besides its label",

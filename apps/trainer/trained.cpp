@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include <ballast/data/atomic_file.h>
@@ -63,6 +64,29 @@ void note_changes(const Trained& trained, const Split& split, Needs needs) {
   }
 }
 
+/// The same data with the numbers that the model's classes have, where both have names.
+Dataset with_classes(Dataset data, const std::vector<std::string>& names, const std::string& path) {
+  if (data.kind != TargetKind::classes || data.class_names.empty() || names.empty() ||
+      data.class_names == names)
+    return data;
+  std::vector<int32_t> number;
+  number.reserve(data.class_names.size());
+  for (const std::string& name : data.class_names) {
+    const auto found = std::ranges::find(names, name);
+    check<ValueError>(found != names.end(), "--data {}: the model doesn't know the class \"{}\"; it knows {}",
+                      path, name, fmt::join(names, ", "));
+    number.push_back(static_cast<int32_t>(found - names.begin()));
+  }
+  data.read = [read = std::move(data.read), number = std::move(number)](const Reading& reading, real* x,
+                                                                        Target y) {
+    read(reading, x, y);
+    *y.labels() = number.at(static_cast<size_t>(*y.labels()));
+  };
+  data.class_names = names;
+  data.classes = static_cast<int>(names.size());
+  return data;
+}
+
 }  // namespace
 
 Split data_for(Trained& trained, Needs needs, const Given& given) {
@@ -74,18 +98,20 @@ Split data_for(Trained& trained, Needs needs, const Given& given) {
   DataOptions options = info.data;
   if (test_only) options.train_size = 0;  // digits aren't drawn in vain
   // Images are brought to the size that the model takes.
-  if (trained.described && info.sample_shape.rank() == 3 && options.shape.empty() &&
+  if (trained.described && info.sample_shape.rank() == 3 && !given.contains("shape") &&
       data_source(options.data).format->name == "images")
     options.shape = fmt::format("{}", fmt::join(info.sample_shape, "x"));
-  const Split split = load_data(options, info.schema.empty() ? nullptr : &info.schema,
-                                needs == Needs::test && given.contains("data"))
-                          .split;
+  Split split = load_data(options, info.schema.empty() ? nullptr : &info.schema,
+                          needs == Needs::test && given.contains("data"))
+                    .split;
   const bool fits = split.test.kind == info.kind && split.test.sample_shape == info.sample_shape &&
                     (info.kind == TargetKind::values ? split.test.outputs() == info.outputs
                                                      : split.test.outputs() <= info.outputs);
   check<ValueError>(fits, "--data {}: {} {} of samples {}; the model knows {} {} of {}", options.data,
                     split.test.outputs(), outputs_name(split.test.kind), split.test.sample_shape,
                     info.outputs, outputs_name(info.kind), info.sample_shape);
+  for (Dataset* part : {&split.train, &split.test})
+    *part = with_classes(*part, info.class_names, options.data);
   note_changes(trained, split, needs);
   if (!trained.described) info.standardization = standardization_of(split, options);
   return {.train = prepared(split.train, info.standardization, info.target_standardization),
