@@ -20,6 +20,7 @@ includes 'ballast/(layers|optim|ballast\.h)' data | report "data may include cor
 { includes '[^>]*/(detail|kernels)/' core layers optim data ballast.h | grep '\.h:' | grep -vE '^[^:]*(detail|kernels)/' || true; } |
   report "headers that are installed include what isn't:"
 includes 'CLI/' core layers optim data tests | report "CLI11 belongs to apps:"
+includes 'doctest/' core layers optim data apps | report "doctest belongs to tests:"
 { includes '(nlohmann|Random123|zlib\.h|png\.h|jpeglib\.h|zip\.h|cblas\.h)' core layers optim data apps ballast.h | grep '\.h:' || true; } |
   report "headers that a user includes must not pull in heavy ones:"
 exit $bad
