@@ -38,6 +38,7 @@ CPP
 
 project() {  # project NAME: a project whose Ballast comes by the command on standard input
   mkdir "$work/$1"
+  cp "$work/main.cpp" "$work/$1"
   cat >"$work/$1/CMakeLists.txt" <<CMAKE
 cmake_minimum_required(VERSION 3.22)
 project(guest LANGUAGES CXX)
@@ -61,7 +62,7 @@ foreach(target ballast_program ballast-bench ballast_tests ballast_core_f64 ball
   endif()
 endforeach()
 add_library(core INTERFACE)  # a name that a guest may want
-add_executable(main ../main.cpp)
+add_executable(main main.cpp)
 target_link_libraries(main PRIVATE ballast::ballast)
 CMAKE
   cmake --no-warn-unused-cli -S "$work/$1" -B "$work/$1/build" -G Ninja -DCMAKE_CXX_COMPILER="$compiler" -DCMAKE_CXX_FLAGS="-Wall -Wextra" -DCMAKE_DISABLE_FIND_PACKAGE_doctest=ON \
