@@ -40,6 +40,8 @@ expect 0 '"probabilities":{"00":' predict run "$file" --json
 echo bad >bad.png
 "$ballast" predict run bad.png "$file" missing.png >out.txt 2>err.txt
 [ $? -eq 1 ] && grep -q "^$file: " out.txt && [ "$(grep -c '^error: ' err.txt)" -eq 2 ] && grep -q 'bad.png: MAGIC' err.txt || fail "bad files among good ones: $(cat out.txt err.txt)"
+cp "$file" 'a, b.png'
+expect 0 'a, b.png: ' predict run 'a, b.png'
 expect 2 'choose one of them' predict run "$file" --json --csv
 expect 2 'FILES is required' predict run
 

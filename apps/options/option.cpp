@@ -95,7 +95,7 @@ void from_words(const Option& option, const std::vector<std::string>& words, std
   x.clear();
   for (const std::string& word : words) {
     for (size_t begin = 0; begin <= word.size();) {
-      const size_t end = std::min(word.find(',', begin), word.size());
+      const size_t end = option.positional ? word.size() : std::min(word.find(',', begin), word.size());
       check<ValueError>(end > begin, "--{} \"{}\": give values separated by commas", option.name, word);
       from_word(option, word.substr(begin, end - begin), x.emplace_back());
       begin = end + 1;

@@ -47,7 +47,7 @@ OptionList grouped(const std::string& group, OptionList list);
 OptionList joined(OptionList list, const OptionList& more);
 
 /// Reads the values of an option from the words given for it; of a single value the last word counts. Lists
-/// are separated by commas. Throws ValueError, which names the option.
+/// are separated by commas, but for positional ones. Throws ValueError, which names the option.
 void read_words(const Option& option, const std::vector<std::string>& words);
 
 /// The value as it would be written on the command line; "" for none.

@@ -78,22 +78,23 @@ TableColumn target_of(const CsvColumn& column, const std::string& task) {
   return target;
 }
 
-/// Where the column is in the table. Numbered columns, of tables without a header, are found by their place.
-const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
-  const auto found = std::ranges::find(table.columns, wanted.name, &CsvColumn::name);
-  check<ValueError>(found != table.columns.end(), "the table has no column \"{}\"{}; it has {}", wanted.name,
-                    suggestion(wanted.name, names_of(table)), fmt::join(names_of(table), ", "));
-  check<ValueError>(!wanted.texts.empty() || !found->is_text,
-                    "column \"{}\" has texts such as \"{}\"; it must be of numbers, as in the training table",
-                    wanted.name, found->texts.empty() ? "" : found->texts[0]);
-  return *found;
-}
-
 std::string some_of(const std::vector<std::string>& texts) {
   constexpr size_t most = 20;
   if (texts.size() <= most) return fmt::format("{}", fmt::join(texts, ", "));
   return fmt::format("{}, ... ({} in all)", fmt::join(texts.begin(), texts.begin() + most, ", "),
                      texts.size());
+}
+
+/// Where the column is in the table. Numbered columns, of tables without a header, are found by their place.
+const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
+  const auto found = std::ranges::find(table.columns, wanted.name, &CsvColumn::name);
+  if (found == table.columns.end())
+    throw ValueError(fmt::format("the table has no column \"{}\"{}; it has {}", wanted.name,
+                                 suggestion(wanted.name, names_of(table)), some_of(names_of(table))));
+  check<ValueError>(!wanted.texts.empty() || !found->is_text,
+                    "column \"{}\" has texts such as \"{}\"; it must be of numbers, as in the training table",
+                    wanted.name, found->texts.empty() ? "" : found->texts[0]);
+  return *found;
 }
 
 /// The category of each row.
@@ -106,9 +107,10 @@ std::vector<int32_t> categories_of(const CsvColumn& column, const TableColumn& w
     const std::string text =
         column.is_text ? column.texts[static_cast<size_t>(column.categories[n])] : text_of(column.numbers[n]);
     const auto at = index.find(text);
-    check<ValueError>(at != index.end(),
-                      "column \"{}\": \"{}\" in row {} isn't among the values that training knew: {}",
-                      wanted.name, text, row + 1, some_of(wanted.texts));
+    if (at == index.end())
+      throw ValueError(
+          fmt::format("column \"{}\": \"{}\" in row {} isn't among the values that training knew: {}",
+                      wanted.name, text, row + 1, some_of(wanted.texts)));
     found.push_back(at->second);
   }
   return found;
