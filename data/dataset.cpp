@@ -175,11 +175,11 @@ Split split_off(const Dataset& dataset, double fraction, uint64_t seed) {
   for (int64_t n = size; n > 1; --n)
     std::swap(order[static_cast<size_t>(n - 1)], order[static_cast<size_t>(random.below(n))]);
   if (dataset.kind == TargetKind::classes) {
+    //~ if (false) {
     const std::vector<int32_t> labels = labels_of(dataset);
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
       return labels[static_cast<size_t>(a)] < labels[static_cast<size_t>(b)];
     });
-    //~
   }
   const auto taken_before = [&](int64_t n) { return (n * wanted + size / 2) / size; };
   std::vector<int64_t> rest, taken;

@@ -19,7 +19,6 @@ struct Moments {
     const double total = count + other.count, distance = other.mean - mean;
     mean += distance * other.count / total;
     squares += other.squares + distance * distance * count * other.count / total;
-    //~ squares += other.squares;
     count = total;
   }
 };
