@@ -72,3 +72,16 @@ TEST_CASE("columns of many samples are measured to the same bits on any number o
   for (const double mean : after.mean) CHECK(std::abs(mean) < 1e-6);
   for (const double std : after.std) CHECK(std == doctest::Approx(1).epsilon(1e-6));
 }
+
+TEST_CASE("the targets of a regression are standardized per column, a constant one to 0") {
+  const Dataset data =
+      from_tensors(tensor({{0}, {0}, {0}, {0}}), tensor({{1000, 7}, {3000, 7}, {1000, 7}, {3000, 7}}));
+  const Standardization found = measure_targets(data);
+  CHECK(found.mean == std::vector<double>{2000, 7});
+  CHECK(found.std == std::vector<double>{1000, 1});
+  const Dataset standard = standardized_targets(data, found);
+  CHECK(standard.sample(0).values == std::vector<real>{-1, 0});
+  CHECK(standard.sample(1).values == std::vector<real>{1, 0});
+  CHECK_THROWS_AS(standardized_targets(data, {{0}, {1}}), ValueError);
+  CHECK_THROWS_AS(measure_targets(from_tensors(tensor({{0}, {0}}), Labels{0, 1})), UsageError);
+}
