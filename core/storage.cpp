@@ -11,7 +11,11 @@
 namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
-constexpr bool caching = !BALLAST_ADDRESS_SANITIZER;  // a cached block would hide a use after free
+#if BALLAST_ADDRESS_SANITIZER
+constexpr bool caching = false;  // a cached block would hide a use after free
+#else
+constexpr bool caching = true;
+#endif
 
 constexpr size_t header = sizeof(Storage);
 constexpr size_t largest = size_t{1} << 46;  // bytes, more than any machine has

@@ -8,9 +8,9 @@
 #include <optional>
 #include <utility>
 
-#include <ballast/core/detail/nearest.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/data/detail/elastic.h>
+#include <ballast/data/detail/nearest.h>
 #include <ballast/data/detail/number.h>
 #include <ballast/data/detail/warp.h>
 

@@ -204,17 +204,18 @@ Split digits(int64_t train_count, int64_t test_count, uint64_t seed) {
   return {draw(DigitSplit::train, train_count, seed), draw(DigitSplit::test, test_count, seed)};
 }
 
-Split mnist(const std::string& folder) {
-  MnistFiles files = read_mnist(folder);
-  // At least 10, so that a part of MNIST that lacks a digit still makes the same model.
-  int classes = 10;
+Split from_files(MnistFiles files, int least_classes) {
+  int classes = least_classes;
   for (const LabeledImages* part : {&files.train, &files.test})
-    classes = std::max(classes, 1 + *std::max_element(part->labels.begin(), part->labels.end()));
+    for (const uint8_t label : part->labels) classes = std::max(classes, label + 1);
   const auto dataset = [classes](LabeledImages& part) {
     return from_bytes(std::move(part.images.pixels), std::move(part.labels),
                       {part.images.channels, part.images.rows, part.images.cols}, classes);
   };
   return {dataset(files.train), dataset(files.test)};
 }
+
+// At least 10 classes, so that a part of MNIST that lacks a digit still makes the same model.
+Split mnist(const std::string& folder) { return from_files(read_mnist(folder), 10); }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -128,4 +128,8 @@ Split digits(int64_t train_count, int64_t test_count, uint64_t seed = 0);
 /// (channels, rows, cols), of at least 10 classes.
 Split mnist(const std::string& folder);
 
+struct MnistFiles;
+/// What the files hold, (channels, rows, cols), of at least so many classes.
+Split from_files(MnistFiles files, int least_classes);
+
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -16,6 +16,7 @@
 #include <ballast/data/loader.h>
 
 #include "threads.h"
+#include "thrown.h"
 
 using namespace ballast;
 
@@ -153,16 +154,6 @@ void check_uniform(const std::vector<double>& values, double low, double high) {
                  found = static_cast<double>(below) / static_cast<double>(values.size());
     CHECK(std::abs(found - expected) <= (eighth == 0 || eighth == 8 ? 0 : 0.045));
   }
-}
-
-template <class E>
-std::string thrown(auto&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "nothing";
 }
 
 constexpr double degree = std::numbers::pi / 180;

@@ -11,6 +11,7 @@
 #include <ballast/data/digits.h>
 
 #include "temp_folder.h"
+#include "thrown.h"
 
 using namespace ballast;
 
@@ -30,16 +31,6 @@ std::vector<int64_t> firsts(const Dataset& dataset) {
   std::vector<int64_t> all;
   for (int64_t n = 0; n < dataset.size; ++n) all.push_back(static_cast<int64_t>(dataset.sample(n).x[0]));
   return all;
-}
-
-template <class E>
-std::string thrown(auto&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "nothing";
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 #include <ballast/core/parallel.h>
 #include <ballast/data/loader.h>
 
+#include "thrown.h"
+
 using namespace ballast;
 
 namespace {
@@ -59,16 +61,6 @@ std::vector<int64_t> up_to(int64_t count) {
   std::vector<int64_t> all(static_cast<size_t>(count));
   std::iota(all.begin(), all.end(), int64_t{0});
   return all;
-}
-
-template <class E>
-std::string thrown(auto&& call) {
-  try {
-    call();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "nothing";
 }
 
 }  // namespace

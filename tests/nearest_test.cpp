@@ -1,7 +1,7 @@
 // Which name was meant by one that was mistyped.
 #include <doctest/doctest.h>
 
-#include <ballast/core/detail/nearest.h>
+#include <ballast/data/detail/nearest.h>
 
 using namespace ballast::detail;
 

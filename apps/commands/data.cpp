@@ -124,7 +124,8 @@ int run(const DataCommandOptions& options) {
   const Split& split = data.split;
   say("{}: {}\n", options.data.data, source.format->help);
   say("{} training, {} validation and {} test {}s of shape {}\n", grouped(split.train.size),
-      grouped(split.validation.size), grouped(split.test.size), data.unit, split.train.sample_shape);
+      grouped(split.validation.size), grouped(split.test.size), unit_of(split.train),
+      split.train.sample_shape);
   const Standardization found = standardization_of(split, options.data);
   say("mean {}, standard deviation {}\n", numbers(found.mean), numbers(found.std));
   if (!data.schema.empty()) {

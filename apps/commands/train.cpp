@@ -59,12 +59,12 @@ void warn(Run& run) {
 void announce(Run& run) {
   say("{}: {} parameters; {} training, {} validation and {} test {}s; {} x {} steps; {}\n",
       description(run.options.model), parameter_count(run.model), run.loader.dataset().size,
-      run.validation.size, run.test.size, run.unit, run.options.training.epochs, run.loader.batches(),
-      num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
+      run.validation.size, run.test.size, unit_of(run.test), run.options.training.epochs,
+      run.loader.batches(), num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
   if (run.loader.dropped() > 0)
     say("note: the last {} of each epoch is left out, since batch normalization can't train on a single one; "
         "another --batch-size than {} avoids that\n",
-        run.unit, run.options.training.batch_size);
+        unit_of(run.test), run.options.training.batch_size);
   if (!run.schema.empty()) {
     std::vector<std::string> targets;
     for (const TableColumn& column : run.schema.targets) targets.push_back(column.name);

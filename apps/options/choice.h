@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <ballast/core/check.h>
-#include <ballast/core/detail/nearest.h>
+#include <ballast/data/detail/nearest.h>
 
 namespace ballast::app {
 

@@ -69,17 +69,19 @@ LoadedData load_data(const DataOptions& options, const TableSchema* known, bool 
   check<ValueError>((split.train.size > 0 || options.train_size == 0) && split.test.size > 0,
                     "--data {}: {} training and {} test samples; it takes some of both", options.data,
                     split.train.size, split.test.size);
-  const std::string unit = split.test.sample_shape.rank() == 3 ? "image" : "sample";
-  return {std::move(split), std::move(opened.schema), unit};
+  return {std::move(split), std::move(opened.schema)};
 }
+
+const char* unit_of(const Dataset& data) { return data.sample_shape.rank() == 3 ? "image" : "sample"; }
 
 Standardization standardization_of(const Split& split, const DataOptions& options) {
   const Shape& shape = split.train.sample_shape;
   const bool grey = shape.rank() == 3 && shape[0] == 1;
   const Standardization found = grey ? measure(split.train) : measure_channels(split.train);
-  // A constant channel's deviation counts as 1; all of them together are no data.
-  const Standardization all = grey ? found : measure(split.train);
-  const bool constant = all.std[0] <= 1e-12 * std::abs(all.mean[0]);
+  // The deviation of a constant channel is given as 1; where all are constant, the channels may still differ.
+  const bool all_constant = !grey && std::ranges::all_of(found.std, [](double std) { return std == 1; });
+  const Standardization all = all_constant ? measure(split.train) : found;
+  const bool constant = (grey || all_constant) && all.std[0] <= 1e-12 * std::abs(all.mean[0]);
   check<ValueError>(!constant,
                     "--data {}: all values of all training samples are the same ({:g}); there is nothing to "
                     "learn from them",

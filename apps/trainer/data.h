@@ -14,12 +14,14 @@ namespace ballast::app {
 struct LoadedData {
   Split split;
   TableSchema schema = {};  // of tables
-  std::string unit;         // what a sample is: "image" or "sample"
 };
 
 /// `known` is the schema of the table that a model was trained on, by which this one is to be read. With
 /// `whole`, samples that have no test part are all of them for the test.
 LoadedData load_data(const DataOptions& options, const TableSchema* known = nullptr, bool whole = false);
+
+/// What a sample is called: "image" or "sample".
+const char* unit_of(const Dataset& data);
 
 /// Mean and deviation of the training samples: of all pixels of grey images, of each channel of others, of
 /// each column of a table. Throws ValueError, which names the data, if all values are the same.

@@ -11,16 +11,12 @@
 #include <ballast/data/idx.h>
 
 #include "output.h"
+#include "trainer/text.h"
 
 namespace ballast::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
-}
 
 /// The name of a file without its folder, in lower case, and without .gz.
 std::string plain_name(const std::string& path) {
@@ -69,17 +65,6 @@ void mend_emnist(LabeledImages& part) {
   std::swap(part.images.rows, part.images.cols);
 }
 
-Split split_of(MnistFiles files, int least_classes) {
-  int classes = least_classes;
-  for (const LabeledImages* part : {&files.train, &files.test})
-    for (const uint8_t label : part->labels) classes = std::max(classes, label + 1);
-  const auto dataset = [classes](LabeledImages& part) {
-    return from_bytes(std::move(part.images.pixels), std::move(part.labels),
-                      {part.images.channels, part.images.rows, part.images.cols}, classes);
-  };
-  return {dataset(files.train), dataset(files.test)};
-}
-
 OpenedData open_mnist(const std::string& path, const DataOptions&, const TableSchema*) {
   if (!holds_name(path, [](const std::string& name) { return name.starts_with("emnist"); }))
     return {mnist(path)};
@@ -89,12 +74,12 @@ OpenedData open_mnist(const std::string& path, const DataOptions&, const TableSc
   if (std::ranges::find(files.train.labels, uint8_t{0}) == files.train.labels.end())
     for (LabeledImages* part : {&files.train, &files.test})
       for (uint8_t& label : part->labels) label = static_cast<uint8_t>(label - (label > 0));
-  return {split_of(std::move(files), 2)};
+  return {from_files(std::move(files), 2)};
 }
 
 OpenedData open_cifar(const std::string& path, const DataOptions&, const TableSchema*) {
   CifarFiles files = read_cifar(path);
-  OpenedData opened{split_of({std::move(files.train), std::move(files.test)}, 10)};
+  OpenedData opened{from_files({std::move(files.train), std::move(files.test)}, 10)};
   for (Dataset* part : {&opened.split.train, &opened.split.test}) part->class_names = files.classes;
   return opened;
 }

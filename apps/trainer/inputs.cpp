@@ -15,6 +15,7 @@
 #include <ballast/data/npy.h>
 
 #include "trainer/formats.h"
+#include "trainer/text.h"
 
 namespace ballast::app {
 namespace {
@@ -22,8 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 bool is_image_name(const fs::path& path) {
-  std::string extension = path.extension().native();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string extension = lower(path.extension().native());
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
@@ -46,10 +46,7 @@ Inputs from_image(const std::string& name, const Image& image, const Shape& shap
 
 Inputs from_table(const std::string& name, const std::string& path, const CheckpointInfo& info) {
   check<ValueError>(!info.schema.empty(), "{}: a table; the model was trained on images", name);
-  CsvOptions options;
-  for (const TableColumn& column : info.schema.inputs)
-    if (!column.texts.empty()) options.text.push_back(column.name);
-  const CsvTable table = read_csv(path, options);
+  const CsvTable table = read_csv(path, csv_options(info.schema));
   Inputs inputs{numbered(name, table.rows), Tensor(info.schema.shape.inserted(0, table.rows))};
   std::ranges::copy(inputs_of(table, info.schema), inputs.x.data());
   return inputs;

@@ -10,9 +10,8 @@ OpenedData open_table(const std::string& path, const DataOptions& options, const
   OpenedData opened;
   if (known) opened.schema = *known;
   const auto read = [&](const std::string& file) {
-    CsvOptions csv{.ignore = options.ignore};
-    for (const TableColumn& column : opened.schema.inputs)
-      if (!column.texts.empty()) csv.text.push_back(column.name);
+    CsvOptions csv = csv_options(opened.schema);
+    csv.ignore = options.ignore;
     const CsvTable table = read_csv(file, csv);
     if (opened.schema.empty())
       opened.schema = schema_of(table, {options.label, options.task, sample_shape(options)});

@@ -40,7 +40,7 @@ std::string progress_bar(const Run& run, int width) {
   std::string figures = fmt::format("loss {:.3f}", at.loss_sum / samples);
   if (run.classifies()) figures += fmt::format("  accuracy {:.1f} %", 100 * run.train_accuracy());
   if (at.batch > 0 && at.epoch_seconds > 0)
-    figures += fmt::format("  {:.0f} {}s/s  {} left", samples / at.epoch_seconds, run.unit,
+    figures += fmt::format("  {:.0f} {}s/s  {} left", samples / at.epoch_seconds, unit_of(run.test),
                            minutes(at.epoch_seconds * (1 / share - 1)));
   const int room = width - static_cast<int>(title.size() + figures.size()) - 6;
   const int cells = std::min(room, 40);
@@ -76,7 +76,7 @@ void Progress::epoch(const Run& run, const EpochMetrics& m) {
   };
   say("epoch {}/{}{}{}  {:.0f} {}s/s  {:.1f} s\n", m.epoch, run.options.training.epochs,
       part("", m.train_loss, m.train_accuracy), part("val ", m.val_loss, m.val_accuracy), m.images_per_s,
-      run.unit, m.seconds);
+      unit_of(run.test), m.seconds);
   flush_output();
 }
 

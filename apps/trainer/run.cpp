@@ -128,7 +128,6 @@ Run::Run(const TrainOptions& o, const LoadedData& data)
       target_standardization(data.split.train.kind == TargetKind::values ? measure_targets(data.split.train)
                                                                          : Standardization()),
       schema(data.schema),
-      unit(data.unit),
       validation(prepared(data.split.validation)),
       test(prepared(data.split.test)),
       model(seeded_model(options, data.split.train)),

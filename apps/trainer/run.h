@@ -64,7 +64,6 @@ class Run {
   Standardization standardization;
   Standardization target_standardization;  // of a regression's targets
   TableSchema schema;
-  std::string unit;  // what a sample is: "image" or "sample"
   Dataset validation, test;
   Sequential model;
   Loader loader;

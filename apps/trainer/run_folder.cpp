@@ -32,9 +32,12 @@ Json json_of(const EpochMetrics& metrics) {
   return json;
 }
 
-Json json_of(const Evaluation& test, bool classifies) {
+/// Errors are in the units of the targets; those of several columns have none in common.
+Json json_of(const Evaluation& test, bool classifies, const Standardization& targets) {
   if (classifies) return {{"loss", test.loss}, {"accuracy", test.accuracy()}};
-  return {{"loss", test.loss}, {"absolute_error", test.absolute_error}, {"r2", test.r2}};
+  Json json = {{"loss", test.loss}, {"r2", test.r2}};
+  if (targets.std.size() == 1) json["absolute_error"] = test.absolute_error * targets.std[0];
+  return json;
 }
 
 template <class P, class F>
@@ -187,7 +190,7 @@ void RunFolder::write_summary(Run& run, const std::optional<Evaluation>& test) c
                   {"finished", run.done()},
                   {"final", json_of(history.back())},
                   {"best", json_of(*best_epoch(history))}};
-  if (test) summary["test"] = json_of(*test, run.classifies());
+  if (test) summary["test"] = json_of(*test, run.classifies(), run.target_standardization);
   write_file_atomically(file("summary.json"), summary.dump(2) + "\n");
 }
 

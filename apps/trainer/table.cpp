@@ -9,6 +9,7 @@
 #include <set>
 
 #include "options/choice.h"
+#include "trainer/text.h"
 
 namespace ballast::app {
 namespace {
@@ -20,11 +21,6 @@ std::vector<std::string> names_of(const CsvTable& table) {
   std::vector<std::string> names;
   for (const CsvColumn& column : table.columns) names.push_back(column.name);
   return names;
-}
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
-  return text;
 }
 
 std::vector<size_t> target_columns(const CsvTable& table, const std::vector<std::string>& label) {
@@ -123,6 +119,13 @@ int64_t TableSchema::width() const {
   for (const TableColumn& column : inputs)
     width += column.texts.empty() ? 1 : static_cast<int64_t>(column.texts.size());
   return width;
+}
+
+CsvOptions csv_options(const TableSchema& schema) {
+  CsvOptions options;
+  for (const TableColumn& column : schema.inputs)
+    if (!column.texts.empty()) options.text.push_back(column.name);
+  return options;
 }
 
 TableSchema schema_of(const CsvTable& table, const TableOptions& options) {

@@ -38,6 +38,9 @@ struct TableOptions {
 /// y, else the last one. Throws ValueError, which names columns, if they don't fit the options.
 TableSchema schema_of(const CsvTable& table, const TableOptions& options);
 
+/// How to read a table whose inputs are those of the schema; of an empty one, any.
+CsvOptions csv_options(const TableSchema& schema);
+
 /// The inputs of all rows, one after the other: numbers as they are, or divided by 255 where the schema's
 /// shape says that they are pixels. Throws ValueError for a table that lacks a column or has an unknown
 /// category. Columns are found by name or, in a table without a header, by position.

@@ -10,6 +10,13 @@
 
 namespace ballast::app {
 
+/// In lower case, as far as the text is ASCII.
+inline std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
 /// "98.54 % (9854 of 10000)"
 inline std::string accuracy_text(int64_t correct, int64_t size) {
   return fmt::format("{:.2f} % ({} of {})", 100 * static_cast<double>(correct) / static_cast<double>(size),

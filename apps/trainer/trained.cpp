@@ -51,11 +51,12 @@ void check_found(const Trained& trained) {
                     trained.path, trained.info.data_name, data.data.empty() ? "found" : "in " + data.data);
 }
 
-void note_changes(const Trained& trained, const Split& split, Needs needs) {
+void note_changes(const Trained& trained, Split split, Needs needs) {
   if (!trained.own_data || trained.info.fingerprint.empty()) return;
+  if (needs == Needs::test) split.train = split.validation = {};  // needn't be hashed
   const Fingerprint now = fingerprint(split);
   for (const auto& [name, value] : trained.info.fingerprint) {
-    const bool loaded = needs == Needs::all || !name.starts_with("train");
+    const bool loaded = needs == Needs::all || name.starts_with("test");
     const auto found = now.find(name);
     if (!loaded || found == now.end() || found->second == value) continue;
     complain("note: --data {}: these are not the data that {} was trained on: they differ in {}\n",

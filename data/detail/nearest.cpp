@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include <ballast/core/detail/nearest.h>
+#include <ballast/data/detail/nearest.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
