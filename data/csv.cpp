@@ -10,6 +10,7 @@
 #include <set>
 #include <unordered_set>
 
+#include <ballast/data/detail/csv_header.h>
 #include <ballast/data/detail/csv_records.h>
 #include <ballast/data/detail/number.h>
 #include <ballast/data/text.h>
@@ -18,13 +19,11 @@ namespace ballast::inline BALLAST_PRECISION {
 namespace {
 
 using detail::CsvField;
+using detail::CsvHeaderSigns;
 using detail::CsvRecords;
+using detail::is_missing;
+using detail::looks_like_number;
 using detail::to_number;
-
-bool is_missing(const CsvField& field) {
-  const std::string& text = field.text;
-  return text.empty() || text == "NA" || text == "NaN" || text == "nan" || text == "?";
-}
 
 bool parse_number(const std::string& text, double& value) {
   return to_number(text, value) && std::isfinite(value);
@@ -105,11 +104,41 @@ class Reader {
         options_(options),
         delimiter_(options.delimiter ? options.delimiter : detect_delimiter(path)) {}
 
+  CsvHead head() const {
+    CsvRecords records(path_, delimiter_);
+    if (!records.next()) throw FileError(path_, "EMPTY", "nothing but empty lines");
+    CsvHead head;
+    if (options_.header)
+      head.header = *options_.header;
+    else
+      signs().decide(head);
+    const std::vector<CsvField>& fields = records.fields();
+    if (!options_.names.empty() && options_.names.size() != fields.size())
+      records.fail("COLUMNS",
+                   fmt::format("{} columns, where there should be {}", fields.size(), options_.names.size()),
+                   records.line());
+    std::set<std::string> names;
+    for (size_t i = 0; i < fields.size(); ++i) {
+      const bool named = head.header && !fields[i].text.empty();
+      const std::string name = !options_.names.empty() ? options_.names[i]
+                               : named                 ? fields[i].text
+                                                       : fmt::format("column {}", i);
+      if (first_invalid_utf8(name) < name.size())
+        records.fail("UTF8", "a column's name isn't UTF-8", records.line());
+      if (!names.insert(name).second)
+        records.fail("COLUMNS", fmt::format("two columns are called {}", in_quotes(name)), records.line());
+      head.columns.push_back(name);
+    }
+    return head;
+  }
+
   CsvTable read() {
     read_names();
     pass([this](CsvRecords& records) { check(records); });
-    if (table_.rows == 0) throw FileError(path_, "EMPTY", "no line of values");
+    if (row_ == 0) throw FileError(path_, "EMPTY", "no line of values");
     for (size_t i = 0; i < types_.size(); ++i) prepare(table_.columns[i], types_[i]);
+    table_.row_numbers.reserve(static_cast<size_t>(table_.rows));
+    row_ = 0;
     pass([this](CsvRecords& records) { store(records); });
     for (size_t i = types_.size(); i-- > 0;)
       if (types_[i].ignored) table_.columns.erase(table_.columns.begin() + static_cast<std::ptrdiff_t>(i));
@@ -131,21 +160,11 @@ class Reader {
   }
 
   void read_names() {
-    CsvRecords records(path_, delimiter_);
-    if (!records.next()) throw FileError(path_, "EMPTY", "nothing but empty lines");
-    const std::vector<CsvField>& fields = records.fields();
-    header_ = options_.header.value_or(std::none_of(fields.begin(), fields.end(), is_number));
-    std::set<std::string> names;
-    for (size_t i = 0; i < fields.size(); ++i) {
-      const bool named = header_ && !fields[i].text.empty();
-      const std::string name = named ? fields[i].text : fmt::format("column {}", i);
-      if (first_invalid_utf8(name) < name.size())
-        records.fail("UTF8", "a column's name isn't UTF-8", records.line());
-      if (!names.insert(name).second)
-        records.fail("COLUMNS", fmt::format("two columns are called {}", in_quotes(name)), records.line());
-      table_.columns.push_back({name, false, {}, {}});
-    }
-    types_.resize(fields.size());
+    const CsvHead found = head();
+    header_ = found.header;
+    for (const std::string& name : found.columns) table_.columns.push_back({name, false, {}, {}});
+    types_.resize(found.columns.size());
+    table_.fields = static_cast<int64_t>(types_.size());
     for (const std::string& name : options_.ignore)
       types_[require_column(table_.columns, name)].ignored = true;
     std::vector<std::string> texts = options_.text;
@@ -157,9 +176,38 @@ class Reader {
       const size_t column = require_column(table_.columns, name);
       types_[column].known = table_.columns[column].is_text = true;
     }
+    for (const std::string& name : options_.numbers)
+      types_[require_column(table_.columns, name)].known = true;
+  }
+
+  /// What tells a header from values, in the first lines that can be read.
+  CsvHeaderSigns signs() const {
+    constexpr int lines = 1000;
+    CsvRecords records(path_, delimiter_);
+    records.next();
+    CsvHeaderSigns signs(records.fields());
+    try {
+      for (int n = 0; n < lines && records.next(); ++n) signs.add(records.fields());
+    } catch (const FileError&) {
+      // It will be thrown again when all lines are read.
+    }
+    return signs;
   }
 
   void check(const CsvRecords& records) {
+    ++row_;
+    try {
+      check_row(records);
+    } catch (const FileError& error) {
+      const bool of_row = error.code == "COLUMNS" || error.code == "VALUE" || error.code == "UTF8";
+      if (!options_.skip_bad_rows || !of_row) throw;
+      table_.bad_rows.push_back({row_, error.message});
+      return;
+    }
+    ++table_.rows;
+  }
+
+  void check_row(const CsvRecords& records) {
     const std::vector<CsvField>& fields = records.fields();
     if (fields.size() != types_.size())
       //~ if (fields.size() < types_.size())
@@ -168,7 +216,6 @@ class Reader {
                    records.line());
     for (size_t i = 0; i < fields.size(); ++i)
       if (!types_[i].ignored) check_cell(fields[i], table_.columns[i], types_[i], records);
-    ++table_.rows;
   }
 
   void check_cell(const CsvField& field, CsvColumn& column, Type& type, const CsvRecords& records) const {
@@ -199,15 +246,6 @@ class Reader {
       fail("LIMIT", "more than 100,000 different texts; leave this column out");
   }
 
-  /// What was surely meant as a number: 1,5 or 1e999 or -inf.
-  static bool looks_like_number(std::string text) {
-    if (text == "inf" || text == "-inf" || text == "+inf" || text == "Infinity" || text == "-Infinity")
-      return true;
-    std::replace(text.begin(), text.end(), ',', '.');
-    double value = 0;
-    return to_number(text, value);
-  }
-
   void prepare(CsvColumn& column, Type& type) const {
     const auto rows = static_cast<size_t>(table_.rows);
     if (type.ignored) return;
@@ -230,6 +268,12 @@ class Reader {
   }
 
   void store(const CsvRecords& records) {
+    ++row_;
+    if (next_bad_ < table_.bad_rows.size() && table_.bad_rows[next_bad_].row == row_) {
+      ++next_bad_;
+      return;
+    }
+    table_.row_numbers.push_back(row_);
     if (records.fields().size() != types_.size())
       records.fail("READ", "the file changed while it was read", records.line());
     for (size_t i = 0; i < types_.size(); ++i) {
@@ -257,6 +301,8 @@ class Reader {
   const CsvOptions& options_;
   char delimiter_;
   bool header_ = false;
+  int64_t row_ = 0;      // that a pass is at, from 1
+  size_t next_bad_ = 0;  // of the second pass, in bad_rows
   CsvTable table_;
   std::vector<Type> types_;
 };
@@ -266,5 +312,9 @@ class Reader {
 size_t CsvTable::find(const std::string& column) const { return require_column(columns, column); }
 
 CsvTable read_csv(const std::string& path, const CsvOptions& options) { return Reader(path, options).read(); }
+
+CsvHead read_csv_head(const std::string& path, const CsvOptions& options) {
+  return Reader(path, options).head();
+}
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -10,11 +10,14 @@
 namespace ballast::inline BALLAST_PRECISION {
 
 struct CsvOptions {
-  char delimiter = 0;                  // 0: comma, tab or semicolon, whichever the first lines have in common
-  std::optional<bool> header = {};     // unset: the first line names the columns if it has no numbers
-  bool allow_missing = false;          // else a missing value is an error
-  std::vector<std::string> text = {};  // columns to be read as categories, by name or number from 0
-  std::vector<std::string> ignore = {};     // columns to be left out
+  char delimiter = 0;               // 0: comma, tab or semicolon, whichever the first lines have in common
+  std::optional<bool> header = {};  // whether the first line names the columns; unset: see `CsvHead`
+  std::vector<std::string> names = {};    // of all columns, instead of those in the file
+  bool allow_missing = false;             // else a missing value is an error
+  bool skip_bad_rows = false;             // a row that is refused is noted in `bad_rows`, the others are read
+  std::vector<std::string> text = {};     // columns to be read as categories, by name or number from 0
+  std::vector<std::string> numbers = {};  // columns in which a text is an error, even at first
+  std::vector<std::string> ignore = {};   // columns to be left out, whatever is in them
   std::optional<std::string> classes = {};  // a column read as categories, whose numbers must be whole
 };
 
@@ -27,9 +30,25 @@ struct CsvColumn {
   std::vector<std::string> texts = {};  // in alphabetical order; if all are numbers, in theirs
 };
 
+/// What the first lines of a table say of its columns. Without `CsvOptions::header` the first line is taken
+/// for a header if there are more columns in which it has a text above numbers than columns in which it has a
+/// number; where there are neither, unless it has a text twice or one that comes again below.
+struct CsvHead {
+  std::vector<std::string> columns;  // their names, "column 0" and so on without a header
+  bool header = false;
+  bool in_doubt = false;  // there were signs of both kinds, or none
+};
+
 struct CsvTable {
+  struct BadRow {
+    int64_t row;  // from 1
+    std::string message;
+  };
   int64_t rows = 0;
   std::vector<CsvColumn> columns;
+  int64_t fields = 0;                 // in a line of the file; ignored columns are among them
+  std::vector<int64_t> row_numbers;   // of each row its number in the file, from 1 after the header
+  std::vector<BadRow> bad_rows = {};  // see `CsvOptions::skip_bad_rows`
 
   /// The index of a column given by its name or, if none is called so, by its number, from the end if
   /// negative. Throws ValueError naming the columns that there are.
@@ -46,6 +65,11 @@ struct CsvTable {
 /// column of numbers, a missing value, a NUL), LIMIT (a line of more than 16 MiB, more than 100,000 columns,
 /// more than 100,000 texts in a column), QUOTE (a quote that isn't closed, or that more than the delimiter
 /// follows), UTF8, and of gzip data CRC and TRUNC. ValueError when an option names no column.
+///
+/// With `skip_bad_rows`, COLUMNS, VALUE and UTF8 within a row aren't thrown.
 CsvTable read_csv(const std::string& path, const CsvOptions& options = {});
+
+/// The same for the columns alone, from the first thousand lines.
+CsvHead read_csv_head(const std::string& path, const CsvOptions& options = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -79,12 +79,36 @@ std::string_view other_kind(std::span<const uint8_t> bytes) {
 
 }  // namespace
 
-Image decode_image(std::span<const uint8_t> bytes, const std::string& name) {
-  if (begins(bytes, "\x89PNG")) return detail::decode_png(bytes, name);
-  if (begins(bytes, "\xff\xd8")) return detail::decode_jpeg(bytes, name);
+namespace {
+
+[[noreturn]] void refuse(std::span<const uint8_t> bytes, const std::string& name) {
   if (bytes.size() < 4) throw FileError(name, "TRUNC", fmt::format("the file ends at byte {}", bytes.size()));
   throw FileError(name, "MAGIC",
                   fmt::format("PNG and JPEG are read, this is {}; convert it first", other_kind(bytes)));
+}
+
+ImageSize size_of(std::span<const uint8_t> bytes, const std::string& name) {
+  if (begins(bytes, "\x89PNG")) return detail::png_size(bytes, name);
+  if (begins(bytes, "\xff\xd8")) return detail::jpeg_size(bytes, name);
+  refuse(bytes, name);
+}
+
+}  // namespace
+
+Image decode_image(std::span<const uint8_t> bytes, const std::string& name) {
+  if (begins(bytes, "\x89PNG")) return detail::decode_png(bytes, name);
+  if (begins(bytes, "\xff\xd8")) return detail::decode_jpeg(bytes, name);
+  refuse(bytes, name);
+}
+
+ImageSize read_image_size(const std::string& path) {
+  constexpr size_t enough = 65536;  // but for a JPEG with long text or profiles before its size
+  const std::string head = detail::first_bytes(path, enough);
+  try {
+    return size_of({reinterpret_cast<const uint8_t*>(head.data()), head.size()}, path);
+  } catch (const FileError&) {
+    return size_of(detail::read_whole(path), path);  // which has more, or says better what is wrong
+  }
 }
 
 Image read_image(const std::string& path) { return decode_image(detail::read_whole(path), path); }

@@ -189,3 +189,39 @@ TEST_CASE("csv: columns are named by the options") {
   CHECK_THROWS_WITH_AS(read("x,y\n1,2\n", {.ignore = {"z"}}), "no column is called 'z'; there are 'x', 'y'",
                        ValueError);
 }
+
+TEST_CASE("csv: a header is told from values by the types of the columns") {
+  const auto head_of = [](const std::string& text) {
+    const TempFolder folder;
+    const CsvHead head = read_csv_head(write(folder, "x.csv", text));
+    return std::string(head.header ? "header" : "values") + (head.in_doubt ? "?" : "");
+  };
+  CHECK(head_of("a,b,kind\n1,2,x\n3,4,y\n") == "header");
+  CHECK(head_of("1,2,x\n3,4,y\n") == "values");
+  CHECK(head_of("a,2019,b\n1,2,3\n") == "header?");  // two columns against one
+  CHECK(head_of("2019,2020,b\n1,2,3\n") == "values?");
+  CHECK(head_of("kind,size\nx,big\ny,small\n") == "header?");
+  CHECK(head_of("x,big\ny,small\nz,big\n") == "values?");  // a text comes again
+  CHECK(head_of("x,x,big\ny,z,small\n") == "values?");     // a text is there twice
+  CHECK(head_of("x,?\ny,1\nx,2\n") == "values?");          // nothing is known of what is missing
+  CHECK(head_of("x\n1,5\n") == "header");
+  CHECK(read("x,big\ny,small\nz,big\n").rows == 3);
+  CHECK(names(read("a,b\n1,2\n", {.names = {"p", "q"}})) == Texts{"p", "q"});
+}
+
+TEST_CASE("csv: bad rows are noted and the others read, on request") {
+  const CsvTable table = read("a,b,junk\n1,2,?\nx,4,\xe9\n5\n7,,1\n9,10,1\n",
+                              {.skip_bad_rows = true, .numbers = {"a"}, .ignore = {"junk"}});
+  CHECK(table.rows == 2);
+  CHECK(table.fields == 3);
+  CHECK(table.row_numbers == std::vector<int64_t>{1, 5});
+  CHECK(table.columns[0].numbers == Numbers{1, 9});
+  REQUIRE(table.bad_rows.size() == 3);
+  CHECK(table.bad_rows[0].row == 2);
+  CHECK(table.bad_rows[0].message.find("'x' is no finite number with a decimal point at line 3") !=
+        std::string::npos);
+  CHECK(table.bad_rows[1].message.find("1 fields, where the first line has 3") != std::string::npos);
+  CHECK(table.bad_rows[2].message.find("an empty cell") != std::string::npos);
+  // A text at first makes no column of texts where numbers are wanted.
+  CHECK(refusal("VALUE", [] { read("a\nx\n", {.numbers = {"a"}}); }).find("'x'") != std::string::npos);
+}

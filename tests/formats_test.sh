@@ -54,9 +54,9 @@ grep -qE 'test R2 (0.99|1.00)' out.txt || fail "the regression: $(tail -2 out.tx
 printed=$(grep -o 'test R2 .*, root mean squared error [0-9.]*' out.txt)
 expect 0 "$printed" eval houses/best.safetensors
 printf 'town,area\nA,100\nC,60\n' >new.csv
-expect 0 'new.csv:0: price 3' predict houses new.csv
+expect 0 'new.csv:1: price 3' predict houses new.csv
 awk -F'price ' '{ exit !((NR == 1 ? 350000 : 180000) * 0.9 < $2 && $2 < (NR == 1 ? 350000 : 180000) * 1.1) }' out.txt || fail "prices: $(cat out.txt)"
-expect 0 'standard input:1: price' predict houses - <new.csv
+expect 0 'standard input:2: price' predict houses - <new.csv
 expect 0 'new.csv:1,' predict houses new.csv --csv
 printf 'town,area\nD,100\n' >unknown.csv
 expect 1 '"D" in row 1 isn' predict houses unknown.csv
@@ -74,6 +74,41 @@ expect 2 '--shape (1, 2, 3): that is 6 values, and a row of the table has 4' tra
 expect 2 '--shape "2y"' train --data houses.csv --shape 2y
 printf '1,2,0\n3,4\n' >ragged.csv
 expect 2 'ragged.csv: COLUMNS' train --data ragged.csv
+printf 'junk,town,area\nx y,A,100\n?,D,50\n,C,sixty\n,B\n,C,60\n' >rows.csv
+"$ballast" predict houses rows.csv >out.txt 2>err.txt
+[ $? -eq 1 ] && [ "$(grep -c '^rows.csv:[15]: price' out.txt)" -eq 2 ] && [ "$(grep -c '^error: rows.csv:[234]: ' err.txt)" -eq 3 ] &&
+  [ "$(cat out.txt err.txt | wc -l)" -eq 5 ] || fail "bad rows among good ones: $(cat out.txt err.txt)"
+
+echo "tables: missing values"
+awk -F, -v OFS=, 'NR % 10 == 2 { $1 = "" } NR % 20 == 3 { $2 = "NA" } { print }' houses.csv >gaps.csv
+quick="--hidden 8 --epochs 1"
+expect 2 'gaps.csv: column "area": the value in row 1 is missing; --missing drop' train --data gaps.csv $quick
+expect 0 'gaps.csv: 45 of 300 rows left out' train --data gaps.csv --missing drop $quick --out dropped
+expect 0 'regression of price from 2 columns' train --data gaps.csv --missing mean $quick --out filled
+expect 0 "$(grep -o 'test R2 .*, root mean squared error [0-9.]*' out.txt)" eval filled/best.safetensors
+head -2 gaps.csv >gap.csv
+expect 1 'column "area": the value in row 1 is missing' predict dropped gap.csv
+mean=$("$ballast" data info gaps.csv --missing mean | sed -n 's/^mean \([0-9.]*\),.*/\1/p')
+head -2 gaps.csv >gap.csv
+expect 0 'gap.csv:1: price' predict filled gap.csv
+of_gap=$(sed 's/.*price//' out.txt)
+printf 'area,town\n%s,B\n' "$mean" >full.csv
+printf 'area,town\n,B\n' >gap.csv
+"$ballast" predict filled gap.csv full.csv | sed 's/.*price //' | awk 'NR == 1 { a = $1 } END { exit !(NR == 2 && (a - $1) ^ 2 < 1e-4 * a * a) }' || fail "a missing value isn't the mean, $mean: $("$ballast" predict filled gap.csv full.csv)"
+
+echo "tables: with and without a header"
+tail -n +2 houses.csv >bare.csv
+expect 0 'regression of column 2 from 2 columns' train --data bare.csv $quick --out bare
+first=$("$ballast" predict bare bare.csv | head -1)
+cut -d, -f1,2 bare.csv | head -1 >inputs.csv
+expect 0 "${first#bare.csv}" predict bare inputs.csv
+expect 0 "${first#bare.csv}" predict bare houses.csv
+expect 0 'new.csv:1: price' predict houses new.csv
+"$ballast" predict houses houses.csv >a.txt && "$ballast" predict houses bare.csv | sed 's/^bare/houses/' >b.txt && same a.txt b.txt
+awk 'BEGIN { for (i = 0; i < 60; ++i) print substr("xyz", i % 3 + 1, 1) "," substr("pq", i % 2 + 1, 1) "," substr("ab", i % 2 + 1, 1) }' >texts.csv
+expect 0 'the first line is taken for values; --header yes says otherwise' data info texts.csv
+expect 0 'x (3 categories)' data info texts.csv --header yes
+expect 0 'column 0 (3 categories)' data info texts.csv
 
 echo "images of several sizes, and damaged ones"
 mkdir -p photos/cats photos/dogs
@@ -87,6 +122,15 @@ expect 0 '2 validation and 2 test images' train --data photos --model lenet --sh
 expect 0 'photos/cats/0.png: ' predict photo-run photos/cats
 cp bad.png photos/dogs/bad.png
 expect 2 'photos/dogs/bad.png: MAGIC' train --data photos --epochs 1
+expect 0 '1 of 21 images can' train --data photos --model lenet --shape 32x32 --epochs 1 --skip-damaged --out skipped
+expect 0 '2 validation and 2 test images' data info photos --skip-damaged
+cp -r photos many
+for n in 0 1 2 3 4 5 6; do head -c 100 photos/cats/$n.png >many/cats/$n.png; done
+for n in 0 1 2 3 4; do echo bad >many/dogs/$n.png; done
+expect 2 'many: 13 of 21 images can' train --data many
+[ "$(grep -o 'many/[a-z]*/[a-z0-9]*.png: [A-Z]*' err.txt | wc -l)" -eq 10 ] && grep -q '; and 3 more$' err.txt || fail "damaged: $(cat err.txt)"
+for n in 5 6 7 8 9; do rm many/dogs/$n.png; done
+expect 2 'no image of the class "dogs" is left' data info many --skip-damaged
 "$ballast" data info photos 2>err.txt
 [ $? -eq 1 ] && grep -q 'photos/dogs/bad.png: MAGIC' err.txt && grep -q '1 file is damaged' err.txt || fail "damaged files: $(cat err.txt)"
 

@@ -100,6 +100,17 @@ std::string with_size(std::string jpeg, int rows, int cols) {
   return jpeg;
 }
 
+/// With an APP1 segment of EXIF data that hold an orientation behind another entry.
+std::string with_orientation(const std::string& jpeg, char orientation, bool little) {
+  const std::string exif =
+      little ? "Exif\0\0II*\0\x08\0\0\0\x02\0\x0f\1\x02\0\4\0\0\0abc\0\x12\1\3\0\1\0\0\0"s + orientation +
+                   "\0\0\0"s
+             : "Exif\0\0MM\0*\0\0\0\x08\0\x02\1\x0f\0\x02\0\0\0\4abc\0\1\x12\0\3\0\0\0\1\0"s + orientation +
+                   "\0\0"s;
+  const auto size = static_cast<char>(exif.size() + 2);
+  return jpeg.substr(0, 2) + "\xff\xe1\0"s + size + exif + jpeg.substr(2);
+}
+
 /// A progressive JPEG whose first scan comes 200 times.
 std::string many_scans() {
   const size_t begin = progressive_jpeg.find("\xff\xda"), end = progressive_jpeg.find("\xff\xc4", begin);
@@ -223,8 +234,8 @@ TEST_CASE("image: a file that is cut anywhere is refused") {
 TEST_CASE("image: a byte that changed is refused or read, and nothing else") {
   uint32_t state = 1;
   const auto random = [&] { return (state = state * 1664525 + 1013904223) >> 8; };
-  for (const std::string& good :
-       {png(header(2, 2, 8, rgb), {"abcdef", "ghijkl"}), rgb_jpeg, progressive_jpeg})
+  for (const std::string& good : {png(header(2, 2, 8, rgb), {"abcdef", "ghijkl"}), rgb_jpeg, progressive_jpeg,
+                                  with_orientation(grey_jpeg, 6, true)})
     for (int trial = 0; trial < 3000; ++trial) {
       std::string bytes = good;
       for (int change = 0; change <= trial % 3; ++change)
@@ -395,4 +406,57 @@ TEST_CASE("image: grey from RGB as by Pillow, and back") {
   CHECK(values(back) == std::vector<int>{82, 124, 195, 119, 174, 108, 82, 124, 195, 119, 174, 108, 82, 124,
                                          195, 119, 174, 108});
   CHECK_THROWS_AS(to_channels(image, 2), ValueError);
+}
+
+TEST_CASE("image: a JPEG is turned as its EXIF data say") {
+  const Image stored = decode(grey_jpeg);
+  const auto corners = [](const Image& image) {
+    const auto at = [&](int64_t row, int64_t col) {
+      return int{image.pixels[static_cast<size_t>(row * image.cols + col)]};
+    };
+    return std::vector<int>{at(0, 0), at(0, image.cols - 1), at(image.rows - 1, 0),
+                            at(image.rows - 1, image.cols - 1)};
+  };
+  const std::vector<int> names = corners(stored);
+  // Top left, top right, bottom left and bottom right of the result, as corners of what is stored.
+  const std::vector<std::vector<size_t>> expected = {{0, 1, 2, 3}, {1, 0, 3, 2}, {3, 2, 1, 0}, {2, 3, 0, 1},
+                                                     {0, 2, 1, 3}, {2, 0, 3, 1}, {3, 1, 2, 0}, {1, 3, 0, 2}};
+  const TempFolder folder;
+  for (const bool little : {true, false})
+    for (size_t n = 0; n < 8; ++n) {
+      CAPTURE(n + 1);
+      const std::string bytes = with_orientation(grey_jpeg, static_cast<char>(n + 1), little);
+      const Image image = decode(bytes);
+      std::vector<int> wanted;
+      for (const size_t corner : expected[n]) wanted.push_back(names[corner]);
+      CHECK(corners(image) == wanted);
+      CHECK(image.rows == (n < 4 ? 5 : 9));
+      const ImageSize size = read_image_size(write(folder, "x.jpg", bytes));
+      CHECK(size.rows == image.rows);
+      CHECK(size.cols == image.cols);
+    }
+  for (const char odd : {'\0', '\x09', '\xff'})
+    CHECK(decode(with_orientation(grey_jpeg, odd, true)).pixels == stored.pixels);
+}
+
+TEST_CASE("image: the size is read from the first bytes") {
+  const TempFolder folder;
+  const auto size_of = [&](const std::string& bytes) {
+    const ImageSize size = read_image_size(write(folder, "x", bytes));
+    return std::vector<int64_t>{size.channels, size.rows, size.cols};
+  };
+  for (const std::string& bytes :
+       {png(header(2, 1, 8, grey), {"ab"}), png(header(2, 2, 8, rgb), {"abcdef", "ghijkl"}), rgb_jpeg,
+        grey_jpeg, progressive_jpeg, cmyk_jpeg})
+    CHECK(size_of(bytes) == shape(decode(bytes)));
+  // A profile of more than 64 KiB comes before the size.
+  std::string profiles;
+  for (int i = 0; i < 3; ++i) profiles += "\xff\xe2\xff\xff" + std::string(65533, 'p');
+  CHECK(size_of(rgb_jpeg.substr(0, 2) + profiles + rgb_jpeg.substr(2)) == std::vector<int64_t>{3, 5, 9});
+  // The pixels aren't looked at, and what is no image is refused.
+  CHECK(size_of(grey_jpeg.substr(0, grey_jpeg.size() - 10)) == std::vector<int64_t>{1, 5, 9});
+  refusal("TRUNC", [&] { size_of(rgb_jpeg.substr(0, 100)); });
+  refusal("TRUNC", [&] { size_of(png(header(2, 1, 8, grey), {"ab"}).substr(0, 20)); });
+  refusal("MAGIC", [&] { size_of("RIFF....WEBPVP8 "); });
+  refusal("LIMIT", [&] { size_of(with_size(rgb_jpeg, 5, 16385)); });
 }

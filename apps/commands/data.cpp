@@ -6,7 +6,6 @@
 #include <filesystem>
 
 #include <ballast/data/image.h>
-#include <ballast/data/image_folder.h>
 
 #include "commands/command.h"
 #include "options/options.h"
@@ -24,22 +23,6 @@ struct DataCommandOptions {
   DataOptions data;
   Given given;
 };
-
-/// Names the files of a folder that can't be read; their number.
-int64_t print_damaged(const DataSource& source) {
-  const ImageFolder folder = read_image_folder(source.path);
-  int64_t damaged = 0;
-  for (const auto* part : {&folder.train, &folder.validation, &folder.test})
-    for (const ImageFile& file : *part) {
-      try {
-        read_image(file.path);
-      } catch (const FileError& error) {
-        complain("error: {}\n", error.message);
-        ++damaged;
-      }
-    }
-  return damaged;
-}
 
 std::string class_name(const Dataset& data, size_t label) {
   return label < data.class_names.size() ? data.class_names[label] : fmt::format("{}", label);
@@ -106,20 +89,8 @@ int convert_to(const std::string& to, const DataOptions& data) {
   return 0;
 }
 
-int run(const DataCommandOptions& options) {
-  check_effect(options.data, options.given);
-  check<ValueError>((options.action == "convert") == !options.to.empty(),
-                    "`ballast data convert` takes --to, and only that; see ballast data --help");
-  if (options.action == "convert") return convert_to(options.to, options.data);
+int print_info(const DataCommandOptions& options) {
   const DataSource source = data_source(options.data.data);
-  if (source.format->name == "images") {
-    const int64_t damaged = print_damaged(source);
-    if (damaged > 0) {
-      complain("{} damaged: mend or remove them\n",
-               damaged == 1 ? "1 file is" : fmt::format("{} files are", damaged));
-      return 1;
-    }
-  }
   const LoadedData data = load_data(options.data);
   const Split& split = data.split;
   say("{}: {}\n", options.data.data, source.format->help);
@@ -150,6 +121,21 @@ int run(const DataCommandOptions& options) {
     say("written: {}\n", options.sheet);
   }
   return 0;
+}
+
+int run(const DataCommandOptions& options) {
+  check_effect(options.data, options.given);
+  check<ValueError>((options.action == "convert") == !options.to.empty(),
+                    "`ballast data convert` takes --to, and only that; see ballast data --help");
+  if (options.action == "convert") return convert_to(options.to, options.data);
+  try {
+    return print_info(options);
+  } catch (const DamagedImages& damaged) {
+    for (const std::string& error : damaged.errors) complain("error: {}\n", error);
+    complain("{} damaged: mend or remove them, or leave them out with --skip-damaged\n",
+             damaged.errors.size() == 1 ? "1 file is" : fmt::format("{} files are", damaged.errors.size()));
+    return 1;
+  }
 }
 
 OptionList list(DataCommandOptions& o) {

@@ -47,6 +47,7 @@ std::vector<Prediction> predictions_of(Trained& trained, const Inputs& inputs) {
   Labels unknown(inputs.x.size(0));
   std::fill_n(unknown.data(), unknown.size(), 0);
   const Dataset samples = standardized(from_tensors(inputs.x, unknown), info.standardization);
+  const std::vector<double> offsets = info.schema.target_offsets();
   std::vector<Prediction> found;
   Loader loader(samples, {.batch_size = batch_size, .shuffle = false});
   for (const Batch& batch : loader) {
@@ -58,7 +59,8 @@ std::vector<Prediction> predictions_of(Trained& trained, const Inputs& inputs) {
         double value = y.data()[n * info.outputs + k];
         if (info.kind == TargetKind::values)
           value = value * info.target_standardization.std[static_cast<size_t>(k)] +
-                  info.target_standardization.mean[static_cast<size_t>(k)];
+                  info.target_standardization.mean[static_cast<size_t>(k)] +
+                  (offsets.empty() ? 0 : offsets[static_cast<size_t>(k)]);
         prediction.outputs.push_back(value);
       }
       found.push_back(std::move(prediction));
@@ -167,8 +169,11 @@ int run(const PredictOptions& options) {
     try {
       for (const std::string& file : files_below(path)) {
         try {
-          for (const Prediction& prediction : predictions_of(trained, read_inputs(file, trained.info)))
-            printer.print(prediction);
+          const Inputs inputs = read_inputs(file, trained.info);
+          for (const std::string& error : inputs.errors) complain("error: {}\n", error);
+          bad += static_cast<int64_t>(inputs.errors.size());
+          if (inputs.names.empty()) continue;
+          for (const Prediction& prediction : predictions_of(trained, inputs)) printer.print(prediction);
         } catch (const Error& error) {
           complain("error: {}\n", error.message);
           ++bad;

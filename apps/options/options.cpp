@@ -85,6 +85,16 @@ OptionList options_of(DataOptions& o) {
        .value = &o.ignore,
        .help = "columns of a table to leave out, by name or number from 0",
        .placeholder = "COLUMNS"},
+      {.name = "header",
+       .value = &o.header,
+       .help = "whether the first line of a table names the columns: auto (judged by the types of the "
+               "columns), yes, no",
+       .choices = {"auto", "yes", "no"}},
+      {.name = "missing",
+       .value = &o.missing,
+       .help = "what to do with missing values of a table (empty, NA, NaN, ?): error, drop (leave the row "
+               "out), mean (of the column in the training part; a missing text is a category of its own)",
+       .choices = {"error", "drop", "mean"}},
       {.name = "task",
        .value = &o.task,
        .help = "whether a column of whole numbers stands for classes or quantities: auto (classes up to 100 "
@@ -94,6 +104,9 @@ OptionList options_of(DataOptions& o) {
        .value = &o.shape,
        .help = "what images are resized to, or rows of pixel values are, as in 28x28 or 3x32x32",
        .placeholder = "SHAPE"},
+      {.name = "skip-damaged",
+       .value = &o.skip_damaged,
+       .help = "leave out the images of a folder that can't be read, and say how many"},
   };
 }
 

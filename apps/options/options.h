@@ -18,7 +18,9 @@ struct DataOptions {
   double validation = 0.1, test = 0.1;
   int64_t split_seed = 0;
   std::vector<std::string> label, ignore;
+  std::string header = "auto", missing = "error";
   std::string task = "auto", shape;
+  bool skip_damaged = false;
 };
 OptionList options_of(DataOptions& o);
 

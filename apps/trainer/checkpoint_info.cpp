@@ -58,28 +58,39 @@ double number_or_nan(const Json& json, const char* name) {
 
 Json json_of(const std::vector<TableColumn>& columns) {
   Json json = Json::array();
-  for (const TableColumn& column : columns) json.push_back({{"name", column.name}, {"texts", column.texts}});
+  for (const TableColumn& column : columns) {
+    json.push_back({{"name", column.name}, {"texts", column.texts}, {"place", column.place}});
+    if (column.offset != 0) json.back()["offset"] = column.offset;
+    if (column.fill) json.back()["fill"] = *column.fill;
+  }
   return json;
 }
 
 Json json_of(const TableSchema& schema) {
   return {{"inputs", json_of(schema.inputs)},
           {"targets", json_of(schema.targets)},
-          {"shape", std::vector<int64_t>(schema.shape.begin(), schema.shape.end())}};
+          {"shape", std::vector<int64_t>(schema.shape.begin(), schema.shape.end())},
+          {"header", schema.header},
+          {"fields", schema.fields}};
 }
 
 std::vector<TableColumn> columns_of(const Json& json) {
   std::vector<TableColumn> columns;
-  for (const Json& column : json)
-    columns.push_back(
-        {column.at("name").get<std::string>(), column.at("texts").get<std::vector<std::string>>()});
+  for (const Json& column : json) {
+    columns.push_back({.name = column.at("name").get<std::string>(),
+                       .texts = column.at("texts").get<std::vector<std::string>>(),
+                       .place = column.value("place", int64_t{-1}),
+                       .offset = column.value("offset", 0.0)});
+    if (column.contains("fill")) columns.back().fill = column["fill"].get<double>();
+  }
   return columns;
 }
 
 TableSchema schema_of(const Json& json) {
   const auto sizes = json.at("shape").get<std::vector<int64_t>>();
   return {columns_of(json.at("inputs")), columns_of(json.at("targets")),
-          Shape(sizes.data(), static_cast<int64_t>(sizes.size()))};
+          Shape(sizes.data(), static_cast<int64_t>(sizes.size())), json.value("header", true),
+          json.value("fields", int64_t{0})};
 }
 
 /// Throws ValueError unless the parts fit one another: the file may come from a stranger.
@@ -89,6 +100,10 @@ void check_parts(const CheckpointInfo& info) {
                     info.class_names.size(), outputs);
   check<ValueError>(info.kind != TargetKind::values || info.target_standardization.mean.size() == outputs,
                     "{} means of {} values", info.target_standardization.mean.size(), outputs);
+  for (const std::vector<TableColumn>* columns : {&info.schema.inputs, &info.schema.targets})
+    for (const TableColumn& column : *columns)
+      check<ValueError>(info.schema.fields == 0 || (column.place >= 0 && column.place < info.schema.fields),
+                        "column {} of {}", column.place, info.schema.fields);
   check<ValueError>(info.schema.empty() || (info.schema.shape == info.sample_shape &&
                                             info.schema.width() == info.sample_shape.count()),
                     "a table of {} values in samples {}", info.schema.width(), info.sample_shape);

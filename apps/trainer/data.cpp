@@ -56,7 +56,47 @@ void split_part(Dataset& part, Dataset& train, const char* name, double share, c
   part = std::move(parts.validation);
 }
 
+bool has_fills(const TableSchema& schema) {
+  return std::ranges::all_of(schema.inputs, [](const TableColumn& column) {
+    return column.fill.has_value() || !column.texts.empty();
+  });
+}
+
+/// Of each value of the samples the mean of those that aren't NaN.
+std::vector<double> means_of_present(const Dataset& data) {
+  const auto width = static_cast<size_t>(data.sample_shape.count());
+  std::vector<double> sums(width), counts(width);
+  for (int64_t n = 0; n < data.size; ++n) {
+    const Sample sample = data.sample(n);
+    for (size_t i = 0; i < width; ++i)
+      if (!std::isnan(sample.x[i])) sums[i] += double{sample.x[i]}, ++counts[i];
+  }
+  for (size_t i = 0; i < width; ++i) sums[i] /= counts[i];
+  return sums;
+}
+
 }  // namespace
+
+void fill_missing(Split& split, TableSchema& schema) {
+  if (has_fills(schema)) return;  // they were filled in as they were read
+  const std::vector<double> means = means_of_present(split.train);
+  size_t at = 0;
+  for (TableColumn& column : schema.inputs) {
+    if (column.texts.empty()) {
+      check<ValueError>(std::isfinite(means[at]),
+                        "column \"{}\" has no value in the training part; leave it out with --ignore",
+                        column.name);
+      column.fill = means[at];
+    }
+    at += std::max<size_t>(column.texts.size(), 1);
+  }
+  for (Dataset* part : {&split.train, &split.validation, &split.test})
+    part->read = [read = std::move(part->read), means](const Reading& reading, real* x, Target y) {
+      read(reading, x, y);
+      for (size_t i = 0; i < means.size(); ++i)
+        if (std::isnan(x[i])) x[i] = static_cast<real>(means[i]);
+    };
+}
 
 LoadedData load_data(const DataOptions& options, const TableSchema* known, bool whole) {
   const DataSource source = data_source(options.data);
@@ -69,6 +109,12 @@ LoadedData load_data(const DataOptions& options, const TableSchema* known, bool 
   check<ValueError>((split.train.size > 0 || options.train_size == 0) && split.test.size > 0,
                     "--data {}: {} training and {} test samples; it takes some of both", options.data,
                     split.train.size, split.test.size);
+  if (options.missing == "mean" && !opened.schema.empty()) {
+    check<ValueError>(!known || has_fills(*known),
+                      "--missing mean: the model's training table was read without it, so that the means are "
+                      "unknown; --missing drop leaves the rows out");
+    fill_missing(split, opened.schema);
+  }
   return {std::move(split), std::move(opened.schema)};
 }
 

@@ -16,6 +16,10 @@ struct LoadedData {
   TableSchema schema = {};  // of tables
 };
 
+/// Reads missing numbers (NaN) as the fills of the schema's columns, which are measured in the training part
+/// unless the schema has them.
+void fill_missing(Split& split, TableSchema& schema);
+
 /// `known` is the schema of the table that a model was trained on, by which this one is to be read. With
 /// `whole`, samples that have no test part are all of them for the test.
 LoadedData load_data(const DataOptions& options, const TableSchema* known = nullptr, bool whole = false);

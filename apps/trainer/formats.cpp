@@ -133,7 +133,7 @@ const Choices<DataFormat>& data_formats() {
       {"csv",
        "a table, .csv or .tsv, or a folder with train.csv and test.csv",
        {recognizes_table, open_table},
-       {"label", "ignore", "task", "shape"}},
+       {"label", "ignore", "header", "missing", "task", "shape"}},
       {"npz",
        "arrays x_train, y_train, ... of NumPy, an .npz or a folder of .npy",
        {recognizes_arrays, open_arrays},
@@ -141,7 +141,7 @@ const Choices<DataFormat>& data_formats() {
       {"images",
        "a folder of PNG and JPEG files in a sub-folder for each class",
        {recognizes_images, open_images},
-       {"shape"}},
+       {"shape", "skip-damaged"}},
   };
   return table;
 }

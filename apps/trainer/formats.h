@@ -46,9 +46,13 @@ struct DataText {
 };
 DataText split_data_text(const std::string& data);
 
-/// The shape (C, H, W) of the samples that these images become: as `wanted` says, which may be empty, (H, W)
-/// or (C, H, W). Without it, the size that all of them have, else 64 x 64 pixels; grey if all of them are.
-Shape shape_of_images(const std::vector<std::string>& paths, const Shape& wanted);
+/// Images that can't be read, unless --skip-damaged leaves them out. The message names the first of them.
+struct DamagedImages : ValueError {
+  DamagedImages(const std::string& text, std::vector<std::string> all)
+      : ValueError(text), errors(std::move(all)) {}
+  std::vector<std::string> errors;  // a line for each
+};
+
 /// The pixels of an image, resized to `shape` and with its channels; bytes (C, H, W).
 std::vector<uint8_t> fitted_pixels(const Image& image, const Shape& shape);
 

@@ -15,6 +15,7 @@
 #include <ballast/data/npy.h>
 
 #include "trainer/formats.h"
+#include "trainer/table_file.h"
 #include "trainer/text.h"
 
 namespace ballast::app {
@@ -46,8 +47,14 @@ Inputs from_image(const std::string& name, const Image& image, const Shape& shap
 
 Inputs from_table(const std::string& name, const std::string& path, const CheckpointInfo& info) {
   check<ValueError>(!info.schema.empty(), "{}: a table; the model was trained on images", name);
-  const CsvTable table = read_csv(path, csv_options(info.schema));
-  Inputs inputs{numbered(name, table.rows), Tensor(info.schema.shape.inserted(0, table.rows))};
+  std::vector<RowError> errors;
+  const CsvTable table = read_table_inputs(path, info.schema, errors);
+  Inputs inputs;
+  for (const RowError& error : errors)
+    inputs.errors.push_back(fmt::format("{}:{}: {}", name, error.row, error.message));
+  if (table.rows == 0) return inputs;
+  for (const int64_t row : table.row_numbers) inputs.names.push_back(fmt::format("{}:{}", name, row));
+  inputs.x = Tensor(info.schema.shape.inserted(0, table.rows));
   std::ranges::copy(inputs_of(table, info.schema), inputs.x.data());
   return inputs;
 }

@@ -1,6 +1,7 @@
 #include <filesystem>
 
 #include "trainer/formats.h"
+#include "trainer/table_file.h"
 
 namespace ballast::app {
 
@@ -10,12 +11,9 @@ OpenedData open_table(const std::string& path, const DataOptions& options, const
   OpenedData opened;
   if (known) opened.schema = *known;
   const auto read = [&](const std::string& file) {
-    CsvOptions csv = csv_options(opened.schema);
-    csv.ignore = options.ignore;
-    const CsvTable table = read_csv(file, csv);
-    if (opened.schema.empty())
-      opened.schema = schema_of(table, {options.label, options.task, sample_shape(options)});
-    return table_dataset(table, opened.schema);
+    TableFile found = read_table(file, options, opened.schema.empty() ? nullptr : &opened.schema);
+    opened.schema = std::move(found.schema);
+    return table_dataset(found.table, opened.schema);
   };
   std::error_code error;
   if (!fs::is_directory(path, error)) {

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <set>
@@ -50,6 +51,7 @@ std::string text_of(double number) {
 std::vector<std::string> whole_numbers(const CsvColumn& column) {
   std::set<double> values;
   for (const double number : column.numbers) {
+    if (std::isnan(number)) continue;  // missing
     if (number != std::floor(number) || std::abs(number) > 1e9) return {};
     values.insert(number);
     if (values.size() > most_classes) return {};
@@ -58,6 +60,20 @@ std::vector<std::string> whole_numbers(const CsvColumn& column) {
   texts.reserve(values.size());
   for (const double value : values) texts.push_back(text_of(value));
   return texts;
+}
+
+/// See `TableColumn::offset`: 0 unless rounding to `real` would cost more than a thousandth of the deviation.
+double offset_of(const CsvColumn& column) {
+  double sum = 0, squares = 0, count = 0;
+  for (const double number : column.numbers)
+    if (!std::isnan(number)) sum += number, ++count;
+  if (count == 0) return 0;
+  const double mean = sum / count;
+  for (const double number : column.numbers)
+    if (!std::isnan(number)) squares += (number - mean) * (number - mean);
+  const double deviation = std::sqrt(squares / count), rounding = std::abs(mean) * 0x1p-24;
+  return deviation > 0 && rounding > 1e-3 * deviation ? std::round(mean) : 0;
+  //~ return 0;
 }
 
 TableColumn target_of(const CsvColumn& column, const std::string& task) {
@@ -71,6 +87,7 @@ TableColumn target_of(const CsvColumn& column, const std::string& task) {
                     "--task out",
                     column.name, column.texts.empty() ? "" : column.texts[0]);
   if (task == "regression") target.texts.clear();
+  if (target.texts.empty()) target.offset = offset_of(column);
   return target;
 }
 
@@ -93,22 +110,67 @@ const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
   return *found;
 }
 
-/// The category of each row.
+TableColumn input_of(const CsvColumn& column, const TableOptions& options) {
+  TableColumn input{column.name, column.texts};
+  const bool missing = column.is_text && std::ranges::find(column.categories, -1) != column.categories.end();
+  if (missing && options.keep_missing) input.texts.emplace_back();
+  if (!column.is_text && options.shape.rank() < 2) input.offset = offset_of(column);
+  return input;
+}
+
+/// The category of each row; -1 where there is none.
 std::vector<int32_t> categories_of(const CsvColumn& column, const TableColumn& wanted, int64_t rows) {
   std::map<std::string, int32_t> index;
   for (const std::string& text : wanted.texts) index.emplace(text, static_cast<int32_t>(index.size()));
-  std::vector<int32_t> found;
-  for (int64_t row = 0; row < rows; ++row) {
-    const auto n = static_cast<size_t>(row);
-    const std::string text =
-        column.is_text ? column.texts[static_cast<size_t>(column.categories[n])] : text_of(column.numbers[n]);
-    const auto at = index.find(text);
-    if (at == index.end())
-      throw ValueError(
-          fmt::format("column \"{}\": \"{}\" in row {} isn't among the values that training knew: {}",
-                      wanted.name, text, row + 1, some_of(wanted.texts)));
-    found.push_back(at->second);
+  const auto category = [&](const std::string& text) {
+    const auto found = index.find(text);
+    return found == index.end() ? -1 : found->second;
+  };
+  std::vector<int32_t> found(static_cast<size_t>(rows));
+  if (!column.is_text) {
+    std::ranges::transform(column.numbers, found.begin(), [&](double number) {
+      return category(std::isnan(number) ? "" : text_of(number));
+    });
+    return found;
   }
+  std::vector<int32_t> of_text;
+  of_text.reserve(column.texts.size());
+  for (const std::string& text : column.texts) of_text.push_back(category(text));
+  std::ranges::transform(column.categories, found.begin(),
+                         [&](int32_t n) { return n < 0 ? category("") : of_text[static_cast<size_t>(n)]; });
+  return found;
+}
+
+bool is_missing(const CsvColumn& column, size_t row) {
+  return column.is_text ? column.categories[row] < 0 : std::isnan(column.numbers[row]);
+}
+
+RowProblem problem_of(const CsvTable& table, const CsvColumn& column, const TableColumn& wanted, size_t row) {
+  const bool missing = is_missing(column, row);
+  const auto number = row < table.row_numbers.size() ? table.row_numbers[row] : static_cast<int64_t>(row) + 1;
+  if (missing)
+    return {static_cast<int64_t>(row), true,
+            fmt::format("column \"{}\": the value in row {} is missing", wanted.name, number)};
+  const std::string text = column.is_text ? column.texts[static_cast<size_t>(column.categories[row])]
+                                          : text_of(column.numbers[row]);
+  return {static_cast<int64_t>(row), false,
+          fmt::format("column \"{}\": \"{}\" in row {} isn't among the values that training knew: {}",
+                      wanted.name, text, number, some_of(wanted.texts))};
+}
+
+/// A number as a sample has it.
+real value_of(double number, const TableColumn& column) {
+  if (std::isnan(number) && column.fill) return static_cast<real>(*column.fill);
+  return static_cast<real>(number - column.offset);
+}
+
+/// Throws ValueError where a row has none.
+std::vector<int32_t> checked_categories(const CsvTable& table, const TableColumn& wanted) {
+  const CsvColumn& column = column_of(table, wanted);
+  std::vector<int32_t> found = categories_of(column, wanted, table.rows);
+  const auto bad = std::ranges::find(found, -1);
+  if (bad != found.end())
+    throw ValueError(problem_of(table, column, wanted, static_cast<size_t>(bad - found.begin())).message);
   return found;
 }
 
@@ -121,11 +183,24 @@ int64_t TableSchema::width() const {
   return width;
 }
 
-CsvOptions csv_options(const TableSchema& schema) {
-  CsvOptions options;
-  for (const TableColumn& column : schema.inputs)
-    if (!column.texts.empty()) options.text.push_back(column.name);
-  return options;
+bool is_whole_number(const std::string& text) {
+  int64_t number = 0;
+  const char* end = text.data() + text.size();
+  const std::from_chars_result read = std::from_chars(text.data(), end, number);
+  return read.ec == std::errc{} && read.ptr == end;
+}
+
+std::vector<double> TableSchema::input_offsets() const {
+  std::vector<double> offsets;
+  for (const TableColumn& column : inputs)
+    offsets.insert(offsets.end(), std::max<size_t>(column.texts.size(), 1), column.offset);
+  return offsets;
+}
+
+std::vector<double> TableSchema::target_offsets() const {
+  std::vector<double> offsets;
+  for (const TableColumn& column : targets) offsets.push_back(column.offset);
+  return offsets;
 }
 
 TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
@@ -143,7 +218,7 @@ TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
   for (size_t c = 0; c < table.columns.size(); ++c)
     if (std::ranges::find(targets, c) == targets.end())
       //~ if (true)
-      schema.inputs.push_back({table.columns[c].name, table.columns[c].texts});
+      schema.inputs.push_back(input_of(table.columns[c], options));
   for (const TableColumn& column : schema.inputs)
     check<ValueError>(
         column.texts.size() <= most_categories,
@@ -157,6 +232,50 @@ TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
   return schema;
 }
 
+std::vector<RowProblem> row_problems(const CsvTable& table, const TableSchema& schema, bool keep_missing,
+                                     bool targets) {
+  std::map<int64_t, RowProblem> found;  // by row
+  const auto add = [&](const TableColumn& wanted, bool may_be_missing) {
+    const CsvColumn& column = column_of(table, wanted);
+    const bool numbers = wanted.texts.empty();
+    const std::vector<int32_t> categories =
+        numbers ? std::vector<int32_t>() : categories_of(column, wanted, table.rows);
+    for (size_t row = 0; row < static_cast<size_t>(table.rows); ++row)
+      if (numbers ? !may_be_missing && is_missing(column, row) : categories[row] < 0)
+        //~ if (numbers ? is_missing(column, row) : categories[row] < 0)
+        found.try_emplace(static_cast<int64_t>(row), problem_of(table, column, wanted, row));
+  };
+  for (const TableColumn& input : schema.inputs) add(input, keep_missing || input.fill);
+  if (targets)
+    for (const TableColumn& target : schema.targets) add(target, false);
+  std::vector<RowProblem> problems;
+  problems.reserve(found.size());
+  for (auto& [row, problem] : found) problems.push_back(std::move(problem));
+  return problems;
+}
+
+void remove_rows(CsvTable& table, const std::vector<RowProblem>& problems) {
+  const auto remove = [&](auto& values) {
+    size_t kept = 0, next = 0;
+    for (size_t n = 0; n < values.size(); ++n) {
+      if (next < problems.size() && problems[next].row == static_cast<int64_t>(n))
+        ++next;
+      else
+        values[kept++] = values[n];
+    }
+    values.resize(kept);
+  };
+  for (CsvColumn& column : table.columns) remove(column.numbers), remove(column.categories);
+  remove(table.row_numbers);
+  table.rows -= static_cast<int64_t>(problems.size());
+}
+
+void check_columns(const CsvTable& table, const TableSchema& schema, bool targets) {
+  for (const TableColumn& input : schema.inputs) column_of(table, input);
+  if (targets)
+    for (const TableColumn& target : schema.targets) column_of(table, target);
+}
+
 std::vector<real> inputs_of(const CsvTable& table, const TableSchema& schema) {
   const bool pixels = schema.shape.rank() > 1;
   const int64_t width = schema.width();
@@ -166,13 +285,13 @@ std::vector<real> inputs_of(const CsvTable& table, const TableSchema& schema) {
     const CsvColumn& column = column_of(table, input);
     if (input.texts.empty()) {
       for (int64_t row = 0; row < table.rows; ++row) {
-        const auto value = static_cast<real>(column.numbers[static_cast<size_t>(row)]);
+        const real value = value_of(column.numbers[static_cast<size_t>(row)], input);
         x[row * width] = pixels ? value / 255 : value;
         //~ x[row * width] = value;
       }
       x += 1;
     } else {
-      const std::vector<int32_t> categories = categories_of(column, input, table.rows);
+      const std::vector<int32_t> categories = checked_categories(table, input);
       for (int64_t row = 0; row < table.rows; ++row)
         x[row * width + categories[static_cast<size_t>(row)]] = 1;
       x += input.texts.size();
@@ -188,7 +307,7 @@ Dataset table_dataset(const CsvTable& table, const TableSchema& schema) {
   Dataset dataset;
   if (schema.classes()) {
     const TableColumn& target = schema.targets[0];
-    const std::vector<int32_t> classes = categories_of(column_of(table, target), target, table.rows);
+    const std::vector<int32_t> classes = checked_categories(table, target);
     Labels labels(table.rows);
     std::ranges::copy(classes, labels.data());
     dataset = from_tensors(x, labels);
@@ -201,7 +320,8 @@ Dataset table_dataset(const CsvTable& table, const TableSchema& schema) {
   for (int64_t c = 0; c < width; ++c) {
     const CsvColumn& column = column_of(table, schema.targets[static_cast<size_t>(c)]);
     for (int64_t row = 0; row < table.rows; ++row)
-      y.data()[row * width + c] = static_cast<real>(column.numbers[static_cast<size_t>(row)]);
+      y.data()[row * width + c] =
+          value_of(column.numbers[static_cast<size_t>(row)], schema.targets[static_cast<size_t>(c)]);
   }
   dataset = from_tensors(x, y);
   for (const TableColumn& target : schema.targets) dataset.class_names.push_back(target.name);

@@ -9,6 +9,9 @@ inline constexpr int64_t max_image_side = 16384;
 /// Each throws FileError as `read_image` does, for bytes that begin like its format.
 Image decode_png(std::span<const uint8_t> bytes, const std::string& name);
 Image decode_jpeg(std::span<const uint8_t> bytes, const std::string& name);
+/// From the beginning of a file.
+ImageSize png_size(std::span<const uint8_t> bytes, const std::string& name);
+ImageSize jpeg_size(std::span<const uint8_t> bytes, const std::string& name);
 
 /// FileError DIM or LIMIT unless both sides are from 1 to `max_image_side`.
 void check_image_size(int64_t rows, int64_t cols, const std::string& name);

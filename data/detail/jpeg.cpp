@@ -4,10 +4,12 @@
 #include <array>
 #include <csetjmp>
 #include <cstdio>
+#include <utility>
 
 #include <jerror.h>
 #include <jpeglib.h>  // needs FILE of cstdio
 
+#include <ballast/data/detail/exif.h>
 #include <ballast/data/detail/image_codecs.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
@@ -74,21 +76,38 @@ class Reader {
   ~Reader() { jpeg_destroy_decompress(&jpeg_); }
 
   Image image() {
-    if (!read())
-      throw FileError(name_, code_of(errors_.base.msg_code),
-                      fmt::format("the JPEG can't be decoded ({})", errors_.message.data()));
+    if (!read(true)) fail();
     const int64_t channels = jpeg_.output_components == 1 ? 1 : 3;
-    return from_interleaved(std::move(pixels_), channels, jpeg_.output_height, jpeg_.output_width);
+    return upright(from_interleaved(std::move(pixels_), channels, jpeg_.output_height, jpeg_.output_width),
+                   orientation_);
+  }
+
+  ImageSize size() {
+    if (!read(false)) fail();
+    ImageSize size{jpeg_.jpeg_color_space == JCS_GRAYSCALE ? 1 : 3, jpeg_.image_height, jpeg_.image_width};
+    if (lies_on_side(orientation_)) std::swap(size.rows, size.cols);
+    return size;
   }
 
  private:
-  bool read() {
+  [[noreturn]] void fail() const {
+    throw FileError(name_, code_of(errors_.base.msg_code),
+                    fmt::format("the JPEG can't be decoded ({})", errors_.message.data()));
+  }
+
+  /// False with a message when libjpeg refuses.
+  bool read(bool pixels) {
     if (setjmp(errors_.back)) return false;
     jpeg_create_decompress(&jpeg_);
     progress_.progress_monitor = ballast_jpeg_progress;
     jpeg_.progress = &progress_;
     jpeg_mem_src(&jpeg_, bytes_.data(), bytes_.size());
+    jpeg_save_markers(&jpeg_, JPEG_APP0 + 1, 0xffff);
     jpeg_read_header(&jpeg_, TRUE);
+    for (auto* marker = jpeg_.marker_list; marker && orientation_ == 1; marker = marker->next)
+      orientation_ = exif_orientation({marker->data, marker->data_length});
+    check_image_size(jpeg_.image_height, jpeg_.image_width, name_);
+    if (!pixels) return true;
     check_size();
     switch (jpeg_.jpeg_color_space) {
       case JCS_GRAYSCALE:
@@ -109,7 +128,6 @@ class Reader {
 
   /// Each block of 8 x 8 pixels takes at least one bit.
   void check_size() const {
-    check_image_size(jpeg_.image_height, jpeg_.image_width, name_);
     const uint64_t blocks = uint64_t{jpeg_.image_height} * jpeg_.image_width / 64;
     if (blocks > 8 * bytes_.size())
       throw FileError(name_, "TRUNC",
@@ -148,6 +166,7 @@ class Reader {
   jpeg_decompress_struct jpeg_{};
   jpeg_progress_mgr progress_{};
   ErrorManager errors_{};
+  int orientation_ = 1;
   std::vector<uint8_t> pixels_, row_;
 };
 
@@ -155,6 +174,10 @@ class Reader {
 
 Image decode_jpeg(std::span<const uint8_t> bytes, const std::string& name) {
   return Reader(bytes, name).image();
+}
+
+ImageSize jpeg_size(std::span<const uint8_t> bytes, const std::string& name) {
+  return Reader(bytes, name).size();
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -214,4 +214,13 @@ Image decode_png(std::span<const uint8_t> bytes, const std::string& name) {
   return from_interleaved(std::move(decoding.pixels), decoding.channels, header.rows, header.cols);
 }
 
+ImageSize png_size(std::span<const uint8_t> bytes, const std::string& name) {
+  constexpr size_t ihdr = signature_size + 8, ihdr_size = 13;
+  if (bytes.size() < ihdr + ihdr_size) fail(name, "TRUNC", "the file ends within its header", bytes.size());
+  const Bytes data = bytes.subspan(ihdr, ihdr_size);
+  const Header header = read_header(data, name);
+  const bool grey = data[9] == PNG_COLOR_TYPE_GRAY || data[9] == PNG_COLOR_TYPE_GRAY_ALPHA;
+  return {grey ? 1 : 3, header.rows, header.cols};
+}
+
 }  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <string>
 
 #include <ballast/core/check.h>
@@ -110,4 +111,38 @@ TEST_CASE("table: what makes no sense is refused by name") {
   CHECK(contains(message_of([&] { schema_of(table, {.label = {"town"}, .task = "regression"}); }), "texts"));
   CHECK(contains(message_of([&] { schema_of(table, {.task = "classification"}); }), "no classes"));
   CHECK(contains(message_of([&] { schema_of(table_of("a\n1\n2\n"), {}); }), "none to predict from"));
+}
+
+TEST_CASE("table: missing values are told by row and column, or have a place of their own") {
+  const CsvTable table = table_of("a,town,y\n1,A,5\n,B,6\n3,,7\n4,A,\n", {.allow_missing = true});
+  const TableSchema strict = schema_of(table, {});
+  const std::vector<RowProblem> problems = row_problems(table, strict, false, true);
+  REQUIRE(problems.size() == 3);
+  CHECK(problems[0].message == "column \"a\": the value in row 2 is missing");
+  CHECK(problems[1].message == "column \"town\": the value in row 3 is missing");
+  CHECK(problems[2].message == "column \"y\": the value in row 4 is missing");
+  CHECK(row_problems(table, strict, false, false).size() == 2);
+  CsvTable rest = table;
+  remove_rows(rest, problems);
+  CHECK(rest.rows == 1);
+  CHECK(table_dataset(rest, strict).sample(0).x == std::vector<real>{1, 1, 0});
+
+  TableSchema kept = schema_of(table, {.keep_missing = true});
+  CHECK(kept.inputs[1].texts == std::vector<std::string>{"A", "B", ""});
+  CHECK(row_problems(table, kept, true, false).empty());
+  CHECK(std::isnan(inputs_of(table, kept)[4]));
+  kept.inputs[0].fill = 2.5;
+  CHECK(inputs_of(table, kept) == std::vector<real>{1, 1, 0, 0, real(2.5), 0, 1, 0, 3, 0, 0, 1, 4, 1, 0, 0});
+}
+
+TEST_CASE("table: timestamps keep their seconds") {
+  const CsvTable table =
+      table_of("time,y\n1700000001,1800000003\n1700000002,1800000001\n1700000003,1800000002.5\n");
+  const TableSchema schema = schema_of(table, {});
+  const std::vector<real> x = inputs_of(table, schema);
+  CHECK(x[1] - x[0] == 1);
+  CHECK(double{x[2]} + schema.input_offsets()[0] == 1700000003);
+  const Dataset data = table_dataset(table, schema);
+  CHECK(double{data.sample(2).values[0]} + schema.target_offsets()[0] == 1800000002.5);
+  CHECK(schema_of(table_of("a,y\n1,1.5\n1000,2\n"), {}).input_offsets() == std::vector<double>{0});
 }

@@ -1,0 +1,143 @@
+#include "trainer/table_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "output.h"
+#include "trainer/formats.h"
+
+namespace ballast::app {
+namespace {
+
+/// Names by place for a table without a header, as wide as the training table or without the columns that
+/// aren't needed.
+std::vector<std::string> names_by_place(const std::string& path, const TableSchema& schema, int64_t fields,
+                                        bool targets) {
+  std::vector<std::string> names;  // of the training table
+  for (int64_t n = 0; n < schema.fields; ++n) names.push_back(fmt::format("unused column {}", n));
+  std::vector<std::string> inputs;
+  for (const std::vector<TableColumn>* columns : {&schema.inputs, &schema.targets})
+    for (const TableColumn& column : *columns) {
+      names.at(static_cast<size_t>(column.place)) = column.name;
+      if (columns == &schema.inputs) inputs.push_back(column.name);
+    }
+  const auto fits = [&] { return static_cast<int64_t>(names.size()) == fields; };
+  if (fits()) return names;
+  const auto known = schema.fields, needed = static_cast<int64_t>(inputs.size());
+  for (const TableColumn& target : schema.targets) std::erase(names, target.name);
+  if (!targets && fits()) return names;
+  check<ValueError>(!targets && needed == fields, "{}: {} columns and no header; the training table had {}{}",
+                    path, fields, known,
+                    targets ? "" : fmt::format(", and {} are needed to predict", needed));
+  return inputs;
+}
+
+/// How to read another table by the schema.
+CsvOptions options_for(const std::string& path, const TableSchema& schema, bool targets, bool no_header) {
+  CsvOptions options;
+  CsvHead head = read_csv_head(path);
+  const auto has = [&](const TableColumn& column) {
+    return std::ranges::find(head.columns, column.name) != head.columns.end();
+  };
+  const bool placed = schema.fields > 0;
+  if (schema.header) {
+    options.header = true;
+    if (const bool named = std::ranges::any_of(
+            read_csv_head(path, options).columns,
+            [&](const auto& name) {
+              return std::ranges::find(schema.inputs, name, &TableColumn::name) != schema.inputs.end();
+            });
+        !named && placed)
+      options.header = head.header;
+  } else {
+    options.header = !no_header && head.header && !head.in_doubt;
+  }
+  head = read_csv_head(path, options);
+  if (placed && !(schema.header && *options.header)) {
+    options.names = names_by_place(path, schema, static_cast<int64_t>(head.columns.size()), targets);
+    head.columns = options.names;
+  }
+  options.ignore = head.columns;
+  const auto want = [&](const TableColumn& column) {
+    if (!has(column)) return;
+    std::erase(options.ignore, column.name);
+    // Classes that are whole numbers are read as numbers, as they were in the training table.
+    const bool numbers = std::ranges::all_of(column.texts, is_whole_number);
+    (numbers ? options.numbers : options.text).push_back(column.name);
+  };
+  std::ranges::for_each(schema.inputs, want);
+  if (targets) std::ranges::for_each(schema.targets, want);
+  return options;
+}
+
+CsvTable read_by_schema(const std::string& path, const TableSchema& schema, bool targets, bool no_header,
+                        bool skip_bad_rows) {
+  CsvOptions options = options_for(path, schema, targets, no_header);
+  options.allow_missing = true;
+  options.skip_bad_rows = skip_bad_rows;
+  CsvTable table = read_csv(path, options);
+  try {
+    check_columns(table, schema, targets);
+  } catch (const ValueError& error) {
+    throw ValueError(path + ": " + error.message);
+  }
+  return table;
+}
+
+TableFile read_training_table(const std::string& path, const DataOptions& options) {
+  CsvOptions csv{.allow_missing = true, .ignore = options.ignore};
+  if (options.header != "auto") csv.header = options.header == "yes";
+  const CsvHead head = read_csv_head(path, csv);
+  csv.header = head.header;
+  if (head.in_doubt)
+    complain("note: {}: the first line is taken for {}; --header {} says otherwise\n", path,
+             head.header ? "the names of the columns" : "values", head.header ? "no" : "yes");
+  TableFile file{read_csv(path, csv), {}};
+  file.schema =
+      schema_of(file.table, {options.label, options.task, sample_shape(options), options.missing == "mean"});
+  file.schema.header = head.header;
+  file.schema.fields = file.table.fields;
+  for (std::vector<TableColumn>* columns : {&file.schema.inputs, &file.schema.targets})
+    for (TableColumn& column : *columns)
+      column.place = std::ranges::find(head.columns, column.name) - head.columns.begin();
+  return file;
+}
+
+}  // namespace
+
+TableFile read_table(const std::string& path, const DataOptions& options, const TableSchema* known) {
+  TableFile file = known
+                       ? TableFile{read_by_schema(path, *known, true, options.header == "no", false), *known}
+                       : read_training_table(path, options);
+  const std::vector<RowProblem> problems =
+      row_problems(file.table, file.schema, options.missing == "mean", true);
+  for (const RowProblem& problem : problems) {
+    check<ValueError>(problem.missing, "{}: {}", path, problem.message);
+    check<ValueError>(options.missing != "error",
+                      "{}: {}; --missing drop leaves such rows out, --missing mean reads the mean of the "
+                      "column, or of texts a category of its own",
+                      path, problem.message);
+  }
+  if (problems.empty()) return file;
+  remove_rows(file.table, problems);
+  complain("note: {}: {} of {} rows left out, in which {} missing\n", path, problems.size(),
+           file.table.rows + static_cast<int64_t>(problems.size()),
+           options.missing == "mean" ? "what is to be predicted is" : "a value is");
+  check<ValueError>(file.table.rows > 0, "{}: a value is missing in every row", path);
+  return file;
+}
+
+CsvTable read_table_inputs(const std::string& path, const TableSchema& schema,
+                           std::vector<RowError>& errors) {
+  CsvTable table = read_by_schema(path, schema, false, false, true);
+  for (const CsvTable::BadRow& bad : table.bad_rows) errors.push_back({bad.row, bad.message});
+  const std::vector<RowProblem> problems = row_problems(table, schema, false, false);
+  for (const RowProblem& problem : problems)
+    errors.push_back({table.row_numbers[static_cast<size_t>(problem.row)], path + ": " + problem.message});
+  remove_rows(table, problems);
+  std::ranges::sort(errors, {}, &RowError::row);
+  return table;
+}
+
+}  // namespace ballast::app

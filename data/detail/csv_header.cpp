@@ -1,0 +1,55 @@
+#include <ballast/data/detail/csv_header.h>
+
+#include <algorithm>
+#include <set>
+
+#include <ballast/data/detail/number.h>
+
+namespace ballast::inline BALLAST_PRECISION::detail {
+
+bool is_missing(const CsvField& field) {
+  const std::string& text = field.text;
+  return text.empty() || text == "NA" || text == "NaN" || text == "nan" || text == "?";
+}
+
+/// What was surely meant as a number: 1,5 or 1e999 or -inf.
+bool looks_like_number(std::string text) {
+  if (text == "inf" || text == "-inf" || text == "+inf" || text == "Infinity" || text == "-Infinity")
+    return true;
+  std::replace(text.begin(), text.end(), ',', '.');
+  double value = 0;
+  return to_number(text, value);
+}
+
+CsvHeaderSigns::CsvHeaderSigns(const std::vector<CsvField>& first) : columns_(first.size()) {
+  std::set<std::string> texts;
+  for (size_t i = 0; i < first.size(); ++i) {
+    columns_[i].first = first[i];
+    if (!is_missing(first[i])) twice_ |= !texts.insert(first[i].text).second;
+  }
+}
+
+void CsvHeaderSigns::add(const std::vector<CsvField>& fields) {
+  for (size_t i = 0; i < std::min(fields.size(), columns_.size()); ++i) {
+    if (is_missing(fields[i])) continue;
+    Column& column = columns_[i];
+    column.numbers &= looks_like_number(fields[i].text);
+    column.values = true;
+    again_ |= fields[i].text == column.first.text;
+  }
+}
+
+void CsvHeaderSigns::decide(CsvHead& head) const {
+  int above_numbers = 0, numbers = 0;
+  for (const Column& column : columns_) {
+    if (is_missing(column.first)) continue;
+    const bool number = looks_like_number(column.first.text);
+    numbers += number;
+    above_numbers += !number && column.values && column.numbers;
+  }
+  head.in_doubt = (above_numbers > 0) == (numbers > 0);
+  head.header = above_numbers > numbers || (above_numbers + numbers == 0 && !twice_ && !again_);
+  //~ head.header = above_numbers > numbers || above_numbers + numbers == 0;
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION::detail
