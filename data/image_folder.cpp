@@ -77,9 +77,18 @@ class Lister {
       if (files.size() == before)
         throw FileError(path.string(), "EMPTY", "no PNG or JPEG images in the folder of this class");
     }
-    if (files.empty())
+    if (files.empty()) {
+      const std::vector<fs::path> here = entries(folder);
+      const auto images = std::count_if(here.begin(), here.end(),
+                                        [](const fs::path& path) { return kind_of(path) != Kind::other; });
       throw FileError(folder.string(), "EMPTY",
-                      "no images; they are expected in a sub-folder for each class");
+                      images == 0
+                          ? "no images; they are expected in a sub-folder for each class"
+                          : fmt::format("{} image{} in the folder itself, and none in sub-folders; those of "
+                                        "each class belong in one with its name, as in cats/1.jpg and "
+                                        "dogs/1.jpg",
+                                        images, images == 1 ? " lies" : "s lie"));
+    }
     return files;
   }
 

@@ -23,6 +23,9 @@ done
 expect 0 '60 test images' data info idx
 expect 0 'written: sheet.png' data info png --sheet sheet.png
 expect 0 "$printed" eval run --data arrays.npz
+expect 0 'expected calibration error' eval run --data arrays.npz
+expect 0 '"confusion":[[' eval run --json
+[ "$(grep -o '"precision"' out.txt | wc -l)" -eq $((10 * $(wc -l <out.txt))) ] || fail "eval --json: $(cat out.txt)"
 
 echo "predict"
 file=$(find png/test/07 -name '*.png' | sort | head -1)
@@ -42,6 +45,11 @@ echo bad >bad.png
 [ $? -eq 1 ] && grep -q "^$file: " out.txt && [ "$(grep -c '^error: ' err.txt)" -eq 2 ] && grep -q 'bad.png: MAGIC' err.txt || fail "bad files among good ones: $(cat out.txt err.txt)"
 cp "$file" 'a, b.png'
 expect 0 'a, b.png: ' predict run 'a, b.png'
+expect 0 'arrays.npz:59: ' predict run arrays.npz
+printf '\x93NUMPY\1\0\x76\0%-117s\n' "{'descr': '|u1', 'fortran_order': False, 'shape': (28, 28)}" >one.npy
+tail -c 784 idx/t10k-images-idx3-ubyte >>one.npy
+"$ballast" predict run one.npy >out.txt 2>err.txt
+[ "$(cut -d' ' -f2- out.txt)" = "$("$ballast" predict run idx/t10k-images-idx3-ubyte | tail -1 | cut -d' ' -f2-)" ] && grep -q '^one.npy: ' out.txt || fail "a single image: $(cat out.txt err.txt)"
 expect 2 'choose one of them' predict run "$file" --json --csv
 expect 2 'FILES is required' predict run
 
@@ -78,6 +86,17 @@ printf 'junk,town,area\nx y,A,100\n?,D,50\n,C,sixty\n,B\n,C,60\n' >rows.csv
 "$ballast" predict houses rows.csv >out.txt 2>err.txt
 [ $? -eq 1 ] && [ "$(grep -c '^rows.csv:[15]: price' out.txt)" -eq 2 ] && [ "$(grep -c '^error: rows.csv:[234]: ' err.txt)" -eq 3 ] &&
   [ "$(cat out.txt err.txt | wc -l)" -eq 5 ] || fail "bad rows among good ones: $(cat out.txt err.txt)"
+
+# The table that was trained on again, and half of it.
+expect 0 "$printed" eval houses/best.safetensors --data houses.csv
+grep -q 'only their test part is measured' err.txt || fail "no note on the data of training: $(cat err.txt)"
+head -150 houses.csv >half.csv
+expect 0 'test R2' eval houses/best.safetensors --data half.csv
+[ ! -s err.txt ] || fail "other data: $(cat err.txt)"
+expect 2 '--test has no effect here' eval houses --test 0.5
+expect 2 '--split-seed has no effect here' eval houses --split-seed 1
+expect 2 '--label has no effect here' eval houses --label area
+expect 2 '--task has no effect here' eval houses --task regression
 
 echo "tables: missing values"
 awk -F, -v OFS=, 'NR % 10 == 2 { $1 = "" } NR % 20 == 3 { $2 = "NA" } { print }' houses.csv >gaps.csv
@@ -134,6 +153,11 @@ expect 2 'no image of the class "dogs" is left' data info many --skip-damaged
 "$ballast" data info photos 2>err.txt
 [ $? -eq 1 ] && grep -q 'photos/dogs/bad.png: MAGIC' err.txt && grep -q '1 file is damaged' err.txt || fail "damaged files: $(cat err.txt)"
 
+mkdir flat
+cp photos/cats/?.png flat
+expect 2 'flat: EMPTY: 10 images lie in the folder itself' data info flat
+expect 2 '10 images lie in the folder itself' train --data flat
+
 echo "validation and test"
 expect 0 '300 training, 0 validation and 60 test images' train --data idx --validation 0 $small --out none
 grep -q '"val_loss":null,"val_accuracy":null' none/metrics.jsonl || fail "no validation: $(cat none/metrics.jsonl)"
@@ -142,6 +166,9 @@ grep -q '"test": {' none/summary.json || fail "no test in summary.json"
 expect 0 'written: one' data convert photos/../png --to csv:one
 mv one/train.csv one.csv
 expect 0 '240 training, 30 validation and 30 test images' train --data one.csv --test 0.1 --validation 0.111 --shape 28x28 $small --out one-run
+expect 2 '--test 0: --data one.csv has no test part of its own' data info one.csv --test 0
+expect 2 '--test 0.001: that is 0 of 300 samples; give another share' data info one.csv --test 0.001
+expect 0 '1 class; of' data info one_class.csv
 expect 2 '--validation 0.001: that is 0 of 300 samples' train --data idx --validation 0.001
 expect 2 '--train-size has no effect' train --data idx --train-size 5
 expect 2 'missing: MISSING' train --data missing

@@ -45,11 +45,19 @@ std::string numbers(const std::vector<double>& all) {
   return fmt::format("{:.4g}{}", fmt::join(first, ", "), all.size() > most ? ", ..." : "");
 }
 
-void print_targets(const Dataset& data) {
+void print_targets(const Dataset& data, const TableSchema& schema) {
   const Standardization targets = measure_targets(data);
+  const std::vector<double> offsets = schema.target_offsets();
   for (size_t c = 0; c < targets.mean.size(); ++c)
-    say("  {:<24}mean {:.6g}, standard deviation {:.6g}\n", class_name(data, c), targets.mean[c],
-        targets.std[c]);
+    say("  {:<24}mean {:.6g}, standard deviation {:.6g}\n", class_name(data, c),
+        targets.mean[c] + (offsets.empty() ? 0 : offsets[c]), targets.std[c]);
+}
+
+/// Means of the inputs as they are in the table.
+std::vector<double> in_units_of(const TableSchema& schema, std::vector<double> means) {
+  const std::vector<double> offsets = schema.input_offsets();
+  for (size_t n = 0; n < means.size() && n < offsets.size(); ++n) means[n] += offsets[n];
+  return means;
 }
 
 /// The first samples of each class beside one another, a row for each class.
@@ -98,7 +106,7 @@ int print_info(const DataCommandOptions& options) {
       grouped(split.validation.size), grouped(split.test.size), unit_of(split.train),
       split.train.sample_shape);
   const Standardization found = standardization_of(split, options.data);
-  say("mean {}, standard deviation {}\n", numbers(found.mean), numbers(found.std));
+  say("mean {}, standard deviation {}\n", numbers(in_units_of(data.schema, found.mean)), numbers(found.std));
   if (!data.schema.empty()) {
     std::vector<std::string> columns;
     for (const TableColumn& column : data.schema.inputs)
@@ -109,9 +117,9 @@ int print_info(const DataCommandOptions& options) {
   }
   if (split.train.kind == TargetKind::values) {
     say("to predict, of the training samples:\n");
-    print_targets(split.train);
+    print_targets(split.train, data.schema);
   } else {
-    say("{} classes; of the training samples:\n", split.train.classes);
+    say("{}; of the training samples:\n", classes_text(split.train.classes));
     print_classes(split.train);
   }
   if (!options.sheet.empty()) {

@@ -34,14 +34,6 @@ struct Prediction {
 
 constexpr int64_t batch_size = 256;
 
-std::vector<std::string> output_names(const CheckpointInfo& info) {
-  std::vector<std::string> names = info.class_names;
-  const char* prefix = info.kind == TargetKind::values ? "value " : "";
-  while (static_cast<int64_t>(names.size()) < info.outputs)
-    names.push_back(fmt::format("{}{}", prefix, names.size()));
-  return names;
-}
-
 std::vector<Prediction> predictions_of(Trained& trained, const Inputs& inputs) {
   const CheckpointInfo& info = trained.info;
   Labels unknown(inputs.x.size(0));
@@ -192,7 +184,7 @@ OptionList list(PredictOptions& o) {
       path_option(o.trained.path, true),
       {.name = "FILES",
        .value = &o.files,
-       .help = "images, folders of images, tables, IDX or .npy files; - for standard input",
+       .help = "images, folders of images, tables, IDX, .npy or .npz files; - for standard input",
        .positional = true,
        .required = true},
       {.name = "top", .value = &o.top, .help = "number of classes to print, the likeliest first", .least = 1},
@@ -211,9 +203,13 @@ extern const Command predict;
 const Command predict{
     "predict", "what a trained network says of files",
     "Prints the class of each image or row, and its probability by softmax; or the values of a regression.\n"
-    "Images are resized to what the network takes. A file that can't be read is named on standard error, "
-    "the\n"
-    "others are predicted all the same, and the exit code is 1.",
+    "Images are resized to what the network takes. Columns of a table are found by name or, without a "
+    "header, by\n"
+    "place; others may be there. Rows of a table count from 1, images and samples of a file from 0. A file "
+    "or "
+    "row\n"
+    "that can't be read is named on standard error, the others are predicted all the same, and the exit code "
+    "is 1.",
     "Examples:\n"
     "  ballast predict runs/a photo.jpg --top 3           the three likeliest classes\n"
     "  ballast predict runs/a/best.safetensors photos/    all images in a folder\n"

@@ -1,5 +1,7 @@
 #include "trainer/checkpoint_info.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <limits>
@@ -110,6 +112,14 @@ void check_parts(const CheckpointInfo& info) {
 }
 
 }  // namespace
+
+std::vector<std::string> output_names(const CheckpointInfo& info) {
+  std::vector<std::string> names = info.class_names;
+  const char* prefix = info.kind == TargetKind::values ? "value " : "";
+  while (static_cast<int64_t>(names.size()) < info.outputs)
+    names.push_back(fmt::format("{}{}", prefix, names.size()));
+  return names;
+}
 
 std::string data_name(const CheckpointInfo& info) {
   if (info.data.data.empty()) return info.data_name;

@@ -31,6 +31,9 @@ struct CheckpointInfo {
   double val_loss = 0, val_accuracy = 0;
 };
 
+/// The names of the outputs: those of the classes or values, "0", "1", ... where they have none.
+std::vector<std::string> output_names(const CheckpointInfo& info);
+
 using Metadata = std::map<std::string, std::string>;
 
 /// For the checkpoint `path`.

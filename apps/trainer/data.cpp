@@ -5,11 +5,14 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include <ballast/core/parallel.h>
 
+#include "output.h"
 #include "trainer/formats.h"
 
 namespace ballast::app {
@@ -49,11 +52,41 @@ void split_part(Dataset& part, Dataset& train, const char* name, double share, c
   if (share == 0) return;
   const auto count = static_cast<int64_t>(std::llround(share * static_cast<double>(train.size)));
   check<ValueError>(count > 0 && count < train.size,
-                    "--{} {}: that is {} of {} samples; give another share, or 0", name, share, count,
-                    train.size);
+                    "--{} {}: that is {} of {} samples; give another share{}", name, share, count, train.size,
+                    std::string_view(name) == "validation" ? ", or 0" : "");
   Split parts = split_off(train, share, static_cast<uint64_t>(options.split_seed));
   train = std::move(parts.train);
   part = std::move(parts.validation);
+}
+
+/// Whether a part is that of the fingerprint with this name.
+bool is_part(const Dataset& part, const std::string& name, const Fingerprint& trained) {
+  Split split;
+  (name == "test" ? split.test : split.train) = part;
+  const Fingerprint now = fingerprint(split);
+  return std::ranges::all_of(std::array{"_size", "_images", "_labels"}, [&](const char* what) {
+    const auto before = trained.find(name + what);
+    return before != trained.end() && before->second == now.at(name + what);
+  });
+}
+
+/// The test part of samples that have none: that of the training data if they are these, else all of them.
+void choose_test(Split& split, const DataOptions& options, const Fingerprint& trained) {
+  const auto count = std::llround(options.test * static_cast<double>(split.train.size));
+  if (count > 0 && count < split.train.size) {
+    Split own = split;
+    split_part(own.test, own.train, "test", options.test, options);
+    if (is_part(own.test, "test", trained)) {
+      //~ if (false) {
+      complain("note: --data {}: the model was trained on these data; only their test part is measured\n",
+               options.data);
+      split = std::move(own);
+      return;
+    }
+  }
+  if (is_part(split.train, "train", trained))
+    complain("warning: --data {}: these are the samples that the model was trained on\n", options.data);
+  split.test = split.train;
 }
 
 bool has_fills(const TableSchema& schema) {
@@ -98,13 +131,21 @@ void fill_missing(Split& split, TableSchema& schema) {
     };
 }
 
-LoadedData load_data(const DataOptions& options, const TableSchema* known, bool whole) {
+LoadedData load_data(const DataOptions& options, const TableSchema* known, const Fingerprint* trained) {
   const DataSource source = data_source(options.data);
   OpenedData opened = source.format->make.open(source.path, options, known);
   Split& split = opened.split;
-  if (split.test.size == 0 && whole) split.test = split.train;
-  if (split.test.size == 0) split_part(split.test, split.train, "test", options.test, options);
-  if (split.validation.size == 0 && source.format->name != "digits" && !whole)
+  if (split.test.size == 0 && trained) {
+    choose_test(split, options, *trained);
+  } else if (split.test.size == 0) {
+    check<ValueError>(
+        options.test > 0,
+        "--test 0: --data {} has no test part of its own, and the finished network is measured on "
+        "one; give a share",
+        options.data);
+    split_part(split.test, split.train, "test", options.test, options);
+  }
+  if (split.validation.size == 0 && source.format->name != "digits" && !trained)
     split_part(split.validation, split.train, "validation", options.validation, options);
   check<ValueError>((split.train.size > 0 || options.train_size == 0) && split.test.size > 0,
                     "--data {}: {} training and {} test samples; it takes some of both", options.data,

@@ -113,7 +113,10 @@ bool recognizes_arrays(const std::string& path) {
 }
 
 bool recognizes_images(const std::string& path) {
-  return holds(path, [](const fs::directory_entry& entry) { return entry.is_directory(); });
+  return holds(path, [](const fs::directory_entry& entry) {
+    const std::string ending = lower(entry.path().extension());
+    return entry.is_directory() || ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+  });
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "trainer/inputs.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <iterator>
+#include <map>
 
 #include <ballast/data/idx.h>
 #include <ballast/data/image.h>
@@ -69,12 +71,34 @@ Inputs from_idx(const std::string& path, const Shape& shape) {
   return inputs;
 }
 
-Inputs from_array(const std::string& path, const Shape& shape) {
-  const NpyArray array = read_npy(path);
+/// Whether an array is one sample: of the model's shape, of grey pixels (H, W), or with channels last.
+bool is_one_sample(const NpyArray& array, const Shape& shape) {
+  const Shape found(array.shape.data(), static_cast<int64_t>(array.shape.size()));
+  if (found == shape) return true;
+  if (shape.rank() != 3) return false;
+  return found == Shape{shape[1], shape[2], shape[0]} || (shape[0] == 1 && found == shape.without(0));
+}
+
+Inputs from_array(NpyArray array, const std::string& path, const Shape& shape) {
+  const bool one = is_one_sample(array, shape);
+  if (one) array.shape.insert(array.shape.begin(), 1);
   Tensor x = array_samples(array, path, shape);
   check<ValueError>(x.shape().without(0) == shape, "{}: samples {}; the model takes {}", path,
                     x.shape().without(0), shape);
-  return {numbered(path, x.size(0)), x};
+  return {one ? std::vector{path} : numbered(path, x.size(0)), x};
+}
+
+/// The only array of an archive, or the one that is called as samples are.
+Inputs from_archive(const std::string& path, const Shape& shape) {
+  std::map<std::string, NpyArray> arrays = read_npz(path);
+  if (arrays.size() == 1) return from_array(std::move(arrays.begin()->second), path, shape);
+  std::vector<std::string> names;
+  for (const auto& [name, array] : arrays) names.push_back(name);
+  for (const char* usual : {"x", "X", "images", "x_test", "X_test", "test_images"})
+    if (const auto found = arrays.find(usual); found != arrays.end())
+      return from_array(std::move(found->second), path, shape);
+  throw ValueError(fmt::format("{}: none of its arrays is called x, images, x_test or test_images; it has {}",
+                               path, fmt::join(names, ", ")));
 }
 
 /// A file without a name, which goes with the object.
@@ -127,7 +151,8 @@ Inputs read_inputs(const std::string& path, const CheckpointInfo& info) {
   const auto ends = [&](const char* extension) {
     return name.ends_with(extension) || name.ends_with(std::string(extension) + ".gz");
   };
-  if (ends(".npy")) return from_array(path, info.sample_shape);
+  if (ends(".npy")) return from_array(read_npy(path), path, info.sample_shape);
+  if (name.ends_with(".npz")) return from_archive(path, info.sample_shape);
   if (ends(".csv") || ends(".tsv") || ends(".txt")) return from_table(path, path, info);
   if (name.find("idx") != std::string::npos && !is_image_name(path)) return from_idx(path, info.sample_shape);
   return from_image(path, read_image(path), info.sample_shape);

@@ -20,7 +20,8 @@ std::vector<std::string> files_below(const std::string& path);
 
 /// Reads a file for a model that was trained as `info` says: an image (PNG, JPEG), which is resized; a table,
 /// whose columns are found by name or, without a header, by
-/// place, and whose rows count from 1; images in IDX; an array (.npy) of samples. "-" is standard input: an
+/// place, and whose rows count from 1; images in IDX; an array (.npy) of samples or of one, or
+/// such an array in an archive (.npz). "-" is standard input: an
 /// image or a table, whatever the model takes. Throws FileError and ValueError.
 Inputs read_inputs(const std::string& path, const CheckpointInfo& info);
 

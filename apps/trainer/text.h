@@ -36,6 +36,11 @@ inline std::string test_text(const Evaluation& test, TargetKind kind, const Stan
   return text;
 }
 
+/// "1 class", "2 classes"
+inline std::string classes_text(int64_t count) {
+  return fmt::format("{} class{}", count, count == 1 ? "" : "es");
+}
+
 /// 1234567 -> "1,234,567"
 inline std::string grouped(int64_t number) {
   std::string text = fmt::format("{}", number);

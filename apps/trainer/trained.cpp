@@ -65,6 +65,22 @@ void note_changes(const Trained& trained, Split split, Needs needs) {
   }
 }
 
+/// Throws ValueError for options that the checkpoint leaves without effect.
+void check_options(const Trained& trained, Needs needs, const Given& given) {
+  if (needs == Needs::test)
+    for (const char* name : {"validation", "test", "split-seed"})
+      check<ValueError>(
+          !given.contains(name),
+          "--{} has no effect here: the test part is measured as it was split off for training, "
+          "or all samples of other data",
+          name);
+  if (trained.info.schema.empty()) return;
+  for (const char* name : {"label", "ignore", "header", "task", "shape"})
+    check<ValueError>(!given.contains(name),
+                      "--{} has no effect here: a table is read as the one that the model was trained on",
+                      name);
+}
+
 /// The same data with the numbers that the model's classes have, where both have names.
 Dataset with_classes(Dataset data, const std::vector<std::string>& names, const std::string& path) {
   if (data.kind != TargetKind::classes || data.class_names.empty() || names.empty() ||
@@ -96,6 +112,7 @@ Split data_for(Trained& trained, Needs needs, const Given& given) {
   const bool test_only = trained.described && needs == Needs::test;
   check<ValueError>(!test_only || !given.contains("train-size"),
                     "--train-size has no effect here: only the test images are used");
+  check_options(trained, needs, given);
   DataOptions options = info.data;
   if (test_only) options.train_size = 0;  // digits aren't drawn in vain
   // Images are brought to the size that the model takes.
@@ -103,7 +120,7 @@ Split data_for(Trained& trained, Needs needs, const Given& given) {
       data_source(options.data).format->name == "images")
     options.shape = fmt::format("{}", fmt::join(info.sample_shape, "x"));
   Split split = load_data(options, info.schema.empty() ? nullptr : &info.schema,
-                          needs == Needs::test && given.contains("data"))
+                          needs == Needs::test && given.contains("data") ? &info.fingerprint : nullptr)
                     .split;
   const bool fits = split.test.kind == info.kind && split.test.sample_shape == info.sample_shape &&
                     (info.kind == TargetKind::values ? split.test.outputs() == info.outputs

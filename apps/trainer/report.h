@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <ballast/core/module.h>
+#include <ballast/data/dataset.h>
+#include <ballast/data/evaluate.h>
+
+namespace ballast::app {
+
+/// How a network predicts each class: tp, fp and fn are samples rightly predicted as the class, wrongly
+/// predicted as it, and of it but predicted as another.
+struct ClassFigures {
+  int64_t tp = 0, fp = 0, fn = 0;
+  int64_t samples() const { return tp + fn; }
+  double precision() const { return share(tp, tp + fp); }        // tp / (tp + fp)
+  double recall() const { return share(tp, tp + fn); }           // tp / (tp + fn)
+  double f1() const { return share(2 * tp, 2 * tp + fp + fn); }  // their harmonic mean
+
+ private:
+  /// 0 of nothing, as in scikit-learn.
+  static double share(int64_t part, int64_t all) {
+    return all == 0 ? 0 : static_cast<double>(part) / static_cast<double>(all);
+  }
+};
+
+/// What a network achieves on samples that are of a class each.
+struct ClassReport {
+  Evaluation total;
+  int64_t classes = 0;
+  std::vector<int64_t> confusion;  // (classes, classes): rows are the true class, columns the predicted one
+  /// The expected calibration error: sum over bins of |bin| / N * |accuracy - mean confidence|, where a
+  /// sample's confidence is the largest probability, and a bin one of 15 of equal width (Guo et al. 2017,
+  /// arXiv:1706.04599, section 2).
+  double calibration_error = 0;
+
+  ClassFigures of(int64_t label) const;
+};
+
+/// Throws ValueError for more than 4096 classes, whose confusion matrix would be large.
+ClassReport report_on(Module& model, const Dataset& dataset, int64_t batch_size);
+
+/// As text: a line on calibration, and of at most 20 classes the figures of each and the confusion matrix.
+std::string report_text(const ClassReport& report, const std::vector<std::string>& names);
+
+}  // namespace ballast::app
