@@ -22,6 +22,12 @@ for data in idx csv arrays.npz mnist:idx; do
 done
 expect 0 '60 test images' data info idx
 expect 0 'written: sheet.png' data info png --sheet sheet.png
+expect 0 'written: changed.png' data preview png --augment 'shift 3' --sheet changed.png
+expect 0 'written: as_is.png' data preview png --augment none --sheet as_is.png
+cmp -s changed.png as_is.png && fail "preview: nothing changes"
+expect 2 'name it with --sheet' data preview png
+expect 2 '--augment has no effect here' data info png --augment light
+expect 2 '--augment: ' data preview png --augment shfit --sheet x.png
 expect 0 "$printed" eval run --data arrays.npz
 expect 0 'expected calibration error' eval run --data arrays.npz
 expect 0 '"confusion":[[' eval run --json

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include <ballast/data/augment.h>
 #include <ballast/data/image.h>
 
 #include "commands/command.h"
@@ -19,7 +20,7 @@ namespace ballast::app {
 namespace {
 
 struct DataCommandOptions {
-  std::string action, to, sheet;
+  std::string action, to, sheet, augment = "light";
   DataOptions data;
   Given given;
 };
@@ -53,34 +54,80 @@ void print_targets(const Dataset& data, const TableSchema& schema) {
         targets.mean[c] + (offsets.empty() ? 0 : offsets[c]), targets.std[c]);
 }
 
-/// Means of the inputs as they are in the table.
-std::vector<double> in_units_of(const TableSchema& schema, std::vector<double> means) {
-  const std::vector<double> offsets = schema.input_offsets();
-  for (size_t n = 0; n < means.size() && n < offsets.size(); ++n) means[n] += offsets[n];
-  return means;
-}
+/// Images beside and below one another, grey between them.
+class Sheet {
+ public:
+  static constexpr int64_t across = 16, most_rows = 100;
 
-/// The first samples of each class beside one another, a row for each class.
+  Sheet(const Shape& sample, int64_t rows)
+      : height_(sample[1]),
+        width_(sample[2]),
+        image_{sample[0] == 3 ? 3 : 1, rows * (height_ + gap) + gap, across * (width_ + gap) + gap, {}} {
+    image_.pixels.resize(static_cast<size_t>(image_.channels * image_.rows * image_.cols), 128);
+  }
+
+  void place(const std::vector<real>& x, int64_t row, int64_t column) {
+    for (int64_t c = 0; c < image_.channels; ++c)
+      for (int64_t i = 0; i < height_ * width_; ++i) {
+        const int64_t at_row = gap + row * (height_ + gap) + i / width_,
+                      at_column = gap + column * (width_ + gap) + i % width_;
+        const real value = x[static_cast<size_t>(c * height_ * width_ + i)];
+        image_.pixels[static_cast<size_t>((c * image_.rows + at_row) * image_.cols + at_column)] =
+            static_cast<uint8_t>(std::lround(255 * std::clamp<real>(value, 0, 1)));
+      }
+  }
+
+  const Image& image() const { return image_; }
+
+ private:
+  static constexpr int64_t gap = 2;
+  int64_t height_, width_;
+  Image image_;
+};
+
+/// The first images of each class, a row for each class, as far as the sheet has room.
 Image contact_sheet(const Dataset& data) {
-  constexpr int64_t across = 16, gap = 2, most_rows = 100;
-  const int64_t channels = data.sample_shape[0], height = data.sample_shape[1], width = data.sample_shape[2];
-  const int64_t rows = std::min<int64_t>(data.classes, most_rows);
-  Image sheet{channels == 3 ? 3 : 1, rows * (height + gap) + gap, across * (width + gap) + gap, {}};
-  sheet.pixels.resize(static_cast<size_t>(sheet.channels * sheet.rows * sheet.cols), 128);
+  Sheet sheet(data.sample_shape, std::min<int64_t>(data.classes, Sheet::most_rows));
   std::vector<int64_t> placed(static_cast<size_t>(data.classes));
   for (int64_t n = 0; n < data.size; ++n) {
     const Sample sample = data.sample(n);
     const int64_t row = sample.label(), at = placed[static_cast<size_t>(row)]++;
-    if (at >= across || row >= rows) continue;
-    for (int64_t c = 0; c < sheet.channels; ++c)
-      for (int64_t i = 0; i < height * width; ++i) {
-        const int64_t y = gap + row * (height + gap) + i / width, x = gap + at * (width + gap) + i % width;
-        const real value = sample.x[static_cast<size_t>(c * height * width + i)];
-        sheet.pixels[static_cast<size_t>((c * sheet.rows + y) * sheet.cols + x)] =
-            static_cast<uint8_t>(std::lround(255 * std::clamp<real>(value, 0, 1)));
-      }
+    if (at < Sheet::across && row < Sheet::most_rows) sheet.place(sample.x, row, at);
   }
-  return sheet;
+  return sheet.image();
+}
+
+/// The first image of each class, and beside it as it is read in the first epochs.
+Image preview_sheet(const Dataset& data, const Augmentation& augmentation) {
+  const Dataset changed = augmented(data, augmentation);
+  Sheet sheet(data.sample_shape, std::min<int64_t>(data.classes, Sheet::most_rows));
+  std::vector<bool> seen(static_cast<size_t>(data.classes));
+  for (int64_t n = 0; n < data.size; ++n) {
+    const Sample sample = data.sample(n);
+    const int64_t row = sample.label();
+    if (row >= Sheet::most_rows || seen[static_cast<size_t>(row)]) continue;
+    seen[static_cast<size_t>(row)] = true;
+    sheet.place(sample.x, row, 0);
+    for (int64_t epoch = 1; epoch < Sheet::across; ++epoch)
+      sheet.place(changed.sample(n, epoch).x, row, epoch);
+  }
+  return sheet.image();
+}
+
+/// Draws what --augment does into --sheet.
+int preview(const DataCommandOptions& options) {
+  const Dataset train = load_data(options.data).split.train;
+  check<ValueError>(train.sample_shape.rank() == 3 && train.kind == TargetKind::classes,
+                    "preview: only images with classes can be drawn");
+  Augmentation augmentation;
+  try {
+    augmentation = parse_augmentation(options.augment);
+  } catch (const ValueError& error) {
+    throw ValueError("--augment: " + error.message);
+  }
+  write_png(options.sheet, preview_sheet(train, augmentation));
+  say("written: {}\n", options.sheet);
+  return 0;
 }
 
 /// "png:folder" or "npz:file".
@@ -106,7 +153,7 @@ int print_info(const DataCommandOptions& options) {
       grouped(split.validation.size), grouped(split.test.size), unit_of(split.train),
       split.train.sample_shape);
   const Standardization found = standardization_of(split, options.data);
-  say("mean {}, standard deviation {}\n", numbers(in_units_of(data.schema, found.mean)), numbers(found.std));
+  say("mean {}, standard deviation {}\n", numbers(data.schema.in_units(found.mean)), numbers(found.std));
   if (!data.schema.empty()) {
     std::vector<std::string> columns;
     for (const TableColumn& column : data.schema.inputs)
@@ -135,6 +182,11 @@ int run(const DataCommandOptions& options) {
   check_effect(options.data, options.given);
   check<ValueError>((options.action == "convert") == !options.to.empty(),
                     "`ballast data convert` takes --to, and only that; see ballast data --help");
+  check<ValueError>(options.action == "preview" || !options.given.contains("augment"),
+                    "--augment has no effect here: it is for `ballast data preview`");
+  check<ValueError>(options.action != "preview" || !options.sheet.empty(),
+                    "`ballast data preview` draws into a PNG file; name it with --sheet");
+  if (options.action == "preview") return preview(options);
   if (options.action == "convert") return convert_to(options.to, options.data);
   try {
     return print_info(options);
@@ -149,8 +201,10 @@ int run(const DataCommandOptions& options) {
 OptionList list(DataCommandOptions& o) {
   OptionList options = {{.name = "ACTION",
                          .value = &o.action,
-                         .help = "info: what the data are; convert: write them in another format",
-                         .choices = {"info", "convert"},
+                         .help =
+                             "info: what the data are; preview: draw what --augment does to them; convert: "
+                             "write them in another format",
+                         .choices = {"info", "preview", "convert"},
                          .positional = true,
                          .required = true}};
   for (Option& option : options_of(o.data)) {
@@ -168,8 +222,12 @@ OptionList list(DataCommandOptions& o) {
                      .placeholder = "FORMAT:PATH"});
   options.push_back({.name = "sheet",
                      .value = &o.sheet,
-                     .help = "draw the first training images of each class into this PNG file",
+                     .help = "draw into this PNG file, a row for each class: the first training images; of "
+                             "preview, the first one and how it is changed",
                      .placeholder = "FILE"});
+  options.push_back({.name = "augment",
+                     .value = &o.augment,
+                     .help = "of preview: random changes of the images: " + augmentation_help()});
   return options;
 }
 
@@ -194,6 +252,7 @@ const Command data{"data", "look at data before training on them, or convert the
                    "Examples:\n"
                    "  ballast data info photos/ --sheet sheet.png    a folder of images, and a look at them\n"
                    "  ballast data info table.csv --label price      a table\n"
+                   "  ballast data preview photos/ --augment \"rotate 10, flip\" --sheet changed.png\n"
                    "  ballast data convert mnist/ --to npz:mnist.npz",
                    invocation(list, run)};
 

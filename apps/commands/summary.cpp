@@ -61,7 +61,7 @@ void print_pytorch(const CheckpointInfo& info, const Sequential& model, const st
   say("# Input: {}, {}standardized, (x - mean) / std.\n", info.sample_shape.inserted(0, 1),
       info.sample_shape.rank() == 3 ? "pixels of 0 to 1, " : "");
   if (!path.empty()) {
-    say("# mean = [{}], std = [{}]\n", fmt::join(info.standardization.mean, ", "),
+    say("# mean = [{}], std = [{}]\n", fmt::join(info.schema.in_units(info.standardization.mean), ", "),
         fmt::join(info.standardization.std, ", "));
     if (!info.class_names.empty()) say("# Outputs: {}\n", fmt::join(info.class_names, ", "));
   }

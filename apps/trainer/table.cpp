@@ -197,6 +197,12 @@ std::vector<double> TableSchema::input_offsets() const {
   return offsets;
 }
 
+std::vector<double> TableSchema::in_units(std::vector<double> means) const {
+  const std::vector<double> offsets = input_offsets();
+  for (size_t n = 0; n < means.size() && n < offsets.size(); ++n) means[n] += offsets[n];
+  return means;
+}
+
 std::vector<double> TableSchema::target_offsets() const {
   std::vector<double> offsets;
   for (const TableColumn& column : targets) offsets.push_back(column.offset);

@@ -36,6 +36,8 @@ struct TableSchema {
   int64_t width() const;
   /// Of each value of a sample, and of each target; see `TableColumn`.
   std::vector<double> input_offsets() const, target_offsets() const;
+  /// Means of the inputs as they are in the table; means of other data as they are.
+  std::vector<double> in_units(std::vector<double> means) const;
 };
 
 /// What the user said of the columns; see the options of the same names.
