@@ -48,5 +48,6 @@
 #include <ballast/layers/spectral_norm.h>
 #include <ballast/layers/weight_norm.h>
 #include <ballast/optim/adam.h>
+#include <ballast/optim/ema.h>
 #include <ballast/optim/schedule.h>
 #include <ballast/optim/sgd.h>

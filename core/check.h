@@ -29,6 +29,12 @@ struct ValueError : Error {
   using Error::Error;
 };
 
+/// A result or gradient that isn't finite, found where a tape looks for them (Tape::detect_anomaly). Thrown
+/// in the call of a module, it begins with the module's path and description.
+struct NotFiniteError : ValueError {
+  explicit NotFiniteError(std::string text);
+};
+
 /// Misuse of a tape, gradient, parameter or optimizer, which would silently train the wrong thing.
 struct UsageError : Error {
   using Error::Error;

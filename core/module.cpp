@@ -70,6 +70,11 @@ ShapeError::ShapeError(std::string text) : Error(std::move(text)) {
     message = fmt::format("ShapeError in {}: {}", place_of(*call), message);
 }
 
+NotFiniteError::NotFiniteError(std::string text) : ValueError(std::move(text)) {
+  if (const CallScope* call = thread_state.innermost_call)
+    message = fmt::format("in {}: {}", place_of(*call), message);
+}
+
 Tensor Module::operator()(Tensor x) {
   const auto call = [&] {
     const CallScope scope(*this);

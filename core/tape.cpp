@@ -151,8 +151,27 @@ void Tape::sweep_nodes(const Tensor& y, Tensor dy, bool keep) {
     if (!grad.empty() && node.run) {
       grads.op_ = node.op;
       node.run(node.closure, std::move(grad), grads);
+      if (detects_anomaly_) check_gradients(i);
     }
     if (!keep && node.destroy) std::exchange(node.destroy, nullptr)(node.closure);
+  }
+}
+
+void Tape::check_result(const char* op, const Tensor& y) const {
+  if (!all_finite(y))
+    throw NotFiniteError(fmt::format("the result of {}, {}, has elements that aren't finite", op, y.shape()));
+}
+
+// Node `node` has passed its gradient on: to nodes before it and to parameters.
+void Tape::check_gradients(int32_t node) const {
+  for (int32_t i = 0; i < node; ++i) {
+    const Node& input = tape_->nodes[static_cast<size_t>(i)];
+    const Tensor& gradient = input.reached ? input.parameter->parameter->grad : input.grad;
+    if (!gradient.empty() && !all_finite(gradient))
+      throw NotFiniteError(fmt::format(
+          "backward of {} gave a gradient with elements that aren't finite, for its {} of shape {}",
+          tape_->nodes[static_cast<size_t>(node)].op, input.parameter ? "parameter" : "input",
+          gradient.shape()));
   }
 }
 

@@ -54,6 +54,11 @@ class Tape : public Scope {
   /// The gradient of a watched tensor after `backward`; empty if the loss doesn't depend on it.
   Tensor grad(const Tensor& x) const;
 
+  /// From now on every recorded result and every gradient is checked: NaN or infinity throws NotFiniteError,
+  /// which names the operation, forward or backward, that was the first to make it from finite numbers, as
+  /// PyTorch's detect_anomaly does. It takes a pass over each of them.
+  void detect_anomaly() { detects_anomaly_ = true; }
+
   /// How many tapes this thread made before it, since `manual_seed`; with the seed, it keys dropout's masks.
   uint64_t number() const { return number_; }
   /// Numbers the random operations on this tape.
@@ -104,6 +109,8 @@ class Tape : public Scope {
   void sweep(const Tensor& y, Tensor dy, bool keep);
   void sweep_nodes(const Tensor& y, Tensor dy, bool keep);
   void check_owned();
+  void check_result(const char* op, const Tensor& y) const;
+  void check_gradients(int32_t node) const;
   void release_parameters();
   void drop_gradients();
   void destroy_closures();
@@ -111,6 +118,7 @@ class Tape : public Scope {
   std::unique_ptr<Memory> tape_;
   uint64_t serial_, number_, calls_ = 0;
   int exceptions_;  // in flight when the tape was made
+  bool detects_anomaly_ = false;
 };
 
 /// Receives the gradients of an operation's inputs from its backward function.
@@ -161,6 +169,8 @@ void Tape::push(const char* op, Tensor& y, Backward&& backward) {
   }
   y.tape_ = serial_;
   y.node_ = last_node();
+  if (detects_anomaly_) [[unlikely]]
+    check_result(op, y);
 }
 
 /// An input of an operation, which its backward function needs. It is held; or, if it has 1 MiB or more, it

@@ -1,8 +1,13 @@
 #include <ballast/core/tensor.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <limits>
 #include <numeric>
+#include <type_traits>
 
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/tape.h>
 
@@ -68,6 +73,35 @@ Tensor Tensor::clone() const {
   Tensor copy(shape_);
   std::copy_n(data(), count(), copy.data());
   return copy;
+}
+
+namespace {
+
+// An exponent of ones alone means infinity or NaN: adding one to it carries into the sign bit, which is
+// clear. Branch-free, so that it is compiled to vector instructions.
+bool all_finite(const real* x, int64_t count) {
+  using Bits = std::conditional_t<sizeof(real) == 4, uint32_t, uint64_t>;
+  constexpr Bits sign = Bits{1} << (8 * sizeof(real) - 1);
+  constexpr Bits one = Bits{1} << (std::numeric_limits<real>::digits - 1), exponent = sign - one;
+  Bits carried = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    Bits bits;
+    std::memcpy(&bits, x + i, sizeof bits);
+    carried |= (bits & exponent) + one;
+    //~ carried |= bits & exponent;
+  }
+  return (carried & sign) == 0;
+}
+
+}  // namespace
+
+bool all_finite(const Tensor& x) {
+  std::atomic<bool> finite = true;
+  const real* from = x.data();
+  parallel_for(x.count(), detail::tuning::elementwise_grain, [&](int64_t begin, int64_t end) {
+    if (!all_finite(from + begin, end - begin)) finite.store(false, std::memory_order_relaxed);
+  });
+  return finite.load();
 }
 
 Tensor Tensor::detach() const {

@@ -98,6 +98,9 @@ inline bool solely_held(const Tensor& x) {
 /// `x` itself when it may be overwritten, else a copy.
 Tensor own(Tensor x);
 
+/// Whether no element is NaN or infinite.
+bool all_finite(const Tensor& x);
+
 Tensor zeros(const Shape& shape);
 Tensor ones(const Shape& shape);
 Tensor full(const Shape& shape, real value);

@@ -8,7 +8,7 @@
 namespace ballast::inline BALLAST_PRECISION {
 
 /// What the numbers of a stream are for: each purpose has numbers of its own, so that one seed serves all.
-enum class RandomPurpose : uint32_t { reading = 33, splitting = 34 };
+enum class RandomPurpose : uint32_t { reading = 33, splitting = 34, mixing = 35 };
 
 /// A sequence of random numbers that is a pure function of (seed, epoch, index, purpose), with the same bits
 /// on every machine: Philox 4x32-10 (Salmon et al. 2011). A copy gives the same numbers again. It is a

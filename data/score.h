@@ -18,7 +18,8 @@ struct Score {
 ///   positions   output (N, classes, positions ...): cross-entropy, the mean over all positions
 ///   values      output (N, K): mean squared error
 ///
-/// For label smoothing see `cross_entropy`. Throws ShapeError for an output of another shape.
-Score score(Tensor output, const Batch& batch, real label_smoothing = 0);
+/// For label smoothing and class weights see `cross_entropy`; they have no effect on values. Throws
+/// ShapeError for an output of another shape.
+Score score(Tensor output, const Batch& batch, real label_smoothing = 0, const Tensor& class_weights = {});
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -35,7 +35,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, data, summary, models, recalibrate, fold, certify' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -121,6 +121,13 @@ echo "a run that diverges"
 expect 1 'training diverged in epoch 1' train $small --norm none --optimizer sgd --lr 1e30 --out diverged
 grep -q '"val_loss":null' diverged/metrics.jsonl || fail "null in metrics.jsonl: $(cat diverged/metrics.jsonl)"
 [ ! -e diverged/best.safetensors ] || fail "a diverged run wrote best.safetensors"
+expect 1 'epoch 1, step 2: in 1 (Linear 784 -> 8): the result of linear' train --resume diverged
+# Squares of such gradients overflow, while the loss is finite.
+adam="$small --norm none --lr 1e25 --weight-decay 1e-25 --save-every 1"
+expect 1 'names the operation' train $adam --optimizer sgd --momentum 0 --weight-decay 1e20 --out overflowed
+cp overflowed/state.safetensors good.safetensors
+expect 1 'training diverged in epoch 1, step' train --resume overflowed --anomaly
+same good.safetensors overflowed/state.safetensors
 
 echo "stopping and going on to the same bits"
 expect 0 'run folder: whole' train $long --out whole
@@ -147,6 +154,37 @@ expect 0 '' train $small --norm batch --schedule constant --out constant
 expect 0 'going on after step 3 of 6' train --resume constant --epochs 2
 expect 0 '' train $small --norm batch --schedule constant --epochs 2 --out constant2
 same constant/last.safetensors constant2/last.safetensors
+
+echo "export, import, bench"
+expect 0 "" train ${small/--hidden 8/--hidden 9} --norm layer --out wider
+exported=runs/mlp-layer-1
+expect 0 'written: weights.npz' export $exported -o weights.npz
+od -An -c -N 2 weights.npz | grep -q 'P *K' || fail "weights.npz is no zip archive"
+expect 0 'written: weights.safetensors' export $exported --out weights.safetensors
+[ "$(tensor weights.safetensors 1.weight)" = "$(tensor $exported/last.safetensors 1.weight)" ] || fail "other weights"
+expect 2 'weights.npz exists already' export $exported --out weights.npz
+expect 2 'give the name of an .npz or a .safetensors file' export $exported --out weights.pt
+fill weights.safetensors 4.bias '\0\0\0\0'
+expect 0 'written: weights-imported.safetensors' import weights.safetensors --like $exported
+expect 0 'test accuracy' eval weights-imported.safetensors
+cmp -s weights-imported.safetensors $exported/last.safetensors && fail "nothing was imported"
+expect 2 "'1.weight': file (8, 784), model (9, 784)" import weights.safetensors --like wider -o wider.safetensors
+[ ! -e wider.safetensors ] || fail "what doesn't fit was written"
+expect 0 'latency' bench $exported --seconds 0.01
+expect 0 'training' bench --model lenet --batch-size 4 --seconds 0.01 --threads 1
+
+echo "average, accumulation, mixup, class weights: the same bits after a stop"
+odd="--train-size 810 --test-size 50 --epochs 2 --model lenet --dropout 0.3 --batch-size 8 --ema 0.9 --accumulate 3 --mixup 0.2 --class-weights balanced --clip 1"
+expect 0 '2 x 34 steps' train $odd --out average
+long=$odd stopped TERM average-stopped
+expect 0 'going on after step' train --resume average-stopped
+for file in last best; do same average/$file.safetensors average-stopped/$file.safetensors; done
+printed=$(grep -o 'test accuracy [^;]*)' out.txt)
+expect 0 "$printed" eval average
+grep -qa '"average.0.weight"' average/state.safetensors || fail "the state has no average"
+[ "$(tensor average/last.safetensors 0.weight)" = "$(tensor average/state.safetensors average.0.weight)" ] || fail "last.safetensors isn't the average"
+expect 2 '--class-weights 1,2: 2 weights for 10 classes' train $small --norm layer --class-weights 1,2
+expect 2 'did you mean balanced?' train $small --norm layer --class-weights balance
 
 echo "the bar on a terminal"
 script -qec "stty cols 80; '$ballast' train $long --epochs 1 --save-every 5 --out bar" typescript >/dev/null

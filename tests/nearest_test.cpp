@@ -11,6 +11,7 @@ TEST_CASE("nearest: one mistake is forgiven, another word is not") {
   CHECK(nearest("lenett", known) == "lenet");
   CHECK(nearest("onecycle", known) == "one-cycle");
   CHECK(nearest("--batchsize", known) == "--batch-size");
+  CHECK(nearest("MLP", known) == "mlp");
   CHECK(nearest("transformer", known).empty());
   CHECK(nearest("x", known).empty());
   CHECK(suggestion("lenett", known) == "; did you mean lenet?");

@@ -130,6 +130,19 @@ TEST_CASE("unary functions") {
       same(gradient(tensor({0, 1, 2}), one, [](const Tensor& x) { return pow(x, 3); }), tensor({0, 3, 12})));
 }
 
+TEST_CASE("all_finite sees one NaN or infinity anywhere, and nothing in large or small numbers") {
+  using Limits = std::numeric_limits<real>;
+  Tensor x = full({40'001}, Limits::max());
+  x(3) = -Limits::max(), x(4) = Limits::denorm_min(), x(5) = 0, x(6) = real(-0.0);
+  CHECK(all_finite(x));
+  for (const int64_t at : {0, 1, 16'384, 40'000})
+    for (const real bad : {not_a_number, -not_a_number, Limits::infinity(), -Limits::infinity()}) {
+      Tensor y = x.clone();
+      y(at) = bad;
+      CHECK_FALSE(all_finite(y));
+    }
+}
+
 TEST_CASE("where picks and routes, and never mixes") {
   const Tensor a = tensor({1, not_a_number, 3}), condition = tensor({1, 0, 1});
   CHECK(same(where(condition, a, 9), tensor({1, 9, 3})));
@@ -426,6 +439,35 @@ TEST_CASE("cross-entropy") {
   CHECK_THROWS_AS(cross_entropy(Tensor(Shape{0, 10}), Labels(0)), ShapeError);
   CHECK_THROWS_AS(cross_entropy(ones({1, 10}), {1}, 2), ValueError);
   CHECK(accuracy(tensor({{1, 2}, {2, 1}, {3, 1}, {0, 1}}), {1, 0, 1, 1}) == 0.75);
+}
+
+// The figures are PyTorch's.
+TEST_CASE("cross-entropy with class weights is a weighted mean") {
+  const Tensor logits = tensor({{1, -2, 0.5}, {0, 3, -1}, {2, 2, -4}, {real(0.3), real(-0.1), real(0.2)}});
+  const Labels labels = {0, 2, 1, 2};
+  const Tensor weights = tensor({real(0.5), 2, real(1.25)});
+  const auto check_loss = [&](real smoothing, real expected, const Tensor& gradient) {
+    Parameter x(logits);
+    Tape tape;
+    const Tensor loss = cross_entropy(x, labels, smoothing, weights);
+    CHECK(close(loss, expected));
+    tape.backward(loss);
+    CHECK(close(x.grad(), gradient));
+  };
+  check_loss(0, real(1.6061626527),
+             tensor({{real(-0.0396251), real(0.0030059), real(0.0366192)},
+                     {real(0.0116532), real(0.2340599), real(-0.245713)},
+                     {real(0.1997524), real(-0.2002476), real(0.0004951)},
+                     {real(0.0970814), real(0.0650756), real(-0.1621571)}}));
+  check_loss(real(0.3), real(1.7211221522),
+             tensor({{real(0.0075436), real(-0.0356415), real(0.0280979)},
+                     {real(0.0016532), real(0.1940599), real(-0.195713)},
+                     {real(0.1672803), real(-0.1427197), real(-0.0245606)},
+                     {real(0.0870814), real(0.0250756), real(-0.1121571)}}));
+  CHECK(close(cross_entropy(logits, labels, real(0.3), ones({3})), cross_entropy(logits, labels, real(0.3))));
+  CHECK_THROWS_AS(cross_entropy(logits, labels, 0, ones({2})), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(logits, labels, 0, tensor({0, 1, 0}) * real(-1)), ValueError);
+  CHECK_THROWS_AS(cross_entropy(logits, Labels{0, 0, 0, 0}, 0, tensor({0, 1, 1})), ValueError);
 }
 
 TEST_CASE("losses of elements") {

@@ -252,3 +252,55 @@ TEST_CASE("a gradient that isn't finite is named by clipping, and left alone") {
     optimizer.zero_grad();
   }
 }
+
+TEST_CASE("Ema: the first update copies, later ones move by 1 - decay, statistics too; counters are copied") {
+  BatchNorm1d net(2), average = net;
+  Ema ema(net, average, {.decay = 0.75});
+  const auto set = [&](real value) {
+    Parameter* weight = nullptr;
+    for_each_parameter(net, [&](const std::string& name, Parameter& p) {
+      if (name == "weight") weight = &p;
+    });
+    weight->assign(full({2}, value));
+    for_each_buffer(net, [&](const std::string&, Buffer& b) { b.assign(full(b.shape(), value)); });
+    for_each_counter(net, [&](const std::string&, Counter& c) { c.value = static_cast<int64_t>(value); });
+    ema.update();
+  };
+  const auto expect = [&](real value, int64_t count) {
+    for_each_parameter(average, [&](const std::string& name, Parameter& p) {
+      if (name == "weight") CHECK(p.data()[1] == value);
+    });
+    for_each_buffer(average, [&](const std::string&, Buffer& b) { CHECK(b.data()[0] == value); });
+    for_each_counter(average, [&](const std::string&, Counter& c) { CHECK(c.value == count); });
+  };
+  set(8);
+  expect(8, 8);
+  set(16);
+  expect(10, 16);
+  set(2);
+  expect(8, 2);
+}
+
+TEST_CASE("Ema: the decay of the warm-up is (1 + t) / (10 + t) until that is more") {
+  Linear net(1, 1), average = net;
+  Ema ema(net, average, {.decay = 0.3, .warm_up = true});
+  double expected = 0;
+  for (int t = 0; t < 6; ++t) {
+    const double value = t * t;
+    for_each_parameter(
+        net, [&](const std::string&, Parameter& p) { p.assign(full(p.shape(), static_cast<real>(value))); });
+    ema.update();
+    const double decay = t == 0 ? 0 : std::min(0.3, (1.0 + t) / (10 + t));
+    expected = decay * expected + (1 - decay) * value;
+    for_each_parameter(average, [&](const std::string&, Parameter& p) {
+      CHECK(p.data()[0] == doctest::Approx(expected).epsilon(1e-6));
+    });
+  }
+}
+
+TEST_CASE("Ema refuses an average that isn't a copy, and a decay of 1") {
+  Linear net(2, 3), copy = net, other(2, 4);
+  CHECK_THROWS_AS(Ema(net, other), UsageError);
+  CHECK_THROWS_AS(Ema(net, net), UsageError);
+  CHECK_THROWS_AS(Ema(net, copy, {.decay = 1}), ValueError);
+}

@@ -12,6 +12,10 @@ expect 2 'did you mean train?' trian
 expect 2 'did you mean --batch-size?' train --batchsize 4
 expect 2 'did you mean batch?' train --norm bacth
 expect 2 'did you mean cosine?' train --schedule cosin
+expect 2 'did you mean --lr?' train --learning-rate 0.1
+expect 2 'did you mean --data mydata?' train mydata
+expect 2 'did you mean mlp?' train --model MLP
+expect 2 'did you mean sgd?' train --optimizer SGD
 
 echo "numbers"
 expect 2 '--epochs 9223372036854775807: give 1 to' train --epochs 9223372036854775807

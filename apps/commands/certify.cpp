@@ -110,7 +110,7 @@ void probe(Module& model, const Certificate& certificate, const Dataset& test,
 }
 
 struct Radii {
-  std::vector<double> of_image;  // distances in pixels of 0 to 1
+  std::vector<double> of_image;  // distances in pixels of 0 to 1, or the units of the data
   int64_t correct = 0;
 };
 
@@ -125,7 +125,7 @@ Radii radii_of(const Certificate& certificate, Trained& trained, const Dataset& 
   return radii;
 }
 
-void print_radii(const Radii& radii, std::vector<double> distances) {
+void print_radii(const Radii& radii, std::vector<double> distances, const Dataset& test) {
   std::vector<double> sorted = radii.of_image;
   std::ranges::sort(sorted);
   const auto quantile = [&](double share) {
@@ -133,9 +133,9 @@ void print_radii(const Radii& radii, std::vector<double> distances) {
   };
   const auto size = static_cast<int64_t>(sorted.size());
   say("test accuracy {}\n", accuracy_text(radii.correct, size));
-  say("certified radius, 2-norm in pixels of 0 to 1: median {:.3g}, quartiles {:.3g} and {:.3g}, largest "
-      "{:.3g}\n",
-      quantile(0.5), quantile(0.25), quantile(0.75), sorted.back());
+  say("certified radius, 2-norm in {}: median {:.3g}, quartiles {:.3g} and {:.3g}, largest {:.3g}\n",
+      test.sample_shape.rank() == 3 ? "pixels of 0 to 1" : "the units of the data", quantile(0.5),
+      quantile(0.25), quantile(0.75), sorted.back());
   std::ranges::sort(distances);
   for (const double distance : distances) {
     const auto certified = sorted.end() - std::ranges::lower_bound(sorted, std::max(distance, 1e-300));
@@ -158,7 +158,7 @@ int run(const CertifyOptions& options) {
   print_bounds(certificate, trained.info);
   probe(trained.model, certificate, test, options);
   const Radii radii = radii_of(certificate, trained, test, options.trained.batch_size);
-  print_radii(radii, options.radii);
+  print_radii(radii, options.radii, test);
   if (!options.check.empty()) {
     say("{} holds: neither statistics nor weights have changed\n", options.check);
     return 0;
@@ -169,21 +169,22 @@ int run(const CertifyOptions& options) {
 }
 
 OptionList list(CertifyOptions& o) {
-  return joined(options_of(o.trained, "images at a time"),
-                {{.name = "radii",
-                  .value = &o.radii,
-                  .help = "distances to tell the certified accuracy for, in pixels of 0 to 1",
-                  .least = 0},
-                 {.name = "probes",
-                  .value = &o.probes,
-                  .help = "random steps that must not exceed the bound",
-                  .least = 0,
-                  .most = 1e12},
-                 {.name = "check",
-                  .value = &o.check,
-                  .help = "use this certificate, if it is of the network as it is now",
-                  .placeholder = "FILE"},
-                 out_option(o.out, "certificate.json")});
+  return joined(
+      options_of(o.trained, "images at a time"),
+      {{.name = "radii",
+        .value = &o.radii,
+        .help = "distances to tell the certified accuracy for, in pixels of 0 to 1 or the units of a table",
+        .least = 0},
+       {.name = "probes",
+        .value = &o.probes,
+        .help = "random steps that must not exceed the bound",
+        .least = 0,
+        .most = 1e12},
+       {.name = "check",
+        .value = &o.check,
+        .help = "use this certificate, if it is of the network as it is now",
+        .placeholder = "FILE"},
+       out_option(o.out, "certificate.json")});
 }
 
 }  // namespace

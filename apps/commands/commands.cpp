@@ -2,7 +2,8 @@
 
 namespace ballast::app {
 
-extern const Command train, eval, predict, data, summary, models, recalibrate, fold, certify;
+extern const Command train, eval, predict, data, summary, models, recalibrate, fold, certify, export_weights,
+    import_weights, bench;
 
 const std::vector<const Command*>& commands() {
   static const std::vector<const Command*> all = {&train,  &eval,        &predict, &data,   &summary,

@@ -38,10 +38,10 @@ Names layer_names(Module& model) {
   return names;
 }
 
-/// How far the logits of two networks are apart over a data set.
+/// How far the outputs of two networks are apart over a data set.
 struct Comparison {
-  int64_t size = 0, equal_predictions = 0;
-  double difference = 0, largest = 0;  // infinite where a logit isn't finite
+  int64_t size = 0, equal_predictions = 0;  // of classes; a regression has no predictions that could be equal
+  double difference = 0, largest = 0;       // infinite where an output isn't finite
 };
 
 Comparison compare(Module& a, Module& b, const Dataset& data, int64_t batch_size) {
@@ -53,9 +53,10 @@ Comparison compare(Module& a, Module& b, const Dataset& data, int64_t batch_size
       found.largest = std::max(found.largest, std::abs(value));
       found.difference = std::max(found.difference, std::isnan(difference) ? INFINITY : difference);
     }
+    found.size += batch.size();
+    if (batch.kind != TargetKind::classes) continue;
     const Labels predicted = argmax(logits), other = argmax(others);
     for (int64_t n = 0; n < predicted.size(); ++n) found.equal_predictions += predicted[n] == other[n];
-    found.size += predicted.size();
   }
   return found;
 }
@@ -103,10 +104,13 @@ int run(const FoldOptions& options) {
   const Comparison found = compare(trained.model, folded, test, options.trained.batch_size);
   check<ValueError>(
       found.difference <= 1e-3 * found.largest,
-      "{}: folding would change the logits by up to {:.1e}, where the largest is {:.1e}; nothing was "
+      "{}: folding would change the outputs by up to {:.1e}, where the largest is {:.1e}; nothing was "
       "written (are its weights and running statistics finite?)",
       trained.path, found.difference, found.largest);
   trained.info.model = without_batch_norms(trained.info.model);
+  // What it was compared on doesn't change what it was trained on.
+  if (trained.saved_data) trained.info.data = *trained.saved_data;
+  //~
   save(out, folded, to_metadata(trained.info, out));
 
   for (const FoldReport::Folded& f : report.folded)
@@ -119,9 +123,13 @@ int run(const FoldOptions& options) {
   say("{:<12}{:>14}{:>14}\n", "parameters", grouped(parameter_count(trained.model)),
       grouped(parameter_count(folded)));
   say("{:<12}{:>14}{:>14}\n", "bytes", grouped(bytes(trained.path)), grouped(bytes(out)));
-  say("{:<12}{:>14.0f}{:>14.0f}  ({:.2f} times as fast)\n", "images/s", before, after, after / before);
-  say("equal predictions on {} of {} test images; logits differ by at most {:.1e} ({:.1e} of the largest)\n",
-      found.equal_predictions, found.size, found.difference, found.difference / found.largest);
+  say("{:<12}{:>14.0f}{:>14.0f}  ({:.2f} times as fast)\n", std::string(unit_of(test)) + "s/s", before, after,
+      after / before);
+  const std::string unit = unit_of(test);
+  if (test.kind == TargetKind::classes)
+    say("equal predictions on {} of {} test {}s\n", found.equal_predictions, found.size, unit);
+  say("outputs for {} test {}s differ by at most {:.1e} ({:.1e} of the largest)\n", found.size, unit,
+      found.difference, found.difference / found.largest);
   say("written: {}\n", out);
   return 0;
 }

@@ -35,8 +35,8 @@ int run(const RecalibrateOptions& options) {
   const Evaluation after = evaluate(trained.model, data.test);
   save(out, trained.model, to_metadata(trained.info, out));
 
-  say("{}: running statistics from {} batches of up to {} images\n", trained.path, loader.batches(),
-      options.trained.batch_size);
+  say("{}: running statistics from {} batches of up to {} {}s\n", trained.path, loader.batches(),
+      options.trained.batch_size, unit_of(data.train));
   const auto text = [&](const Evaluation& test) {
     return test_text(test, data.test.kind, trained.info.target_standardization);
   };

@@ -60,7 +60,7 @@ void announce(Run& run) {
   say("{}: {} parameters; {} training, {} validation and {} test {}s; {} x {} steps; {}\n",
       description(run.options.model), parameter_count(run.model), run.loader.dataset().size,
       run.validation.size, run.test.size, unit_of(run.test), run.options.training.epochs,
-      run.loader.batches(), num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
+      run.steps_per_epoch(), num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
   if (run.loader.dropped() > 0)
     say("note: the last {} of each epoch is left out, since batch normalization can't train on a single one; "
         "another --batch-size than {} avoids that\n",
@@ -111,15 +111,15 @@ void test_best(Run& run, const RunFolder& folder) {
 }
 
 /// The weights of a diverged run are worthless: those saved before stay.
-[[noreturn]] void fail_diverged(const Run& run, const RunFolder& folder, const EpochMetrics& line) {
+[[noreturn]] void fail_diverged(const Run& run, const RunFolder& folder, const TrainingResult& result) {
   std::vector<EpochMetrics> history = run.at.history;
-  history.push_back(line);
+  history.push_back(result.diverged);
   folder.write_metrics(history);
   throw TrainingFailed(fmt::format(
-      "training diverged in epoch {}, step {}: the loss is {}; try a lower --lr than {}, a --warmup or "
-      "a --norm (what was saved before is in {})",
-      line.epoch, line.step, std::isfinite(line.train_loss) ? line.val_loss : line.train_loss,
-      *run.options.training.lr, folder.path()));
+      "training diverged in epoch {}, step {}: {}; where it is the learning that diverges and "
+      "not the data, try a lower --lr than {}, a --warmup, --clip or a --norm (what was saved "
+      "before is in {})",
+      result.diverged.epoch, result.diverged.step, result.why, *run.options.training.lr, folder.path()));
 }
 
 int train_in(const RunFolder& folder, Run& run) {
@@ -137,7 +137,7 @@ int train_in(const RunFolder& folder, Run& run) {
                               .stop = [] { return StopSignal::received() != 0; }};
   const TrainingResult result = run_training(run, events);
   progress.clear();
-  if (result.end == TrainingResult::End::diverged) fail_diverged(run, folder, result.diverged);
+  if (result.end == TrainingResult::End::diverged) fail_diverged(run, folder, result);
   if (result.end == TrainingResult::End::finished) {
     test_best(run, folder);
     return 0;
@@ -219,6 +219,11 @@ OptionList list(TrainOptions& o) {
                 "--workers, "
                 "--save-every, --data (if it has moved) and, with a constant schedule, --epochs may be given",
             .placeholder = "DIR"},
+           {.name = "anomaly",
+            .value = &o.anomaly,
+            .help =
+                "check the result of each operation and each gradient, so that where training meets NaN or "
+                "infinity the operation is named that made it; slower, with --resume too"},
            {.name = "print-config",
             .value = &o.print_config,
             .help = "print all options as --config reads them, and do nothing else"},

@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 
 #include <ballast/core/check.h>
 
@@ -44,7 +45,10 @@ void add_option(CLI::App& command, const Option& option) {
   const bool list = placeholder(option).ends_with('S');
   CLI::Option* added =
       command
-          .add_option((option.positional ? "" : "--") + option.name,
+          .add_option((option.positional      ? ""
+                       : option.name == "out" ? "-o,--"
+                                              : "--") +
+                          option.name,
                       [option](const CLI::results_t& words) { return read_words(option, words), true; },
                       option.help)
           ->type_name(option.positional ? "" : placeholder(option))
@@ -90,13 +94,42 @@ std::vector<std::string> names_of(const std::vector<Parsed>& commands) {
   return names;
 }
 
+/// What other programs call an option, and what it is called here.
+const std::map<std::string, std::string> synonyms = {{"--learning-rate", "--lr"},
+                                                     {"--activation", "--act"},
+                                                     {"--dataset", "--data"},
+                                                     {"--output", "--out"},
+                                                     {"--scheduler", "--schedule"},
+                                                     {"--lr-scheduler", "--schedule"},
+                                                     {"--batch", "--batch-size"},
+                                                     {"--architecture", "--model"},
+                                                     {"--arch", "--model"},
+                                                     {"--early-stopping", "--patience"},
+                                                     {"--warmup-steps", "--warmup"},
+                                                     {"--num-workers", "--workers"},
+                                                     {"--ema-decay", "--ema"},
+                                                     {"--grad-accum", "--accumulate"},
+                                                     {"--accumulate-grad-batches", "--accumulate"},
+                                                     {"--clip-grad", "--clip"},
+                                                     {"--max-grad-norm", "--clip"},
+                                                     {"--pretrained", "--init-from"},
+                                                     {"--num-threads", "--threads"},
+                                                     {"--val-split", "--validation"},
+                                                     {"--target", "--label"}};
+
 std::string unknown_argument(const std::string& argument, const Parsed& command) {
-  if (!argument.starts_with('-')) return fmt::format("unknown argument \"{}\"", argument);
   std::vector<std::string> known = {"--help"};
   for (const Option& option : command.invocation.options)
     if (!option.positional) known.push_back("--" + option.name);
+  const auto has = [&](const std::string& name) { return std::ranges::find(known, name) != known.end(); };
+  if (!argument.starts_with('-'))
+    return fmt::format("unknown argument \"{}\"{}", argument,
+                       has("--data") ? fmt::format("; did you mean --data {}?", argument) : "");
+  const std::string name = argument.substr(0, argument.find('='));
+  const auto synonym = synonyms.find(name);
+  const bool meant = synonym != synonyms.end() && has(synonym->second);
   return fmt::format("unknown option \"{}\"{}", argument,
-                     suggestion(argument.substr(0, argument.find('=')), known));
+                     meant ? fmt::format("; did you mean {}?", synonym->second) : suggestion(name, known));
 }
 
 /// CLI11's message as one line that says what to do.

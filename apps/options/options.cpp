@@ -115,7 +115,7 @@ OptionList options_of(ModelOptions& o) {
       {.name = "model",
        .value = &o.model,
        .help = fmt::format("a preset, one of {}; or a line of layers, as in \"flatten, linear 64, norm, act, "
-                           "linear\"; see ballast models",
+                           "linear\"; see ballast models; without it data that are no images get the mlp",
                            fmt::join(names_of(presets()), ", ")),
        .placeholder = "MODEL",
        .check_text = check_model},
@@ -193,6 +193,35 @@ OptionList options_of(TrainingOptions& o) {
        .help = "share of each label that is spread evenly over all classes in training",
        .least = 0,
        .most = 1},
+      {.name = "class-weights",
+       .value = &o.class_weights,
+       .help = "weights of the classes in the loss of training, a weighted mean: none, balanced (samples / "
+               "(classes x samples of the class)), or one per class, as in 1,2.5,1",
+       .placeholder = "WEIGHTS"},
+      {.name = "mixup",
+       .value = &o.mixup,
+       .help =
+           "mix each batch with itself reversed, inputs and losses, in shares drawn from Beta(A, A) (Zhang "
+           "et al. 2018); 0 for never, 0.2 is usual",
+       .placeholder = "A",
+       .least = 0,
+       .most = 1e6},
+      {.name = "accumulate",
+       .value = &o.accumulate,
+       .help = "batches per step, whose gradients are added up, as if they were one batch, but for batch "
+               "norm, whose statistics are those of each",
+       .least = 1,
+       .most = 1e9},
+      {.name = "ema",
+       .value = &o.ema,
+       .help = "average the weights over the steps with this decay, as in 0.999; what is evaluated and saved "
+               "as last and best is then the average; 0 for none",
+       .least = 0,
+       .most = 0.999999999},
+      {.name = "overfit-one-batch",
+       .value = &o.overfit_one_batch,
+       .help = "train on a single batch again and again, and validate on it: a network that can learn at all "
+               "comes to know it by heart"},
       {.name = "augment",
        .value = &o.augment,
        .help = "random changes of the training images, which leave their classes as they are: " +
@@ -271,6 +300,7 @@ void validate(TrainOptions& options) {
   }
   if (!t.init_from.empty()) t.init_from = absolute(t.init_from);
   parse_save_interval(t.save_every);
+  parse_class_weights(t.class_weights);
   try {
     parse_augmentation(t.augment);
   } catch (const ValueError& error) {
@@ -309,6 +339,25 @@ void check_effect(const ModelOptions& options, const Given& given) {
 
 void use_threads(int64_t count) {
   if (count > 0) set_num_threads(static_cast<int>(count));
+}
+
+std::vector<real> parse_class_weights(const std::string& text) {
+  std::vector<real> weights;
+  if (text == "none" || text == "balanced") return weights;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string word = text.substr(begin, end - begin);
+    real value = 0;
+    const std::from_chars_result read = std::from_chars(word.data(), word.data() + word.size(), value);
+    check<ValueError>(
+        read.ec == std::errc{} && read.ptr == word.data() + word.size() && value > 0 && std::isfinite(value),
+        "--class-weights \"{}\": give none, balanced, or a number above 0 for each class, "
+        "separated by commas{}",
+        text, suggestion(text, {"none", "balanced"}));
+    weights.push_back(value);
+    begin = end + 1;
+  }
+  return weights;
 }
 
 SaveInterval parse_save_interval(const std::string& text) {

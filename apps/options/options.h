@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <ballast/core/real.h>
+
 #include "options/option.h"
 
 namespace ballast::app {
@@ -38,7 +40,10 @@ struct TrainingOptions {
   std::string schedule = "one-cycle";
   int64_t warmup = 0, batch_size = 128, epochs = 3, seed = 0, threads = 0;
   int64_t workers = 0, patience = 0;
-  double clip = 0, label_smoothing = 0;
+  int64_t accumulate = 1;
+  double clip = 0, label_smoothing = 0, ema = 0, mixup = 0;
+  std::string class_weights = "none";
+  bool overfit_one_batch = false;
   std::string augment = "none", save_every = "60s";
   std::string init_from;
   std::vector<std::string> freeze, freeze_stats, freeze_mode;
@@ -51,7 +56,7 @@ struct TrainOptions {
   TrainingOptions training;
   // Where, not what: these are no part of config.toml.
   std::string out, resume, config;
-  bool print_config = false;
+  bool print_config = false, anomaly = false;
   Given given;
 };
 /// Those that config.toml holds.
@@ -82,6 +87,9 @@ void check_effect(const ModelOptions& options, const Given& given);
 
 /// Computes with this many threads from now on; 0 changes nothing.
 void use_threads(int64_t count);
+
+/// The numbers of a list of --class-weights, or none for a name. Throws ValueError.
+std::vector<real> parse_class_weights(const std::string& text);
 
 /// How often to save within an epoch: one of the two is 0.
 struct SaveInterval {

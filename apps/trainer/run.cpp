@@ -7,10 +7,14 @@
 #include <limits>
 #include <utility>
 
+#include <ballast/core/ops/elementwise.h>
+#include <ballast/core/parallel.h>
 #include <ballast/data/augment.h>
 #include <ballast/data/score.h>
 #include <ballast/layers/analysis/freeze.h>
 
+#include "trainer/divergence.h"
+#include "trainer/mixup.h"
 #include "trainer/models.h"
 #include "trainer/optimizers.h"
 
@@ -50,6 +54,45 @@ void freeze_parts(Sequential& model, const TrainingOptions& options) {
                     fmt::join(options.freeze_stats, ","));
 }
 
+/// A training part that has the samples of one batch again and again, and a validation part that has them
+/// once.
+Split one_batch(const TrainingOptions& options, Split split) {
+  const int64_t size = split.train.size;
+  Dataset batch = split.train;
+  if (options.batch_size < size)
+    batch = split_off(split.train, static_cast<double>(options.batch_size) / static_cast<double>(size),
+                      static_cast<uint64_t>(options.seed))
+                .validation;
+  std::vector<int64_t> indices(static_cast<size_t>(size));
+  for (int64_t i = 0; i < size; ++i) indices[static_cast<size_t>(i)] = i % batch.size;
+  split.train = subset(batch, std::move(indices));
+  split.validation = batch;
+  return split;
+}
+
+std::vector<real> balanced_weights(const Dataset& train) {
+  std::vector<int64_t> counts(static_cast<size_t>(train.classes));
+  int64_t labels = 0;
+  for (int64_t n = 0; n < train.size; ++n)
+    for (const int32_t label : train.sample(n).labels) ++counts.at(static_cast<size_t>(label)), ++labels;
+  std::vector<real> weights;
+  for (const int64_t count : counts)  // a class without samples has no effect
+    weights.push_back(static_cast<real>(static_cast<double>(labels) /
+                                        static_cast<double>(train.classes * std::max<int64_t>(count, 1))));
+  return weights;
+}
+
+/// What --class-weights says, as cross_entropy takes it. Throws ValueError unless it fits the data.
+Tensor weights_of_classes(const std::string& text, const Dataset& train) {
+  if (text == "none") return {};
+  check<ValueError>(train.kind != TargetKind::values,
+                    "--class-weights {}: the targets are numbers; leave it out", text);
+  const std::vector<real> weights = text == "balanced" ? balanced_weights(train) : parse_class_weights(text);
+  check<ValueError>(static_cast<int64_t>(weights.size()) == train.classes,
+                    "--class-weights {}: {} weights for {} classes", text, weights.size(), train.classes);
+  return tensor(weights, {train.classes});
+}
+
 /// Throws ValueError for options that these data leave without effect.
 LoadedData checked(const TrainOptions& options, LoadedData data) {
   check<ValueError>(options.training.patience == 0 || data.split.validation.size > 0,
@@ -58,6 +101,7 @@ LoadedData checked(const TrainOptions& options, LoadedData data) {
   check<ValueError>(options.training.label_smoothing == 0 || data.split.train.kind != TargetKind::values,
                     "--label-smoothing {}: the targets are numbers; leave it out",
                     options.training.label_smoothing);
+  if (options.training.overfit_one_batch) data.split = one_batch(options.training, data.split);
   return data;
 }
 
@@ -98,6 +142,7 @@ LoaderOptions loader_options(const TrainingOptions& options, const Sequential& m
                     "batch normalization can't train on {} image; give more (--train-size) or another --norm",
                     train.size);
   return {.batch_size = options.batch_size,
+          .shuffle = !options.overfit_one_batch,
           .seed = static_cast<uint64_t>(options.seed),
           .min_batch = least,
           .workers = static_cast<int>(options.workers)};
@@ -131,10 +176,13 @@ Run::Run(const TrainOptions& o, const LoadedData& data)
       validation(prepared(data.split.validation)),
       test(prepared(data.split.test)),
       model(seeded_model(options, data.split.train)),
+      average(options.training.ema > 0 ? std::optional(model) : std::nullopt),
       loader(prepared(augmented_images(options, data.split.train)),
              loader_options(options.training, model, data.split.train)),
       optimizer(make_optimizer(options.training, model)),
+      class_weights_(weights_of_classes(options.training.class_weights, data.split.train)),
       schedule_(make_schedule(options.training, steps())) {
+  if (average) ema.emplace(model, *average, EmaOptions{.decay = options.training.ema, .warm_up = true});
   at.random = random_state();
 }
 
@@ -143,22 +191,104 @@ Dataset Run::prepared(const Dataset& part) const {
   return app::prepared(part, standardization, target_standardization);
 }
 
-double Run::step(const Batch& batch) {
-  optimizer->set_lr(schedule_(at.step));
-  Tape tape;
-  const Score found = score(model(batch.x), batch, static_cast<real>(options.training.label_smoothing));
-  const double mean_loss = static_cast<double>(found.loss.item());
-  tape.backward(found.loss);
-  if (options.training.clip > 0) optimizer->clip_grad_norm(options.training.clip);
-  optimizer->step();
+int64_t Run::steps_per_epoch() const { return divide_up(loader.batches(), options.training.accumulate); }
 
+std::vector<Named<Parts>> Run::state() {
+  std::vector<Named<Parts>> parts = {{"model", model}, {"optimizer", *optimizer}};
+  if (ema) {
+    parts.push_back({"average", *average});
+    //~
+    parts.push_back({"ema", *ema});
+  }
+  return parts;
+}
+
+bool Run::train_on(const Batch& batch) {
+  const bool last = (at.batch + 1) % options.training.accumulate == 0 || at.batch + 1 == loader.batches();
+  //~ const bool last = (at.batch + 1) % options.training.accumulate == 0;
+  try {
+    add_gradients(batch);
+    if (last) update();
+  } catch (const NotFiniteError& error) {
+    throw Diverged(error.message);
+  }
+  ++at.batch;
+  at.step += last;
+  at.random = random_state();
+  return last;
+}
+
+Score Run::score_of(const Batch& batch) {
+  if (options.training.mixup > 0) return mixed_score_of(batch);
+  return score(model(batch.x), batch, static_cast<real>(options.training.label_smoothing), class_weights_);
+}
+
+Score Run::mixed_score_of(const Batch& batch) {
+  RandomStream random(static_cast<uint64_t>(options.training.seed), at.epoch, at.batch,
+                      RandomPurpose::mixing);
+  const double share = draw_share(random, options.training.mixup);
+  const Batch other = reversed(batch);
+  const Tensor output = model(mixed(batch.x, other.x, share));
+  if (batch.kind == TargetKind::values)
+    return score(
+        output,
+        {.x = batch.x, .y = {}, .values = mixed(batch.values, other.values, share), .kind = batch.kind});
+  const auto smoothing = static_cast<real>(options.training.label_smoothing);
+  const Score a = score(output, batch, smoothing, class_weights_),
+              b = score(output, other, smoothing, class_weights_);
+  return {.loss = a.loss * static_cast<real>(share) + b.loss * static_cast<real>(1 - share),
+          .correct = share >= 0.5 ? a.correct : b.correct,
+          .labels = a.labels};
+}
+
+/// How much of its step's samples the batch has.
+double Run::share_of_step(const Batch& batch) const {
+  const int64_t accumulate = options.training.accumulate, size = options.training.batch_size;
+  const int64_t first = at.batch / accumulate * accumulate * size;
+  const int64_t samples = loader.dataset().size - loader.dropped();
+  return static_cast<double>(batch.size()) /
+         static_cast<double>(std::min(accumulate * size, samples - first));
+}
+
+void Run::add_gradients(const Batch& batch) {
+  Tape tape;
+  if (options.anomaly) tape.detect_anomaly();
+  const Score found = score_of(batch);
+  const auto mean_loss = static_cast<double>(found.loss.item());
+  if (!std::isfinite(mean_loss)) fail_forward(batch);
+  //~
+  tape.backward(found.loss, full(found.loss.shape(), static_cast<real>(share_of_step(batch))));
+  //~ tape.backward(found.loss);
   at.correct += found.correct;
   at.loss_sum += mean_loss * static_cast<double>(batch.size());
   at.samples += batch.size();
-  ++at.batch;
-  ++at.step;
-  at.random = random_state();
-  return mean_loss;
+}
+
+void Run::update() {
+  const std::string advice = options.anomaly ? "" : "; --resume with --anomaly names the operation";
+  if (options.training.clip > 0) {
+    try {
+      optimizer->clip_grad_norm(options.training.clip);
+    } catch (const ValueError&) {
+      throw Diverged(
+          fmt::format("the gradient of \"{}\" isn't finite{}", first_gradient_not_finite(model), advice));
+    }
+  }
+  optimizer->set_lr(schedule_(at.step));
+  optimizer->step();
+  if (ema) ema->update();
+  if (const std::string name = first_not_finite(model); !name.empty())
+    throw Diverged(fmt::format("\"{}\" isn't finite after the step{}", name, advice));
+  //~
+}
+
+void Run::fail_forward(const Batch& batch) {
+  throw forward_divergence(batch, model, [&] {
+    random_state() = at.random;  // the same dropout
+    Tape tape;
+    tape.detect_anomaly();
+    score_of(batch);
+  });
 }
 
 bool Run::out_of_patience() const {

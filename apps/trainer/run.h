@@ -1,12 +1,16 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <ballast/core/random.h>
+#include <ballast/data/checkpoint.h>
 #include <ballast/data/loader.h>
+#include <ballast/data/score.h>
 #include <ballast/layers/sequential.h>
+#include <ballast/optim/ema.h>
 #include <ballast/optim/optimizer.h>
 #include <ballast/optim/schedule.h>
 
@@ -47,17 +51,24 @@ class Run {
  public:
   /// At the beginning of training. Throws the errors of bad options and bad data.
   explicit Run(const TrainOptions& options);
-  /// One step of training: forward, backward, update. Returns the batch's loss.
-  double step(const Batch& batch);
+  /// One batch: forward and backward, and an update after the last of the batches that make a step (see
+  /// --accumulate). Returns whether that was one. Throws Diverged if the loss, or afterwards a weight or
+  /// running statistic, isn't finite: the model is then worthless.
+  bool train_on(const Batch& batch);
 
   bool done() const { return at.epoch >= options.training.epochs || out_of_patience(); }
   /// --patience ends the run: so many epochs ago was the best one.
   bool out_of_patience() const;
-  int64_t steps() const { return options.training.epochs * loader.batches(); }
+  int64_t steps_per_epoch() const;
+  int64_t steps() const { return options.training.epochs * steps_per_epoch(); }
   bool classifies() const { return test.kind != TargetKind::values; }
   /// The share of labels met in this epoch so far, each by the model as it was then; NaN of a regression.
   double train_accuracy() const;
   CheckpointInfo info() const;
+  /// What is evaluated and handed out: the average of the weights if there is one.
+  Sequential& result() { return average ? *average : model; }
+  /// All that resuming needs but the position.
+  std::vector<Named<Parts>> state();
 
   TrainOptions options;
   Fingerprint fingerprint;
@@ -66,6 +77,8 @@ class Run {
   TableSchema schema;
   Dataset validation, test;
   Sequential model;
+  std::optional<Sequential> average;  // of the model's weights, with --ema
+  std::optional<Ema> ema;             // keeps `average`
   Loader loader;
   std::unique_ptr<Optimizer> optimizer;
   Position at;
@@ -74,7 +87,14 @@ class Run {
   Run(const TrainOptions& options, const LoadedData& data);
   /// As the model takes it.
   Dataset prepared(const Dataset& part) const;
+  Score score_of(const Batch& batch);
+  Score mixed_score_of(const Batch& batch);
+  void add_gradients(const Batch& batch);
+  double share_of_step(const Batch& batch) const;
+  void update();
+  [[noreturn]] void fail_forward(const Batch& batch);
 
+  Tensor class_weights_;  // none: all alike
   Schedule schedule_;
 };
 

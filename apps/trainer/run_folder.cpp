@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/data/atomic_file.h>
@@ -76,9 +77,17 @@ Position position_of(const Json& json) {
 /// Throws ValueError unless the data are those of the saved run. States from before the hashes have fewer
 /// entries.
 void check_same_data(const Run& run, const Json& saved) {
-  for (const auto& [name, value] : run.fingerprint) {
-    if (!saved.contains(name)) continue;
-    const std::string before = saved[name].is_string() ? saved[name].get<std::string>() : saved[name].dump();
+  std::set<std::string> names;
+  for (const auto& [name, value] : saved.items()) names.insert(name);
+  if (saved.contains("train_images"))
+    for (const auto& [name, value] : run.fingerprint) names.insert(name);
+  const auto text = [](const Json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+  };
+  for (const std::string& name : names) {
+    const std::string before = saved.contains(name) ? text(saved[name]) : "none";
+    const auto found = run.fingerprint.find(name);
+    const std::string value = found == run.fingerprint.end() ? "none" : found->second;
     check<ValueError>(before == value,
                       "--data {}: these are not the data that the run began with: they differ in {} ({} "
                       "then, {} now); give "
@@ -105,7 +114,7 @@ bool is_empty(const std::string& folder) {
 constexpr auto state_key = "ballast_state";
 
 void check_resumable(const TrainOptions& saved, const Given& given) {
-  const Given changeable = {"resume", "threads", "workers", "save-every", "data", "epochs"};
+  const Given changeable = {"resume", "threads", "workers", "save-every", "data", "epochs", "anomaly"};
   for (const std::string& name : given)
     check<ValueError>(changeable.contains(name),
                       "--{} can't be given with --resume: the run goes on with the options it began with",
@@ -113,7 +122,7 @@ void check_resumable(const TrainOptions& saved, const Given& given) {
   check<ValueError>(
       !given.contains("epochs") || saved.training.schedule == "constant",
       "--epochs can't be changed with --resume: the {} schedule depends on the number of epochs from the "
-      "first step on; start a new run",
+      "first step on; start a new run from its weights, with --init-from",
       saved.training.schedule);
 }
 
@@ -196,8 +205,8 @@ void RunFolder::write_summary(Run& run, const std::optional<Evaluation>& test) c
 
 void RunFolder::write_weights(Run& run) const {
   if (best_epoch(run.at.history) == &run.at.history.back())
-    save(file("best.safetensors"), run.model, to_metadata(run.info(), path_ + "/best.safetensors"));
-  save(file("last.safetensors"), run.model, to_metadata(run.info(), path_ + "/last.safetensors"));
+    save(file("best.safetensors"), run.result(), to_metadata(run.info(), path_ + "/best.safetensors"));
+  save(file("last.safetensors"), run.result(), to_metadata(run.info(), path_ + "/last.safetensors"));
 }
 
 void RunFolder::save_state(Run& run) const {
@@ -205,8 +214,9 @@ void RunFolder::save_state(Run& run) const {
                       {"data", run.fingerprint},
                       {"isa", detail::kernels().isa},
                       {"position", json_of(run.at)}};
-  save(file("state.safetensors"), {{"model", run.model}, {"optimizer", *run.optimizer}},
-       {{state_key, state.dump()}});
+  std::vector<Named<const Parts>> parts;
+  for (const Named<Parts>& named : run.state()) parts.push_back({named.name, named.parts});
+  save(file("state.safetensors"), parts, {{state_key, state.dump()}});
 }
 
 Run RunFolder::resume(const TrainOptions& given) const {
@@ -227,13 +237,14 @@ Run RunFolder::resume(const TrainOptions& given) const {
   }
   check_resumable(options, given.given);
   options = merged(options, given, given.given);
+  options.anomaly = given.anomaly;
   validate(options);
   Run run(options);
   check_same_data(run, state["data"]);
   check<ValueError>(at.batch >= 0 && at.batch <= run.loader.batches() && at.epoch >= 0,
                     "{}: STATE: it has done {} batches of an epoch of {}", path, at.batch,
                     run.loader.batches());
-  load(path, {{"model", run.model}, {"optimizer", *run.optimizer}});
+  load(path, run.state());
   run.at = std::move(at);
   random_state() = run.at.random;
   if (const std::string before = state.value("isa", ""); !before.empty() && before != detail::kernels().isa)

@@ -32,8 +32,12 @@ Trained load_trained(const std::string& path, const TrainedOptions& options, con
   check_effect(info.model, given);
   const bool own_data =
       !given.contains("data") && !given.contains("train-size") && !given.contains("test-size");
-  Trained trained{path, found.has_value(), own_data, info,
-                  make_model(info.model, info.sample_shape, info.outputs)};
+  Trained trained{path,
+                  found.has_value(),
+                  own_data,
+                  info,
+                  make_model(info.model, info.sample_shape, info.outputs),
+                  found ? std::optional(found->data) : std::nullopt};
   load(path, trained.model);
   return trained;
 }
@@ -131,6 +135,8 @@ Split data_for(Trained& trained, Needs needs, const Given& given) {
   for (Dataset* part : {&split.train, &split.test})
     *part = with_classes(*part, info.class_names, options.data);
   note_changes(trained, split, needs);
+  if (!trained.own_data && needs == Needs::all) info.fingerprint = fingerprint(split);
+  //~
   if (!trained.described) info.standardization = standardization_of(split, options);
   return {.train = prepared(split.train, info.standardization, info.target_standardization),
           .test = prepared(split.test, info.standardization, info.target_standardization)};

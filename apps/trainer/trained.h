@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include <ballast/layers/sequential.h>
@@ -15,6 +16,7 @@ struct Trained {
   bool own_data;     // as the file says, rather than given
   CheckpointInfo info;
   Sequential model;
+  std::optional<DataOptions> saved_data;  // those that the file names
 };
 
 /// Throws FileError for a file that is no checkpoint of the model, ValueError for options that make no sense.

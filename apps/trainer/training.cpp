@@ -6,7 +6,11 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include <ballast/data/evaluate.h>
+
+#include "trainer/divergence.h"
 
 namespace ballast::app {
 namespace {
@@ -44,23 +48,28 @@ class Training {
   std::optional<TrainingResult> train_epoch() {
     run_.loader.epoch = run_.at.epoch;
     for (const Batch& batch : run_.loader.from_batch(run_.at.batch)) {
-      const double loss = run_.step(batch);
+      bool stepped = false;
+      try {
+        stepped = run_.train_on(batch);
+      } catch (const Diverged& error) {
+        return diverged(run_.at.step + 1, none, none, error.message);
+      }
       const double seconds = watch_.lap();
       run_.at.epoch_seconds += seconds;
       run_.at.seconds += seconds;
-      if (!std::isfinite(loss)) return TrainingResult{End::diverged, metrics(loss, none, none)};
       events_.step(run_);
+      since_save_ += seconds;
+      if (!stepped) continue;
       const bool stopped = events_.stop();
-      if (stopped || save_due(seconds)) save();
-      //~ if (save_due(seconds)) save();
+      if (stopped || save_due()) save();
+      //~ if (save_due()) save();
       if (stopped) return TrainingResult{End::stopped};
       //~
     }
     return {};
   }
 
-  bool save_due(double step_seconds) {
-    since_save_ += step_seconds;
+  bool save_due() const {
     return interval_.steps > 0 ? run_.at.step % interval_.steps == 0 : since_save_ >= interval_.seconds;
   }
 
@@ -74,18 +83,26 @@ class Training {
     const Position& at = run_.at;
     double loss = none, accuracy = none;
     if (run_.validation.size > 0) {
-      const Evaluation found = evaluate(run_.model, run_.validation);
+      const Evaluation found = evaluate(run_.result(), run_.validation);
       loss = found.loss;
       if (run_.classifies()) accuracy = found.accuracy();
     }
     run_.at.seconds += watch_.lap();
-    const EpochMetrics line = metrics(at.loss_sum / static_cast<double>(at.samples), loss, accuracy);
-    if (run_.validation.size > 0 && !std::isfinite(loss)) return TrainingResult{End::diverged, line};
+    const double train_loss = at.loss_sum / static_cast<double>(at.samples);
+    if (run_.validation.size > 0 && !std::isfinite(loss))
+      return diverged(at.step, train_loss, loss, fmt::format("the loss on the validation part is {}", loss));
+    const EpochMetrics line = metrics(train_loss, loss, accuracy);
     next_epoch(line);
     events_.epoch(run_, line);
     //~
     save();  // last: if we are stopped before, this epoch's files are written again, with the same content
     return {};
+  }
+
+  TrainingResult diverged(int64_t step, double train_loss, double val_loss, const std::string& why) const {
+    EpochMetrics line = metrics(train_loss, val_loss, none);
+    line.step = step;
+    return {End::diverged, line, why};
   }
 
   EpochMetrics metrics(double train_loss, double val_loss, double val_accuracy) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "options/options.h"
 #include "trainer/run.h"
@@ -21,8 +22,9 @@ struct TrainingEvents {
 struct TrainingResult {
   enum class End { finished, stopped, diverged };
   End end;
-  /// Of a diverged run: the line of the epoch that it didn't finish.
+  /// Of a diverged run: the line of the epoch that it didn't finish, the step that failed, and why.
   EpochMetrics diverged = {};
+  std::string why = {};
 };
 
 /// Takes a run from where it is to its end, or to where it is stopped; a run that is stopped has been saved.

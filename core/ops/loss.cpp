@@ -85,12 +85,69 @@ double softmax_row(const real* logits, real* p, int64_t classes, int32_t label, 
   return std::log(sum) - expected;
 }
 
+double sum_of_weights(const Labels& labels, const Tensor& logits, const Tensor& weights) {
+  check<ShapeError>(weights.shape() == Shape{logits.size(1)},
+                    "cross_entropy: class weights of shape {} for logits of shape {}; give one per class",
+                    weights.shape(), logits.shape());
+  for (const real weight : weights.values())
+    check<ValueError>(weight >= 0 && std::isfinite(weight),
+                      "cross_entropy: a class weight of {}; it must be finite and at least 0", weight);
+  double sum = 0;
+  for (const int32_t label : labels) sum += double{weights.data()[label]};
+  check<ValueError>(sum > 0, "cross_entropy: the weights of all labels are 0, so they have no weighted mean");
+  return sum;
+}
+
+Tensor weighted_cross_entropy(Tensor logits, const Labels& labels, double smoothing, const Tensor& weights) {
+  const double total = sum_of_weights(labels, logits, weights);
+  const NodeId in = logits.node();
+  const int64_t samples = logits.size(0), classes = logits.size(1);
+  const auto share = [=](int64_t k, int32_t label) {  // weight_k q_k
+    return double{weights.data()[k]} *
+           ((k == label ? 1 - smoothing : 0) + smoothing / static_cast<double>(classes));
+  };
+  Tensor p = own(std::move(logits));
+  double sum = 0;
+  for (int64_t n = 0; n < samples; ++n) {
+    real* row = p.data() + n * classes;
+    const real largest = *std::max_element(row, row + classes);
+    double expected = 0, shares = 0;
+    for (int64_t k = 0; k < classes; ++k) {
+      const double s = share(k, labels[n]);
+      shares += s;
+      if (s > 0) expected += s * (double{row[k]} - largest);  // a masked logit is -inf
+    }
+    const double exponentials = kernels().exp_sum(classes, row, largest, row);
+    for (int64_t k = 0; k < classes; ++k) row[k] = static_cast<real>(double{row[k]} / exponentials);
+    sum += shares * std::log(exponentials) - expected;
+  }
+  Tape::forget(p);
+  const Tensor y = static_cast<real>(sum / total);
+  //~ const Tensor y = static_cast<real>(sum / static_cast<double>(samples));
+  return record("cross_entropy", y, {in}, [=, labels = labels](Tensor dy, Grads& grads) {
+    const double scale = double{dy.item()} / total;
+    Tensor dx(p.shape());
+    for (int64_t n = 0; n < samples; ++n) {
+      double shares = 0;
+      for (int64_t k = 0; k < classes; ++k) shares += share(k, labels[n]);
+      for (int64_t k = 0; k < classes; ++k) {
+        const int64_t i = n * classes + k;
+        dx.data()[i] = static_cast<real>(scale * (shares * double{p.data()[i]} - share(k, labels[n])));
+        //~ dx.data()[i] = static_cast<real>(scale * (double{p.data()[i]} - share(k, labels[n])));
+      }
+    }
+    grads.add(in, std::move(dx));
+  });
+}
+
 }  // namespace
 
-Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing) {
+Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing, const Tensor& class_weights) {
   check_labels("cross_entropy", logits, labels);
   check<ValueError>(label_smoothing >= 0 && label_smoothing <= 1,
                     "cross_entropy: label_smoothing is {}; it must be from 0 to 1", label_smoothing);
+  if (!class_weights.empty())
+    return weighted_cross_entropy(std::move(logits), labels, double{label_smoothing}, class_weights);
   const NodeId in = logits.node();
   const int64_t samples = logits.size(0), classes = logits.size(1);
   const real* from = logits.data();

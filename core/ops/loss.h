@@ -8,8 +8,11 @@ namespace ballast::inline BALLAST_PRECISION {
 // no mean: they throw ShapeError (where PyTorch returns NaN).
 
 /// Softmax and cross-entropy in one: mean_n of -sum_k q_k log softmax(logits_n)_k with q_k = (1 - smoothing)
-/// [k = label_n] + smoothing / K. logits (N, K), labels (N) in 0 ... K-1.
-Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing = 0);
+/// [k = label_n] + smoothing / K. logits (N, K), labels (N) in 0 ... K-1. With class weights (K), at least 0,
+/// it is PyTorch's weighted mean: sum_n of -sum_k weight_k q_k log softmax(logits_n)_k over sum_n
+/// weight_label_n. Throws ValueError where that sum is 0.
+Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing = 0,
+                     const Tensor& class_weights = {});
 
 /// Sigmoid and binary cross-entropy in one: mean of max(x, 0) - x t + log(1 + e^-|x|). Targets in [0, 1], of
 /// the logits' shape. An infinite logit gives the limit: 0 where it is certain of the right target, else

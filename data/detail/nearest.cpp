@@ -27,8 +27,10 @@ size_t edit_distance(std::string_view a, std::string_view b) {
 
 }  // namespace
 
-std::string nearest(std::string_view given, const std::vector<std::string>& known) {
-  std::string best;
+std::string nearest(std::string_view typed, const std::vector<std::string>& known) {
+  std::string given(typed), best;
+  for (char& c : given) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  //~
   size_t least = given.size() <= 3 ? 2 : 3;  // one more than the mistakes that are forgiven
   for (const std::string& name : known) {
     const size_t distance = edit_distance(given, name);

@@ -8,8 +8,9 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// `known` with the least edit distance from `given`, or "" if none is near enough to be a typing error.
-std::string nearest(std::string_view given, const std::vector<std::string>& known);
+/// `known` with the least edit distance from what was typed, in lower case, or "" if none is near enough to
+/// be a typing error.
+std::string nearest(std::string_view typed, const std::vector<std::string>& known);
 
 /// "; did you mean X?", or "" if nothing is near.
 std::string suggestion(std::string_view given, const std::vector<std::string>& known);
