@@ -74,13 +74,6 @@ struct Errors {
   double y, dx;  // of dx: in units of max |dy| / sigma
 };
 
-bool all_finite(const Tensor& x) {
-  for (real v : x.values()) {
-    if (!std::isfinite(v)) return false;
-  }
-  return true;
-}
-
 Errors errors(const Norm& norm, Tensor x) {
   const Tensor dy = randn(x.shape());
   Tape tape;

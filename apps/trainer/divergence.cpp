@@ -18,10 +18,10 @@ std::string place_in(const Tensor& rows) {
 
 }  // namespace
 
-std::string first_not_finite(const Parts& model) {
+std::string first_not_finite(const Parts& model, int64_t most) {
   std::string found;
   const auto look = [&](const std::string& name, const auto& part) {
-    if (found.empty() && !all_finite(part.value())) found = name;
+    if (found.empty() && part.value().count() <= most && !all_finite(part.value())) found = name;
   };
   for_each_parameter(model, look);
   for_each_buffer(model, look);

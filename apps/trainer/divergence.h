@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 
 #include <ballast/core/module.h>
@@ -14,9 +16,9 @@ struct Diverged : Error {
   using Error::Error;
 };
 
-/// The name of the first parameter, or else running statistic, with an element that isn't finite; "" if there
-/// is none.
-std::string first_not_finite(const Parts& model);
+/// The name of the first parameter, or else running statistic, of at most so many elements, with one that
+/// isn't finite; "" if there is none.
+std::string first_not_finite(const Parts& model, int64_t most = std::numeric_limits<int64_t>::max());
 
 /// The same of the gradients.
 std::string first_gradient_not_finite(const Parts& model);

@@ -265,21 +265,30 @@ void Run::add_gradients(const Batch& batch) {
 }
 
 void Run::update() {
-  const std::string advice = options.anomaly ? "" : "; --resume with --anomaly names the operation";
   if (options.training.clip > 0) {
     try {
       optimizer->clip_grad_norm(options.training.clip);
     } catch (const ValueError&) {
-      throw Diverged(
-          fmt::format("the gradient of \"{}\" isn't finite{}", first_gradient_not_finite(model), advice));
+      throw Diverged(fmt::format("the gradient of \"{}\" isn't finite{}", first_gradient_not_finite(model),
+                                 anomaly_advice()));
     }
   }
   optimizer->set_lr(schedule_(at.step));
   optimizer->step();
   if (ema) ema->update();
-  if (const std::string name = first_not_finite(model); !name.empty())
-    throw Diverged(fmt::format("\"{}\" isn't finite after the step{}", name, advice));
+  // NaN in a large matrix shows in the next loss; that needn't be so of biases, norms and their statistics.
+  constexpr int64_t small = 16'384;
+  check_weights(small);
   //~
+}
+
+void Run::check_weights(int64_t most) const {
+  if (const std::string name = first_not_finite(model, most); !name.empty())
+    throw Diverged(fmt::format("\"{}\" isn't finite after the step{}", name, anomaly_advice()));
+}
+
+const char* Run::anomaly_advice() const {
+  return options.anomaly ? "" : "; --resume with --anomaly names the operation";
 }
 
 void Run::fail_forward(const Batch& batch) {

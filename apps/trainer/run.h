@@ -1,5 +1,6 @@
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -55,6 +56,9 @@ class Run {
   /// --accumulate). Returns whether that was one. Throws Diverged if the loss, or afterwards a weight or
   /// running statistic, isn't finite: the model is then worthless.
   bool train_on(const Batch& batch);
+  /// Throws Diverged if a weight or running statistic of at most so many elements isn't finite. Whoever saves
+  /// checks all of them before.
+  void check_weights(int64_t most = std::numeric_limits<int64_t>::max()) const;
 
   bool done() const { return at.epoch >= options.training.epochs || out_of_patience(); }
   /// --patience ends the run: so many epochs ago was the best one.
@@ -92,6 +96,7 @@ class Run {
   void add_gradients(const Batch& batch);
   double share_of_step(const Batch& batch) const;
   void update();
+  const char* anomaly_advice() const;
   [[noreturn]] void fail_forward(const Batch& batch);
 
   Tensor class_weights_;  // none: all alike

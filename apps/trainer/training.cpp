@@ -57,12 +57,16 @@ class Training {
       const double seconds = watch_.lap();
       run_.at.epoch_seconds += seconds;
       run_.at.seconds += seconds;
-      events_.step(run_);
       since_save_ += seconds;
+      events_.step(run_);
       if (!stepped) continue;
       const bool stopped = events_.stop();
-      if (stopped || save_due()) save();
-      //~ if (save_due()) save();
+      if (stopped || save_due()) {
+        //~ if (save_due()) {
+        if (const auto ended = diverged_weights()) return ended;
+        //~
+        save();
+      }
       if (stopped) return TrainingResult{End::stopped};
       //~
     }
@@ -79,7 +83,18 @@ class Training {
     run_.at.seconds += watch_.lap();
   }
 
+  std::optional<TrainingResult> diverged_weights() const {
+    try {
+      run_.check_weights();
+    } catch (const Diverged& error) {
+      return diverged(run_.at.step, none, none, error.message);
+    }
+    return {};
+  }
+
   std::optional<TrainingResult> finish_epoch() {
+    if (const auto ended = diverged_weights()) return ended;
+    //~
     const Position& at = run_.at;
     double loss = none, accuracy = none;
     if (run_.validation.size > 0) {

@@ -87,10 +87,10 @@ Outcome train(
   return outcome;
 }
 
-void check_diverged(const Outcome& outcome, int64_t step, const std::string& why) {
+void check_diverged(const Outcome& outcome, int64_t step, const std::string& why, int64_t saved) {
   CHECK(outcome.result.end == TrainingResult::End::diverged);
   CHECK(outcome.result.diverged.step == step);
-  CHECK(outcome.saved == step - 1);
+  CHECK(outcome.saved == saved);
   CHECK_MESSAGE(outcome.result.why.find(why) != std::string::npos, outcome.result.why);
 }
 
@@ -114,29 +114,31 @@ TEST_CASE("an operation that overflows ends the training at that step, and is na
       Run run(options);
       const bool backward = op.starts_with("backward");
       // A pass forward is done again to find the operation.
-      check_diverged(train(run), 5, backward ? "isn't finite after the step; --resume with --anomaly" : op);
+      check_diverged(train(run), 5, backward ? "isn't finite after the step; --resume with --anomaly" : op,
+                     4);
     }
     options.anomaly = true;
     Run run(options);
-    check_diverged(train(run), 5, op);
+    check_diverged(train(run), 5, op, 4);
   }
 }
 
 TEST_CASE("a weight or running statistic that isn't finite is found, though the loss is") {
   TrainOptions options = small_options("flatten, linear 8, batchnorm, relu, linear");
+  options.training.save_every = "1000";  // saved after an epoch of 3 steps
   SUBCASE("NaN in a weight") {
     Run run(options);
     const auto poison = [&] {
       if (run.at.step == 4) parameter(run, "1.weight").data()[3] = NAN;
     };
-    check_diverged(train(run, poison), 5, "\"1.weight\" isn't finite");
+    check_diverged(train(run, poison), 5, "\"1.weight\" isn't finite", 3);
   }
   SUBCASE("a bias of minus infinity, which relu hides") {
     Run run(options);
     const auto poison = [&] {
       if (run.at.step == 4) parameter(run, "2.bias").data()[3] = -INFINITY;
     };
-    check_diverged(train(run, poison), 5, "\"2.bias\" isn't finite after the step");
+    check_diverged(train(run, poison), 5, "\"2.bias\" isn't finite after the step", 3);
   }
   SUBCASE("a running variance, which training doesn't use") {
     Run run(options);
@@ -146,13 +148,29 @@ TEST_CASE("a weight or running statistic that isn't finite is found, though the 
         if (name == "2.running_var") b.update()[0] = INFINITY;
       });
     };
-    check_diverged(train(run, poison), 5, "\"2.running_var\" isn't finite after the step");
+    check_diverged(train(run, poison), 5, "\"2.running_var\" isn't finite after the step", 3);
+  }
+  SUBCASE("infinity in a matrix too large to be looked at in each step, before it is saved") {
+    options.model.model = "flatten, linear 64, relu, linear";
+    bool at_the_end = false;
+    SUBCASE("after the step") { options.training.save_every = "1"; }
+    SUBCASE("after the epoch") { at_the_end = true; }
+    Run run(options);
+    const int64_t step = at_the_end ? 6 : 5;
+    const auto poison = [&] {  // before the step's save, so that the loss is finite
+      if (run.at.step == step) parameter(run, "1.weight").data()[3] = -INFINITY;
+    };
+    const Outcome outcome = train(run, poison);
+    CHECK(outcome.result.end == TrainingResult::End::diverged);
+    CHECK(outcome.result.diverged.step == step);
+    CHECK(outcome.saved == (at_the_end ? 3 : 4));
+    CHECK(outcome.result.why.find("\"1.weight\" isn't finite") == 0);
   }
   SUBCASE("with clipping") {
     options = overflow_options("backward of sqrt");
     options.training.clip = 1;
     Run run(options);
-    check_diverged(train(run), 5, "the gradient of \"1.weight\" isn't finite");
+    check_diverged(train(run), 5, "the gradient of \"1.weight\" isn't finite", 4);
   }
 }
 
@@ -167,7 +185,7 @@ TEST_CASE("NaN in the data is named") {
   const Outcome outcome = train(run);
   const int64_t step = outcome.result.diverged.step;
   CHECK(step > 3);
-  check_diverged(outcome, step, "the data aren't finite: the input of sample");
+  check_diverged(outcome, step, "the data aren't finite: the input of sample", step - 1);
 }
 
 namespace {
