@@ -5,8 +5,8 @@ kills=${2:-2}
 RANDOM=${3:-1}
 source "$(dirname "$0")/cli.sh"
 
-cnn="--train-size 600 --test-size 50 --epochs 2 --model lenet --norm batch --dropout 0.3 --batch-size 16 --optimizer adam --schedule one-cycle --augment light --workers 2 --ema 0.9 --threads 1"
-mlp="--train-size 600 --test-size 50 --epochs 4 --model mlp --hidden 64,32 --norm batch --dropout 0.2 --batch-size 16 --optimizer adamw --schedule cosine --augment strong --mixup 0.2 --accumulate 2 --workers 1 --threads 1"
+cnn="--train-size 2000 --test-size 50 --epochs 2 --model lenet --norm batch --dropout 0.3 --batch-size 16 --optimizer adam --schedule one-cycle --augment light --workers 2 --ema 0.9 --threads 1"
+mlp="--train-size 2000 --test-size 50 --epochs 4 --model mlp --hidden 64,32 --norm batch --dropout 0.2 --batch-size 16 --optimizer adamw --schedule cosine --augment strong --mixup 0.2 --accumulate 2 --workers 1 --threads 1"
 
 # The steps done, from the state saved last; -1 before there is one.
 step_of() {
@@ -52,7 +52,7 @@ for name in mlp cnn; do
   SECONDS_OF[$name]=$(($(date +%s%3N) - start))
   interrupt $name $(((kills + 1) / 2)) ${!name} --save-every 7 --out $name-killed
   for file in last best; do same $name/$file.safetensors $name-killed/$file.safetensors; done
-  [ "$(cut -d, -f1-7 $name/metrics.jsonl)" = "$(cut -d, -f1-7 $name-killed/metrics.jsonl)" ] || fail "$name: other metrics"
+  [ "$(cut -d, -f1-7 $name/metrics.jsonl)" = "$(cut -d, -f1-7 $name-killed/metrics.jsonl)" ] || fail "$name: other metrics: $(diff $name/metrics.jsonl $name-killed/metrics.jsonl)"
 done
 echo "stopped by KILL ${stops[KILL]:-0}, TERM ${stops[TERM]:-0}, INT ${stops[INT]:-0} times, after ${#moments[@]} different steps"
 

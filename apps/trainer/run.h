@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -66,6 +67,8 @@ class Run {
   int64_t steps_per_epoch() const;
   int64_t steps() const { return options.training.epochs * steps_per_epoch(); }
   bool classifies() const { return test.kind != TargetKind::values; }
+  /// The learning rate of the last step, or of the first if there was none.
+  double last_lr() const { return schedule_(std::max<int64_t>(at.step - 1, 0)); }
   /// The share of labels met in this epoch so far, each by the model as it was then; NaN of a regression.
   double train_accuracy() const;
   CheckpointInfo info() const;

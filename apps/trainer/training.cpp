@@ -129,7 +129,8 @@ class Training {
             .train_accuracy = run_.train_accuracy(),
             .val_loss = val_loss,
             .val_accuracy = val_accuracy,
-            .lr = run_.optimizer->lr(),
+            .lr = run_.last_lr(),
+            //~ .lr = run_.optimizer->lr(),
             .images_per_s = samples / at.epoch_seconds,
             .seconds = at.seconds};
   }

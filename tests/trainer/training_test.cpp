@@ -217,6 +217,20 @@ TEST_CASE("--accumulate: parts of a batch give the step of the whole, in the las
   CHECK(Run(parts).steps() == Run(whole).steps());
 }
 
+TEST_CASE("an epoch whose last step was saved and that is resumed then has the metrics it would have had") {
+  TrainOptions options = small_options("flatten, linear 8, relu, linear");
+  options.training.epochs = 1;
+  Run whole(options), resumed(options);
+  Position before_the_end;
+  const auto note = [&] {
+    if (whole.at.step == 3) before_the_end = whole.at;
+  };
+  CHECK(train(whole, note).result.end == TrainingResult::End::finished);
+  resumed.at = before_the_end;
+  CHECK(train(resumed).result.end == TrainingResult::End::finished);
+  CHECK(resumed.at.history.back().lr == whole.at.history.back().lr);
+}
+
 TEST_CASE("--class-weights: balanced ones are like none where the classes are; others count") {
   TrainOptions options = small_options("flatten, linear 8, relu, linear");
   const std::vector<real> plain = weights_after(options);
