@@ -10,6 +10,7 @@
 #include <ballast/data/atomic_file.h>
 
 #include "../temp_folder.h"
+#include "trainer/data.h"
 
 using namespace ballast;
 using namespace ballast::app;
@@ -145,4 +146,21 @@ TEST_CASE("table: timestamps keep their seconds") {
   const Dataset data = table_dataset(table, schema);
   CHECK(double{data.sample(2).values[0]} + schema.target_offsets()[0] == 1800000002.5);
   CHECK(schema_of(table_of("a,y\n1,1.5\n1000,2\n"), {}).input_offsets() == std::vector<double>{0});
+}
+
+TEST_CASE("table: of the data that a model was trained on the test part is measured, of others all") {
+  const TempFolder folder;
+  std::string text = "a,y\n";
+  for (int n = 0; n < 40; ++n) text += fmt::format("{},{}.5\n", n, n * n % 7);
+  write_file_atomically(folder / "t.csv", text);
+  DataOptions options;
+  options.data = folder / "t.csv";
+  const LoadedData trained = load_data(options);
+  CHECK(trained.split.test.size == 4);
+  const Fingerprint print = fingerprint(trained.split);
+  const Dataset again = load_data(options, &trained.schema, &print).split.test;
+  REQUIRE(again.size == 4);
+  CHECK(again.sample(0).x == trained.split.test.sample(0).x);
+  const Fingerprint other = {{"test_size", "4"}};
+  CHECK(load_data(options, &trained.schema, &other).split.test.size == 40);
 }
