@@ -88,6 +88,8 @@ expect 2 '--shape (1, 2, 3): that is 6 values, and a row of the table has 4' tra
 expect 2 '--shape "2y"' train --data houses.csv --shape 2y
 printf '1,2,0\n3,4\n' >ragged.csv
 expect 2 'ragged.csv: COLUMNS' train --data ragged.csv
+expect 1 'error: standard input: EMPTY' predict houses - </dev/null
+expect 1 "error: standard input:1: VALUE: column 'area'" predict houses - < <(printf 'town,area\nA,x\n')
 printf 'junk,town,area\nx y,A,100\n?,D,50\n,C,sixty\n,B\n,C,60\n' >rows.csv
 "$ballast" predict houses rows.csv >out.txt 2>err.txt
 [ $? -eq 1 ] && [ "$(grep -c '^rows.csv:[15]: price' out.txt)" -eq 2 ] && [ "$(grep -c '^error: rows.csv:[234]: ' err.txt)" -eq 3 ] &&

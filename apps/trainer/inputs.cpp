@@ -47,13 +47,18 @@ Inputs from_image(const std::string& name, const Image& image, const Shape& shap
   return inputs;
 }
 
+/// What an error says after the path that it begins with.
+std::string without_path(const std::string& message, const std::string& path) {
+  return message.starts_with(path + ": ") ? message.substr(path.size() + 2) : message;
+}
+
 Inputs from_table(const std::string& name, const std::string& path, const CheckpointInfo& info) {
   check<ValueError>(!info.schema.empty(), "{}: a table; the model was trained on images", name);
   std::vector<RowError> errors;
   const CsvTable table = read_table_inputs(path, info.schema, errors);
   Inputs inputs;
   for (const RowError& error : errors)
-    inputs.errors.push_back(fmt::format("{}:{}: {}", name, error.row, error.message));
+    inputs.errors.push_back(fmt::format("{}:{}: {}", name, error.row, without_path(error.message, path)));
   if (table.rows == 0) return inputs;
   for (const int64_t row : table.row_numbers) inputs.names.push_back(fmt::format("{}:{}", name, row));
   inputs.x = Tensor(info.schema.shape.inserted(0, table.rows));
@@ -123,7 +128,11 @@ Inputs from_standard_input(const CheckpointInfo& info) {
   const std::string bytes{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
   if (!info.schema.empty()) {
     const TempFile copy(bytes);
-    return from_table(name, copy.path(), info);
+    try {
+      return from_table(name, copy.path(), info);
+    } catch (const Error& error) {
+      throw ValueError(fmt::format("{}: {}", name, without_path(error.message, copy.path())));
+    }
   }
   const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
   return from_image(name, decode_image({data, bytes.size()}, name), info.sample_shape);
