@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The program as its user meets it: exit codes, messages, the files of a run, resuming to the same bits.
 # Usage: cli_test.sh <ballast>
+configs=$(realpath "$(dirname "$0")/../apps/configs")
 source "$(dirname "$0")/cli.sh"
 
 # The optimizer's steps done, from the state that a run saved last.
@@ -106,6 +107,10 @@ expect 2 'typo.toml: VALUE: epochs must be a whole number at line 1' train --con
 "$ballast" train --config b/config.toml --lr 0.3 --print-config >printed.toml || fail "--print-config"
 grep -qx 'lr = 0.3' printed.toml && grep -qx 'act = "gelu"' printed.toml || fail "--print-config: $(cat printed.toml)"
 "$ballast" train --config printed.toml --print-config | cmp -s - printed.toml || fail "--print-config doesn't read back as itself"
+
+for config in "$configs"/*.toml; do
+  expect 0 'epochs = ' train --config "$config" --print-config
+done
 
 echo "patience, clipping, label smoothing"
 expect 0 'stopped early: no better epoch since epoch 1 (--patience 2)' train $small --norm none --optimizer sgd --lr 1e-30 --epochs 9 --patience 2 --out early
