@@ -183,6 +183,13 @@ grep -qa "$PWD" on_d/last.safetensors && fail "a checkpoint tells where its auth
 grep -qa '"data\\":\\"../d\\"' on_d/last.safetensors || fail "the way to the data"
 expect 0 'test accuracy' eval on_d
 (cd on_d && "$ballast" eval last.safetensors >/dev/null) || fail "eval from another folder"
+make_data other && labels 20 5 | idx other/t10k-labels-idx1-ubyte 2049 20
+expect 0 '' train --data d --model mlp --hidden 8 --norm batch --batch-size 8 --epochs 1 --out batch_d
+expect 0 'outputs for 20 test images differ by' fold batch_d --data other
+grep -qa '"data\\":\\"../d\\"' batch_d/last-folded.safetensors || fail "fold: other data than it was trained on"
+expect 0 'written' recalibrate batch_d --data other
+expect 0 'test accuracy' eval batch_d/last-recalibrated.safetensors
+grep -q note err.txt && fail "recalibrate: the data of the one and the fingerprint of the other: $(cat err.txt)"
 mkdir moved && cp -r d on_d moved && mv d d.away
 (cd / && "$ballast" eval "$folder/moved/on_d" >/dev/null) || fail "data and run moved together"
 expect 2 "the data \"d\" that it was trained on aren't in" eval on_d
