@@ -27,7 +27,8 @@ Score score(Tensor output, const Batch& batch, real label_smoothing, const Tenso
   if (batch.kind == TargetKind::values) return {.loss = mse_loss(std::move(output), batch.values)};
   if (batch.kind == TargetKind::positions) output = rows_of(std::move(output), batch);
   const Labels found = argmax(output);
-  Score result{.loss = cross_entropy(std::move(output), batch.y, label_smoothing, class_weights),
+  Score result{.loss = cross_entropy(std::move(output), batch.y,
+                                     {.label_smoothing = label_smoothing, .weights = class_weights}),
                .labels = batch.y.size()};
   for (int64_t n = 0; n < result.labels; ++n) result.correct += found[n] == batch.y[n];
   return result;

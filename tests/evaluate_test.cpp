@@ -158,7 +158,7 @@ TEST_CASE("score smooths labels as cross_entropy does, of positions too") {
   const Tensor logits = tensor({{2, 0, 1}, {0, 1, 3}});
   const Batch classes{.x = zeros({2, 1}), .y = Labels{0, 1}, .values = {}};
   CHECK(score(logits, classes, real(0.3)).loss.item() ==
-        cross_entropy(logits, Labels{0, 1}, real(0.3)).item());
+        cross_entropy(logits, Labels{0, 1}, {.label_smoothing = real(0.3)}).item());
   CHECK(score(logits, classes, real(0.3)).loss.item() != score(logits, classes).loss.item());
   const Batch position{.x = zeros({2, 1}), .y = Labels{0, 1}, .values = {}, .kind = TargetKind::positions};
   CHECK(score(reshape(logits, {2, 3, 1}), position, real(0.3)).loss.item() ==

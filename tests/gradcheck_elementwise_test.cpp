@@ -170,8 +170,9 @@ TEST_CASE("gradient: losses, by input and by target") {
     for (const real smoothing : {real(0), real(0.1), real(0.7), real(1)}) {
       CAPTURE(shape.str());
       CAPTURE(smoothing);
-      CHECK(gradient_error([&](Tensor t) { return cross_entropy(std::move(t), labels, smoothing); },
-                           randn(shape)) == "");
+      CHECK(gradient_error(
+                [&](Tensor t) { return cross_entropy(std::move(t), labels, {.label_smoothing = smoothing}); },
+                randn(shape)) == "");
     }
   }
   const Tensor x = randn(large), target = randn(large), probability = rand(large);
@@ -185,6 +186,7 @@ TEST_CASE("gradient: losses, by input and by target") {
             x) == "");
   Labels labels(2500);
   for (int64_t n = 0; n < labels.size(); ++n) labels[n] = static_cast<int32_t>(n % 10);
-  CHECK(directional_error([&](Tensor t) { return cross_entropy(t, labels, real(0.1)) * scale; },
-                          randn({2500, 10})) == "");
+  CHECK(directional_error(
+            [&](Tensor t) { return cross_entropy(t, labels, {.label_smoothing = real(0.1)}) * scale; },
+            randn({2500, 10})) == "");
 }

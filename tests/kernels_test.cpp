@@ -7,8 +7,10 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include <ballast/core/random.h>
@@ -22,26 +24,111 @@ constexpr double epsilon = sizeof(real) == 4 ? 6e-8 : 1.2e-16;
 
 }  // namespace
 
-TEST_CASE("the exponential is right to the last bits over its whole range") {
-  std::vector<real> x, y;
-  const double least = sizeof(real) == 4 ? 86.5 : 707, most = sizeof(real) == 4 ? 88 : 700;
-  for (double v = -least; v <= most; v += most / 20011) x.push_back(static_cast<real>(v));
-  y.resize(x.size());
-  const double sum = kernels().exp_sum(static_cast<int64_t>(x.size()), x.data(), 0, y.data());
-  double total = 0, worst = 0;
-  for (size_t i = 0; i < x.size(); ++i) {
-    total += y[i];
-    worst = std::max(worst, std::abs(y[i] / std::exp(double{x[i]}) - 1));
+namespace {
+
+using Exact = long double;
+using RealLimits = std::numeric_limits<real>;
+
+// Numbers of every sign and exponent, denormal ones, zeros, infinities and NaN included, and many near 0
+// and 1.
+std::vector<real> numbers() {
+  using Bits = std::conditional_t<sizeof(real) == 4, uint32_t, uint64_t>;
+  std::vector<real> x;
+  constexpr int count = 40000;
+  for (int i = 0; i < count; ++i) {
+    const Bits bits =
+        std::numeric_limits<Bits>::max() / count * static_cast<Bits>(i) + static_cast<Bits>(i * 7919);
+    real value;
+    std::memcpy(&value, &bits, sizeof(value));
+    x.push_back(value);
   }
-  CHECK(worst < 3 * epsilon);
-  CHECK(std::abs(sum / total - 1) < 1e-12);
-  const real edges[] = {-std::numeric_limits<real>::infinity(), -1e9, 0, 1e9};
-  real of_edges[4];
-  kernels().exp_sum(4, edges, 0, of_edges);
-  CHECK(of_edges[0] == 0);
-  CHECK(of_edges[1] == 0);
-  CHECK(of_edges[2] == 1);
-  CHECK(of_edges[3] == std::numeric_limits<real>::infinity());
+  for (int i = -count; i < count; ++i) {
+    x.push_back(static_cast<real>(i * 1e-3 * (sizeof(real) == 4 ? 3 : 20)));
+    x.push_back(static_cast<real>(1 + i * 1e-7));
+    x.push_back(static_cast<real>(i * 1e-9));
+    x.push_back(static_cast<real>(i * 1.7e-4));
+  }
+  for (const real value : {real(0), RealLimits::denorm_min(), RealLimits::min(), RealLimits::max(),
+                           RealLimits::infinity(), RealLimits::quiet_NaN()}) {
+    x.push_back(value);
+    x.push_back(-value);
+  }
+  return x;
+}
+
+// In units in the last place of `exact`, rounded.
+double ulps(real got, Exact exact) {
+  const real rounded = static_cast<real>(exact);
+  if (std::isnan(exact) || std::isnan(got)) return std::isnan(rounded) && std::isnan(got) ? 0 : 1e30;
+  if (got == rounded) return 0;
+  if (std::isinf(got)) return rounded == std::copysign(RealLimits::max(), got) ? 1 : 1e30;
+  if (std::isinf(rounded)) return std::abs(got) == RealLimits::max() ? 1 : 1e30;
+  const Exact ulp =
+      std::max<Exact>(std::abs(std::nextafter(rounded, real(0)) - rounded), RealLimits::denorm_min());
+  return static_cast<double>(std::abs(Exact{got} - exact) / ulp);
+}
+
+struct Worst {
+  double ulps = 0;
+  real at = 0, got = 0;
+};
+
+Worst worst_error(const Function& f, real a, real b, Exact (*exact)(Exact x, Exact a)) {
+  const std::vector<real> x = numbers();
+  std::vector<real> y(x.size());
+  f.value(static_cast<int64_t>(x.size()), x.data(), y.data(), a, b);
+  Worst worst;
+  for (size_t i = 0; i < x.size(); ++i) {
+    const double error = ulps(y[i], exact(x[i], a));
+    if (error > worst.ulps) worst = {error, x[i], y[i]};
+  }
+  return worst;
+}
+
+Exact sigmoid_of(Exact x) { return 1 / (1 + std::exp(-x)); }
+Exact normal_cdf_of(Exact x) { return std::erfc(-x / std::sqrt(Exact{2})) / 2; }
+
+}  // namespace
+
+TEST_CASE("functions are right to the last bits over their whole range") {
+  const Kernels& k = kernels();
+  struct Case {
+    const Function& f;
+    real a, b;
+    Exact (*exact)(Exact, Exact);
+  };
+  const Case cases[] = {
+      {k.exp, 0, 0, [](Exact x, Exact) { return std::exp(x); }},
+      {k.expm1, 0, 0, [](Exact x, Exact) { return std::expm1(x); }},
+      {k.log, 0, 0, [](Exact x, Exact) { return std::log(x); }},
+      {k.log1p, 0, 0, [](Exact x, Exact) { return std::log1p(x); }},
+      {k.sqrt, 0, 0, [](Exact x, Exact) { return std::sqrt(x); }},
+      {k.erf, 0, 0, [](Exact x, Exact) { return std::erf(x); }},
+      {k.tanh, 0, 0, [](Exact x, Exact) { return std::tanh(x); }},
+      {k.sigmoid, 0, 0, [](Exact x, Exact) { return sigmoid_of(x); }},
+      {k.elu, 1, 0, [](Exact x, Exact) { return x > 0 ? x : std::expm1(x); }},
+      {k.softplus, 1, RealLimits::infinity(),
+       [](Exact x, Exact) { return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x)); }},
+      {k.silu, 0, 0,
+       [](Exact x, Exact) { return x < 0 ? x * (std::exp(x) / (1 + std::exp(x))) : x * sigmoid_of(x); }},
+      {k.gelu, 0, 0, [](Exact x, Exact) { return x * normal_cdf_of(x); }},
+      {k.pow, real(0.5), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, -1, 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, 3, 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, real(-2.7), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, real(1e-3), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, 100, 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, RealLimits::infinity(), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, -RealLimits::infinity(), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+  };
+  for (const auto& [f, a, b, exact] : cases) {
+    const Worst worst = worst_error(f, a, b, exact);
+    CAPTURE(std::string(f.name));
+    CAPTURE(a);
+    CAPTURE(worst.at);
+    CAPTURE(worst.got);
+    CHECK(worst.ulps <= (sizeof(real) == 4 ? 4 : 5));
+  }
 }
 
 TEST_CASE("a norm writes the same past the caches, wherever its memory begins") {

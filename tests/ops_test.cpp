@@ -415,7 +415,8 @@ TEST_CASE("cross-entropy") {
   const Tensor logits = log(tensor({{1, 3}, {4, 1}}));  // probabilities 1/4, 3/4 and 4/5, 1/5
   const double right = (-std::log(0.75) - std::log(0.2)) / 2, wrong = (-std::log(0.25) - std::log(0.8)) / 2;
   CHECK(cross_entropy(logits, {1, 1}).item() == doctest::Approx(right));
-  CHECK(cross_entropy(logits, {1, 1}, real(0.2)).item() == doctest::Approx(0.9 * right + 0.1 * wrong));
+  CHECK(cross_entropy(logits, {1, 1}, {.label_smoothing = real(0.2)}).item() ==
+        doctest::Approx(0.9 * right + 0.1 * wrong));
   CHECK(close(gradient(logits, Tensor(2),
                        [](const Tensor& x) {
                          return cross_entropy(x, {1, 1});
@@ -423,7 +424,7 @@ TEST_CASE("cross-entropy") {
               tensor({{0.25, -0.25}, {real(0.8), real(-0.8)}})));
   CHECK(close(gradient(logits, Tensor(2),
                        [](const Tensor& x) {
-                         return cross_entropy(x, {1, 1}, real(0.2));
+                         return cross_entropy(x, {1, 1}, {.label_smoothing = real(0.2)});
                        }),
               tensor({{real(0.15), real(-0.15)}, {real(0.7), real(-0.7)}})));
   CHECK(cross_entropy(tensor({{10000, 0}}), {1}).item() == 10000);
@@ -437,7 +438,7 @@ TEST_CASE("cross-entropy") {
   CHECK_THROWS_AS(cross_entropy(ones({1, 10}), {-1}), ValueError);
   CHECK_THROWS_AS(cross_entropy(ones({2, 10}), {1}), ShapeError);
   CHECK_THROWS_AS(cross_entropy(Tensor(Shape{0, 10}), Labels(0)), ShapeError);
-  CHECK_THROWS_AS(cross_entropy(ones({1, 10}), {1}, 2), ValueError);
+  CHECK_THROWS_AS(cross_entropy(ones({1, 10}), {1}, {.label_smoothing = 2}), ValueError);
   CHECK(accuracy(tensor({{1, 2}, {2, 1}, {3, 1}, {0, 1}}), {1, 0, 1, 1}) == 0.75);
 }
 
@@ -449,7 +450,7 @@ TEST_CASE("cross-entropy with class weights is a weighted mean") {
   const auto check_loss = [&](real smoothing, real expected, const Tensor& gradient) {
     Parameter x(logits);
     Tape tape;
-    const Tensor loss = cross_entropy(x, labels, smoothing, weights);
+    const Tensor loss = cross_entropy(x, labels, {.label_smoothing = smoothing, .weights = weights});
     CHECK(close(loss, expected));
     tape.backward(loss);
     CHECK(close(x.grad(), gradient));
@@ -464,10 +465,11 @@ TEST_CASE("cross-entropy with class weights is a weighted mean") {
                      {real(0.0016532), real(0.1940599), real(-0.195713)},
                      {real(0.1672803), real(-0.1427197), real(-0.0245606)},
                      {real(0.0870814), real(0.0250756), real(-0.1121571)}}));
-  CHECK(close(cross_entropy(logits, labels, real(0.3), ones({3})), cross_entropy(logits, labels, real(0.3))));
-  CHECK_THROWS_AS(cross_entropy(logits, labels, 0, ones({2})), ShapeError);
-  CHECK_THROWS_AS(cross_entropy(logits, labels, 0, tensor({0, 1, 0}) * real(-1)), ValueError);
-  CHECK_THROWS_AS(cross_entropy(logits, Labels{0, 0, 0, 0}, 0, tensor({0, 1, 1})), ValueError);
+  CHECK(close(cross_entropy(logits, labels, {.label_smoothing = real(0.3), .weights = ones({3})}),
+              cross_entropy(logits, labels, {.label_smoothing = real(0.3)})));
+  CHECK_THROWS_AS(cross_entropy(logits, labels, {.weights = ones({2})}), ShapeError);
+  CHECK_THROWS_AS(cross_entropy(logits, labels, {.weights = tensor({0, 1, 0}) * real(-1)}), ValueError);
+  CHECK_THROWS_AS(cross_entropy(logits, Labels{0, 0, 0, 0}, {.weights = tensor({0, 1, 1})}), ValueError);
 }
 
 TEST_CASE("losses of elements") {

@@ -52,4 +52,11 @@ Tensor zipped(Tensor x, const Tensor& other, F f) {
   return y;
 }
 
+struct Function;
+
+/// The function of each element, recorded; a and b are its parameters.
+Tensor apply(const Function& f, Tensor x, real a = 0, real b = 0);
+/// Its gradient, where `kept` is what the function's gradient is a formula of: x or y.
+Tensor gradient_of(const Function& f, Tensor dy, const Tensor& kept, real a = 0, real b = 0);
+
 }  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -102,6 +102,25 @@ struct SGDStep {
   bool nesterov;
 };
 
+/// A function of one number, of `count` elements (see functions.inc). a and b are its parameters.
+struct Function {
+  const char* name;
+  bool of_result;       // the gradient is a formula of y, else of x
+  bool keep_denormals;  // in the gradient
+  void (*value)(int64_t count, const real* x, real* y, real a, real b);
+  /// dx may be dy.
+  void (*gradient)(int64_t count, const real* dy, const real* kept, real* dx, real a, real b);
+};
+
+/// A loss between x and a target t, element by element (see losses.inc). a is its parameter.
+struct Loss {
+  const char* name;
+  void (*value)(int64_t count, const real* x, const real* t, real* y, real a);
+  /// scale times the derivative by x, and by t.
+  void (*by_x)(int64_t count, const real* x, const real* t, real* dx, real a, real scale);
+  void (*by_target)(int64_t count, const real* x, const real* t, real* dt, real a, real scale);
+};
+
 struct Kernels {
   const char* isa;
   /// Columns per panel. Rows of `right` must be readable up to a multiple of it.
@@ -110,6 +129,13 @@ struct Kernels {
 #define BALLAST_KERNEL(result, name, parameters) result(*name) parameters;
 #include <ballast/core/kernels/kernels.inc>
 #undef BALLAST_KERNEL
+
+#define BALLAST_FUNCTION(name, ...) Function name;
+#include <ballast/core/kernels/functions.inc>
+#undef BALLAST_FUNCTION
+#define BALLAST_LOSS(name, ...) Loss name;
+#include <ballast/core/kernels/losses.inc>
+#undef BALLAST_LOSS
 };
 
 /// The argmax of a window whose maximum a ReLU set to 0.

@@ -4,8 +4,8 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
-// Activations, element by element on any shape. The smooth ones take denormal numbers as zero (see
-// elementwise.h); relu and leaky_relu keep them.
+// Activations, element by element on any shape. Gradients of smooth ones take denormal numbers as zero (see
+// elementwise.h).
 
 /// max(x, 0), with gradient 0 at 0.
 Tensor relu(Tensor x);
@@ -16,10 +16,16 @@ Tensor leaky_relu(Tensor x, real slope = real(0.01));
 /// 1 / (1 + e^-x), safe at both ends.
 Tensor sigmoid(Tensor x);
 Tensor tanh(Tensor x);
+/// x for x > 0, alpha (e^x - 1) elsewhere (Clevert et al. 2016).
+Tensor elu(Tensor x, real alpha = 1);
+/// ln(1 + e^(beta x)) / beta, and x itself where beta x > threshold, as in PyTorch.
+Tensor softplus(Tensor x, real beta = 1, real threshold = 20);
 /// x sigmoid(x), also called swish (Ramachandran et al. 2017).
 Tensor silu(Tensor x);
-/// x Phi(x) with Phi the normal distribution function, exactly, by erf (Hendrycks & Gimpel 2016).
-Tensor gelu(Tensor x);
+/// x Phi(x) with Phi the normal distribution function (Hendrycks & Gimpel 2016): exactly, or with their
+/// approximation Phi(x) = (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+enum class GeluForm { exact, tanh };
+Tensor gelu(Tensor x, GeluForm form = GeluForm::exact);
 
 /// exp(x - max) / sum exp(x - max) along `axis`.
 Tensor softmax(Tensor x, int axis = -1);

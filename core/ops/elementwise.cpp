@@ -1,9 +1,8 @@
 #include <ballast/core/ops/elementwise.h>
 
-#include <cmath>
-
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/strided.h>
+#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/reduce.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -70,6 +69,31 @@ Tensor combine(const char* op, Tensor a, Tensor b, F f) {
 
 }  // namespace
 
+Tensor detail::apply(const Function& f, Tensor x, real a, real b) {
+  const NodeId in = x.node();
+  const Tensor argument = in && !f.of_result ? x.detach() : Tensor();
+  const real* from = x.data();
+  Tensor y = reuse(x);
+  parallel_for(y.count(), elementwise_grain, [=, &f, to = y.data()](int64_t begin, int64_t end) {
+    const KeepDenormals denormals;
+    f.value(end - begin, from + begin, to + begin, a, b);
+  });
+  return record(f.name, y, {in},
+                [=, &f, kept = f.of_result ? y.detach() : argument](Tensor dy, Grads& grads) {
+                  grads.add(in, gradient_of(f, std::move(dy), kept, a, b));
+                });
+}
+
+Tensor detail::gradient_of(const Function& f, Tensor dy, const Tensor& kept, real a, real b) {
+  const real *from = dy.data(), *of = kept.data();
+  Tensor dx = reuse(dy);
+  parallel_for(dx.count(), elementwise_grain, [=, &f, to = dx.data()](int64_t begin, int64_t end) {
+    const DenormalMode denormals(f.keep_denormals);
+    f.gradient(end - begin, from + begin, of + begin, to + begin, a, b);
+  });
+  return dx;
+}
+
 Tensor operator+(Tensor a, Tensor b) {
   const NodeId in_a = a.node(), in_b = b.node();
   const Shape shape_a = a.shape(), shape_b = b.shape();
@@ -122,67 +146,21 @@ Tensor operator-(Tensor x) {
   return record("-", y, {in}, [in](Tensor dy, Grads& grads) { grads.add(in, -std::move(dy)); });
 }
 
-Tensor exp(Tensor x) {
-  const NodeId in = x.node();
-  Tensor y = mapped(std::move(x), [](real v) { return std::exp(v); });
-  return record("exp", y, {in},
-                [y = y.detach(), in](Tensor dy, Grads& grads) { grads.add(in, std::move(dy) * y); });
-}
-
-Tensor log(Tensor x) {
-  const NodeId in = x.node();
-  const Tensor kept = in ? x.detach() : Tensor();
-  Tensor y = mapped<KeepDenormals>(std::move(x), [](real v) { return std::log(v); });
-  //~ Tensor y = mapped(std::move(x), [](real v) { return std::log(v); });
-  return record("log", y, {in}, [kept, in](Tensor dy, Grads& grads) {
-    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, [](real g, real v) { return g / v; }));
-  });
-}
-
-Tensor sqrt(Tensor x) {
-  const NodeId in = x.node();
-  Tensor y = mapped<KeepDenormals>(std::move(x), [](real v) { return std::sqrt(v); });
-  return record("sqrt", y, {in}, [y = y.detach(), in](Tensor dy, Grads& grads) {
-    grads.add(in, zipped(std::move(dy), y, [](real g, real root) { return g / (2 * root); }));
-    //~ grads.add(in, zipped(std::move(dy), y, [](real g, real root) { return g / root; }));
-  });
-}
+Tensor exp(Tensor x) { return apply(kernels().exp, std::move(x)); }
+Tensor expm1(Tensor x) { return apply(kernels().expm1, std::move(x)); }
+Tensor log(Tensor x) { return apply(kernels().log, std::move(x)); }
+Tensor log1p(Tensor x) { return apply(kernels().log1p, std::move(x)); }
+Tensor sqrt(Tensor x) { return apply(kernels().sqrt, std::move(x)); }
+Tensor erf(Tensor x) { return apply(kernels().erf, std::move(x)); }
+Tensor abs(Tensor x) { return apply(kernels().abs, std::move(x)); }
 
 Tensor pow(Tensor x, real exponent) {
-  const NodeId in = x.node();
-  const Tensor kept = in ? x.detach() : Tensor();
-  Tensor y = exponent == 2
-                 ? mapped<KeepDenormals>(std::move(x), [](real v) { return v * v; })
-                 : mapped<KeepDenormals>(std::move(x), [=](real v) { return std::pow(v, exponent); });
-  return record("pow", y, {in}, [kept, in, exponent](Tensor dy, Grads& grads) {
-    // The power 0 is constant, also at 0 where x^-1 isn't finite.
-    const auto slope = [=](real v) { return exponent == 0 ? 0 : exponent * std::pow(v, exponent - 1); };
-    //~ const auto slope = [=](real v) { return exponent == 0 ? 0 : exponent * std::pow(v, exponent); };
-    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, [=](real g, real v) { return g * slope(v); }));
-  });
-}
-
-Tensor abs(Tensor x) {
-  const NodeId in = x.node();
-  const Tensor kept = in ? x.detach() : Tensor();
-  Tensor y = mapped(std::move(x), [](real v) { return std::abs(v); });
-  return record("abs", y, {in}, [kept, in](Tensor dy, Grads& grads) {
-    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, [](real g, real v) {
-                return v > 0 ? g : v < 0 ? -g : 0;
-              }));
-  });
+  return exponent == 2 ? apply(kernels().square, std::move(x)) : apply(kernels().pow, std::move(x), exponent);
 }
 
 Tensor clamp(Tensor x, real low, real high) {
   check<ValueError>(low <= high, "clamp: the lower limit {} is above the upper limit {}", low, high);
-  const NodeId in = x.node();
-  const Tensor kept = in ? x.detach() : Tensor();
-  Tensor y = mapped<KeepDenormals>(std::move(x), [=](real v) { return v < low ? low : v > high ? high : v; });
-  return record("clamp", y, {in}, [kept, in, low, high](Tensor dy, Grads& grads) {
-    const auto pass = [=](real g, real v) { return v >= low && v <= high ? g : 0; };
-    //~ const auto pass = [=](real g, real v) { return v >= low ? g : 0; };
-    grads.add(in, zipped<KeepDenormals>(std::move(dy), kept, pass));
-  });
+  return apply(kernels().clamp, std::move(x), low, high);
 }
 
 Tensor where(const Tensor& condition, Tensor a, Tensor b) {

@@ -6,18 +6,25 @@ namespace ballast::inline BALLAST_PRECISION {
 
 // Arithmetic, element by element. Shapes broadcast by NumPy's rule (see `broadcast`); a number counts as a
 // scalar tensor. A sum, product or quotient takes denormal numbers as zero, as operands and as results, since
-// each would cost a hundred cycles; PyTorch keeps them by default. Functions that would be far off
-// then (log, sqrt, pow) and comparisons (abs's and clamp's gradients, where) keep them.
+// each would cost a hundred cycles; PyTorch keeps them by default. Functions of one number keep them, and so
+// do gradients that would be far off without (those of log, log1p, sqrt, pow, abs and clamp).
 Tensor operator+(Tensor a, Tensor b);
 Tensor operator-(Tensor a, Tensor b);
 Tensor operator*(Tensor a, Tensor b);
 Tensor operator/(Tensor a, Tensor b);
 Tensor operator-(Tensor x);
 
+// Functions are accurate to 4 units in the last place in float and 1e-14 in double.
 Tensor exp(Tensor x);
+/// e^x - 1, accurate near 0.
+Tensor expm1(Tensor x);
 /// Natural logarithm; log 0 is -inf, as everywhere.
 Tensor log(Tensor x);
+/// log(1 + x), accurate near 0.
+Tensor log1p(Tensor x);
 Tensor sqrt(Tensor x);
+/// The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+Tensor erf(Tensor x);
 /// x^exponent. The gradient at x = 0 is 0 for exponents above 1.
 Tensor pow(Tensor x, real exponent);
 /// |x|, with gradient 0 at 0.

@@ -6,6 +6,9 @@
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/activation.h>
+#include <ballast/core/ops/elementwise.h>
+#include <ballast/core/ops/movement.h>
 #include <ballast/core/ops/reduce.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -13,200 +16,217 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 namespace {
 
-// The mean of `count` losses, of which add(begin, end) sums up a chunk; the chunks are added in order.
-template <class Add>
-Tensor mean_of(int64_t count, int64_t grain, Add add) {
-  const int64_t chunks = divide_up(count, grain);
-  const Scratch<double> parts(chunks);
-  parallel_for(count, grain, [&](int64_t begin, int64_t end) { parts[begin / grain] = add(begin, end); });
+// The sum of `count` losses, of which value(begin, end, to) writes a chunk; the chunks are added in order.
+template <class Value>
+double sum_of(int64_t count, Value value) {
+  const int64_t chunks = divide_up(count, elementwise_grain);
+  const Scratch<double> sums(chunks);
+  reserve_scratch<real>(elementwise_grain, chunks);
+  parallel_for(count, elementwise_grain, [&](int64_t begin, int64_t end) {
+    const Scratch<real> losses(end - begin);
+    value(begin, end, losses.data());
+    sums[begin / elementwise_grain] = kernels().sum(losses.data(), end - begin);
+  });
   double sum = 0;
-  for (int64_t c = 0; c < chunks; ++c) sum += parts[c];
-  return static_cast<real>(sum / static_cast<double>(count));
+  for (int64_t c = 0; c < chunks; ++c) sum += sums[c];
+  return sum;
 }
 
-// Mean of loss(x, target) over all elements, with the derivatives of loss by x and by target.
-template <class Loss, class ByX, class ByTarget>
-Tensor mean_loss(const char* op, Tensor x, const Tensor& target, Loss loss, ByX by_x, ByTarget by_target) {
-  check<ShapeError>(x.shape() == target.shape(), "{}: x is {} and the target {}; the shapes must agree", op,
-                    x.shape(), target.shape());
-  check<ShapeError>(x.count() > 0, "{}: a tensor of shape {} has no mean", op, x.shape());
-  const NodeId in = x.node(), in_target = target.node();
+// scale * slope(x, t), element by element; slope is one of a loss's derivatives.
+Tensor scaled_slope(decltype(Loss::by_x) slope, const Tensor& x, const Tensor& target, real a, real scale) {
   const real *from = x.data(), *to = target.data();
-  const Tensor y = mean_of(x.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
-    double sum = 0;
-    for (int64_t i = begin; i < end; ++i) sum += loss(from[i], to[i]);
-    return sum;
+  Tensor dx(x.shape());
+  parallel_for(x.count(), elementwise_grain, [=, at = dx.data()](int64_t begin, int64_t end) {
+    slope(end - begin, from + begin, to + begin, at + begin, a, scale);
   });
-  return record(op, y, {in, in_target}, [=, x = x.detach(), t = target.detach()](Tensor dy, Grads& grads) {
-    const real scale = dy.item() / static_cast<real>(x.count());
-    //~ const real scale = dy.item();
-    const auto gradient = [&](auto slope) {
-      return zipped(x, t, [=](real v, real w) { return scale * slope(v, w); });
-    };
-    if (grads.wants(in)) grads.add(in, gradient(by_x));
-    if (grads.wants(in_target)) grads.add(in_target, gradient(by_target));
-  });
+  return dx;
 }
 
-// mean_loss for a loss that is a function of x - target.
-template <class Loss, class Slope>
-Tensor mean_difference(const char* op, Tensor x, const Tensor& target, Loss loss, Slope slope) {
-  return mean_loss(
-      op, std::move(x), target, [=](real v, real t) { return loss(v - t); },
-      [=](real v, real t) { return slope(v - t); }, [=](real v, real t) { return -slope(v - t); });
-  //~ [=](real v, real t) { return slope(v - t); }, [=](real v, real t) { return slope(v - t); });
+Tensor loss_of(const Loss& loss, Tensor x, const Tensor& target, Reduction reduction, real a = 0) {
+  check<ShapeError>(x.shape() == target.shape(), "{}: x is {} and the target {}; the shapes must agree",
+                    loss.name, x.shape(), target.shape());
+  check<ShapeError>(x.count() > 0 || reduction != Reduction::mean, "{}: a tensor of shape {} has no mean",
+                    loss.name, x.shape());
+  const NodeId in = x.node(), in_target = target.node();
+  const auto value = [&loss, a, from = x.data(), t = target.data()](int64_t begin, int64_t end, real* to) {
+    loss.value(end - begin, from + begin, t + begin, to, a);
+  };
+  const double terms = reduction == Reduction::mean ? static_cast<double>(x.count()) : 1;
+  Tensor y;
+  if (reduction == Reduction::none) {
+    y = Tensor(x.shape());
+    parallel_for(x.count(), elementwise_grain,
+                 [&](int64_t begin, int64_t end) { value(begin, end, y.data() + begin); });
+  } else {
+    y = static_cast<real>(sum_of(x.count(), value) / terms);
+  }
+  return record(loss.name, y, {in, in_target},
+                [=, &loss, x = x.detach(), t = target.detach()](Tensor dy, Grads& grads) {
+                  const bool each = reduction == Reduction::none;
+                  const real scale = each ? 1 : dy.item() / static_cast<real>(terms);
+                  //~ const real scale = each ? 1 : dy.item();
+                  const auto gradient = [&](auto slope) {
+                    Tensor dx = scaled_slope(slope, x, t, a, scale);
+                    return each ? std::move(dx) * dy : dx;
+                    //~ return dx;
+                  };
+                  if (grads.wants(in)) grads.add(in, gradient(loss.by_x));
+                  if (grads.wants(in_target)) grads.add(in_target, gradient(loss.by_target));
+                });
 }
 
-void check_labels(const char* op, const Tensor& logits, const Labels& labels) {
+void check_labels(const char* op, const Tensor& logits, const Labels& labels, int32_t ignored) {
   check<ShapeError>(logits.rank() == 2 && logits.count() > 0,
                     "{}: logits are {}; they must be (N, K) with a row for each of N > 0 samples", op,
                     logits.shape());
   check<ShapeError>(labels.size() == logits.size(0), "{}: {} labels for logits of shape {}", op,
                     labels.size(), logits.shape());
   for (int64_t n = 0; n < labels.size(); ++n)
-    check<ValueError>(labels[n] >= 0 && labels[n] < logits.shape()[1],
+    check<ValueError>((labels[n] >= 0 && labels[n] < logits.shape()[1]) || labels[n] == ignored,
                       "{}: label {} of sample {} is not in 0 ... {}", op, labels[n], n,
                       logits.shape()[1] - 1);
 }
 
-// p = softmax(logits) for a row; returns its cross-entropy. `p` may be `logits`.
-double softmax_row(const real* logits, real* p, int64_t classes, int32_t label, double smoothing) {
-  const real largest = *std::max_element(logits, logits + classes);
-  // Sum of q_k (logits_k - largest); 0 weights are left out because a masked logit is -inf.
-  double expected = (1 - smoothing) * (double{logits[label]} - largest);
-  if (smoothing > 0) {
-    double sum = 0;
-    for (int64_t k = 0; k < classes; ++k) sum += double{logits[k]} - largest;
-    expected += smoothing / static_cast<double>(classes) * sum;
-  }
-  const double sum = kernels().exp_sum(classes, logits, largest, p);
-  const real scale = static_cast<real>(1 / sum);
-  for (int64_t k = 0; k < classes; ++k) p[k] *= scale;
-  return std::log(sum) - expected;
+// (N, K, positions ...) -> (N, positions ..., K)
+Tensor classes_last(Tensor logits) {
+  for (int axis = 1; axis + 1 < logits.rank(); ++axis) logits = transpose(std::move(logits), axis, axis + 1);
+  return logits;
 }
 
-double sum_of_weights(const Labels& labels, const Tensor& logits, const Tensor& weights) {
-  check<ShapeError>(weights.shape() == Shape{logits.size(1)},
-                    "cross_entropy: class weights of shape {} for logits of shape {}; give one per class",
-                    weights.shape(), logits.shape());
-  for (const real weight : weights.values())
+Tensor weights_of(const CrossEntropyOptions& options, int64_t classes) {
+  check<ValueError>(options.label_smoothing >= 0 && options.label_smoothing <= 1,
+                    "cross_entropy: label_smoothing is {}; it must be from 0 to 1", options.label_smoothing);
+  if (options.weights.empty()) return ones({classes});
+  check<ShapeError>(options.weights.shape() == Shape{classes},
+                    "cross_entropy: the weights are {} for {} classes; they must be {}",
+                    options.weights.shape(), classes, Shape{classes});
+  for (const real weight : options.weights.values())
     check<ValueError>(weight >= 0 && std::isfinite(weight),
                       "cross_entropy: a class weight of {}; it must be finite and at least 0", weight);
-  double sum = 0;
-  for (const int32_t label : labels) sum += double{weights.data()[label]};
-  check<ValueError>(sum > 0, "cross_entropy: the weights of all labels are 0, so they have no weighted mean");
-  return sum;
+  return options.weights.detach();
 }
 
-Tensor weighted_cross_entropy(Tensor logits, const Labels& labels, double smoothing, const Tensor& weights) {
-  const double total = sum_of_weights(labels, logits, weights);
-  const NodeId in = logits.node();
-  const int64_t samples = logits.size(0), classes = logits.size(1);
-  const auto share = [=](int64_t k, int32_t label) {  // weight_k q_k
-    return double{weights.data()[k]} *
-           ((k == label ? 1 - smoothing : 0) + smoothing / static_cast<double>(classes));
-  };
-  Tensor p = own(std::move(logits));
-  double sum = 0;
-  for (int64_t n = 0; n < samples; ++n) {
-    real* row = p.data() + n * classes;
-    const real largest = *std::max_element(row, row + classes);
-    double expected = 0, shares = 0;
-    for (int64_t k = 0; k < classes; ++k) {
-      const double s = share(k, labels[n]);
-      shares += s;
-      if (s > 0) expected += s * (double{row[k]} - largest);  // a masked logit is -inf
-    }
-    const double exponentials = kernels().exp_sum(classes, row, largest, row);
-    for (int64_t k = 0; k < classes; ++k) row[k] = static_cast<real>(double{row[k]} / exponentials);
-    sum += shares * std::log(exponentials) - expected;
+// q of a sample with the given label: `own` times the label's weight at the label, and `others` times the
+// class's weight everywhere.
+struct Targets {
+  double own, others;
+  Tensor weights;
+  int64_t classes;
+
+  double sum(int32_t label) const {
+    const real* weight = weights.data();
+    double q = own * weight[label];
+    for (int64_t k = 0; others > 0 && k < classes; ++k) q += others * weight[k];
+    return q;
   }
-  Tape::forget(p);
-  const Tensor y = static_cast<real>(sum / total);
-  //~ const Tensor y = static_cast<real>(sum / static_cast<double>(samples));
-  return record("cross_entropy", y, {in}, [=, labels = labels](Tensor dy, Grads& grads) {
-    const double scale = double{dy.item()} / total;
-    Tensor dx(p.shape());
-    for (int64_t n = 0; n < samples; ++n) {
-      double shares = 0;
-      for (int64_t k = 0; k < classes; ++k) shares += share(k, labels[n]);
-      for (int64_t k = 0; k < classes; ++k) {
-        const int64_t i = n * classes + k;
-        dx.data()[i] = static_cast<real>(scale * (shares * double{p.data()[i]} - share(k, labels[n])));
-        //~ dx.data()[i] = static_cast<real>(scale * (double{p.data()[i]} - share(k, labels[n])));
-      }
-    }
-    grads.add(in, std::move(dx));
-  });
-}
+  /// Writes softmax(logits) to `p`, which may be `logits`, and returns the cross-entropy.
+  real loss(const real* logits, real* p, int32_t label) const {
+    const real* weight = weights.data();
+    // Classes of weight 0 are left out, since a masked logit is -inf.
+    double expected = weight[label] == 0 ? 0 : own * weight[label] * logits[label];
+    for (int64_t k = 0; others > 0 && k < classes; ++k)
+      if (weight[k] > 0) expected += others * weight[k] * logits[k];
+    return static_cast<real>(sum(label) * kernels().softmax(classes, logits, p) - expected);
+  }
+  /// scale (sum(label) p - q), in p's memory.
+  void gradient(real* p, int32_t label, double scale) const {
+    const real* weight = weights.data();
+    const real of_p = static_cast<real>(scale * sum(label)), of_weight = static_cast<real>(scale * others);
+    for (int64_t k = 0; k < classes; ++k) p[k] = of_p * p[k] - of_weight * weight[k];
+    p[label] -= static_cast<real>(scale * own * weight[label]);
+    //~ p[label] -= static_cast<real>(scale * own);
+  }
+};
 
 }  // namespace
 
-Tensor cross_entropy(Tensor logits, const Labels& labels, real label_smoothing, const Tensor& class_weights) {
-  check_labels("cross_entropy", logits, labels);
-  check<ValueError>(label_smoothing >= 0 && label_smoothing <= 1,
-                    "cross_entropy: label_smoothing is {}; it must be from 0 to 1", label_smoothing);
-  if (!class_weights.empty())
-    return weighted_cross_entropy(std::move(logits), labels, double{label_smoothing}, class_weights);
+Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOptions& options) {
+  if (logits.rank() > 2) {
+    logits = classes_last(std::move(logits));
+    const Shape shape = logits.shape();
+    Tensor y = cross_entropy(reshape(std::move(logits), {-1, shape[-1]}), labels, options);
+    return options.reduction == Reduction::none ? reshape(std::move(y), shape.without(-1)) : y;
+  }
+  check_labels("cross_entropy", logits, labels, options.ignore_index);
   const NodeId in = logits.node();
   const int64_t samples = logits.size(0), classes = logits.size(1);
+  const Tensor weights = weights_of(options, classes);
+  const double smoothing = options.label_smoothing;
+  const Targets targets{1 - smoothing, smoothing / static_cast<double>(classes), weights, classes};
+  const int32_t ignored = options.ignore_index;
   const real* from = logits.data();
-  Tensor p = reuse(logits);
-  real* to = p.data();
-  const Tensor y = mean_of(samples, row_grain(4 * classes), [=, &labels](int64_t begin, int64_t end) {
-    double sum = 0;
-    for (int64_t n = begin; n < end; ++n)
-      sum += softmax_row(from + n * classes, to + n * classes, classes, labels[n], label_smoothing);
-    return sum;
+  Tensor p = reuse(logits), losses({samples});
+  parallel_for(samples, row_grain(4 * classes), [&, to = p.data()](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; ++n) {
+      const bool counts = labels[n] != ignored;
+      losses(n) = counts ? targets.loss(from + n * classes, to + n * classes, labels[n]) : 0;
+    }
   });
   Tape::forget(p);
+  const bool each = options.reduction == Reduction::none;
+  double terms = 1;
+  if (options.reduction == Reduction::mean) {
+    terms = 0;
+    for (int64_t n = 0; n < samples; ++n) terms += labels[n] != ignored ? double{weights(labels[n])} : 0;
+    //~ for (int64_t n = 0; n < samples; ++n) terms += labels[n] != ignored;
+    check<ValueError>(terms > 0,
+                      "cross_entropy: no sample has a weight above 0, so there is no weighted mean");
+  }
+  const Tensor y = each ? losses : Tensor(static_cast<real>(kernels().sum(losses.data(), samples) / terms));
   return record("cross_entropy", y, {in}, [=, labels = labels](Tensor dy, Grads& grads) {
-    const real scale = dy.item() / static_cast<real>(samples);
-    //~ const real scale = dy.item();
-    const real others = label_smoothing / static_cast<real>(classes);
-    Tensor dx = mapped(p, [=](real v) { return scale * (v - others); });
-    for (int64_t n = 0; n < samples; ++n) dx.data()[n * classes + labels[n]] -= scale * (1 - label_smoothing);
-    //~ for (int64_t n = 0; n < samples; ++n) dx.data()[n * classes + labels[n]] -= scale;
+    Tensor dx = own(p);
+    parallel_for(samples, row_grain(4 * classes), [&, to = dx.data()](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n) {
+        real* row = to + n * classes;
+        if (labels[n] == ignored)
+          std::fill_n(row, classes, real{0});
+        else
+          targets.gradient(row, labels[n], (each ? dy(n) : dy.item()) / terms);
+        //~ targets.gradient(row, labels[n], dy.item());
+      }
+    });
     grads.add(in, std::move(dx));
   });
 }
 
-Tensor binary_cross_entropy_with_logits(Tensor logits, const Tensor& targets) {
-  return mean_loss(
-      "binary_cross_entropy_with_logits", std::move(logits), targets,
-      [](real x, real t) {
-        const real weight = x >= 0 ? 1 - t : -t;  // 0 times an infinite logit is 0: its limit
-        return (weight == 0 ? 0 : weight * x) + std::log1p(std::exp(-std::abs(x)));
-        //~ return weight * x + std::log1p(std::exp(-std::abs(x)));
-      },
-      [](real x, real t) { return 1 / (1 + std::exp(-x)) - t; }, [](real x, real) { return -x; });
+Tensor soft_cross_entropy(Tensor logits, const Tensor& probabilities, const CrossEntropyOptions& options) {
+  check<ShapeError>(logits.shape() == probabilities.shape() && logits.rank() >= 2,
+                    "soft_cross_entropy: logits are {} and the probabilities {}; both must be (N, K, ...)",
+                    logits.shape(), probabilities.shape());
+  const real classes = static_cast<real>(logits.size(1)), smoothing = options.label_smoothing;
+  const Tensor weights = weights_of(options, logits.size(1));
+  const Tensor q = classes_last(probabilities) * (1 - smoothing) + smoothing / classes;
+  const Tensor losses = -sum(q * weights * log_softmax(classes_last(std::move(logits))), {-1});
+  switch (options.reduction) {
+    case Reduction::none:
+      return losses;
+    case Reduction::sum:
+      return sum(losses);
+    case Reduction::mean:
+      return mean(losses);
+  }
+  return losses;
 }
 
-Tensor mse_loss(Tensor x, const Tensor& target) {
-  return mean_difference(
-      "mse_loss", std::move(x), target, [](real d) { return d * d; }, [](real d) { return 2 * d; });
-  //~ "mse_loss", std::move(x), target, [](real d) { return d * d; }, [](real d) { return d; });
+Tensor binary_cross_entropy_with_logits(Tensor logits, const Tensor& targets, Reduction reduction) {
+  return loss_of(kernels().binary_cross_entropy_with_logits, std::move(logits), targets, reduction);
 }
-
-Tensor l1_loss(Tensor x, const Tensor& target) {
-  return mean_difference(
-      "l1_loss", std::move(x), target, [](real d) { return std::abs(d); },
-      [](real d) { return static_cast<real>((d > 0) - (d < 0)); });
+Tensor mse_loss(Tensor x, const Tensor& target, Reduction reduction) {
+  return loss_of(kernels().mse_loss, std::move(x), target, reduction);
 }
-
-Tensor huber_loss(Tensor x, const Tensor& target, real delta) {
+Tensor l1_loss(Tensor x, const Tensor& target, Reduction reduction) {
+  return loss_of(kernels().l1_loss, std::move(x), target, reduction);
+}
+Tensor huber_loss(Tensor x, const Tensor& target, real delta, Reduction reduction) {
   check<ValueError>(delta > 0, "huber_loss: delta is {}; it must be positive", delta);
-  return mean_difference(
-      "huber_loss", std::move(x), target,
-      [=](real d) {
-        const real size = std::abs(d);
-        return size <= delta ? d * d / 2 : delta * (size - delta / 2);
-      },
-      [=](real d) { return std::clamp(d, -delta, delta); });
+  return loss_of(kernels().huber_loss, std::move(x), target, reduction, delta);
+}
+Tensor kl_div(Tensor x, const Tensor& target, Reduction reduction) {
+  return loss_of(kernels().kl_div, std::move(x), target, reduction);
 }
 
 double accuracy(const Tensor& logits, const Labels& labels) {
-  check_labels("accuracy", logits, labels);
+  check_labels("accuracy", logits, labels, -1);
   const Labels found = argmax(logits);
   int64_t right = 0;
   for (int64_t n = 0; n < labels.size(); ++n) right += found[n] == labels[n];

@@ -9,5 +9,18 @@ namespace BALLAST_ISA {
 #include <ballast/core/kernels/kernels.inc>
 #undef BALLAST_KERNEL
 
+#define BALLAST_FUNCTION(name, ...)                                         \
+  void name##_value(int64_t count, const real* x, real* y, real a, real b); \
+  void name##_gradient(int64_t count, const real* dy, const real* kept, real* dx, real a, real b);
+#include <ballast/core/kernels/functions.inc>
+#undef BALLAST_FUNCTION
+
+#define BALLAST_LOSS(name, ...)                                                                \
+  void name##_value(int64_t count, const real* x, const real* t, real* y, real a);             \
+  void name##_by_x(int64_t count, const real* x, const real* t, real* dx, real a, real scale); \
+  void name##_by_target(int64_t count, const real* x, const real* t, real* dt, real a, real scale);
+#include <ballast/core/kernels/losses.inc>
+#undef BALLAST_LOSS
+
 }  // namespace BALLAST_ISA
 }  // namespace ballast::inline BALLAST_PRECISION::detail

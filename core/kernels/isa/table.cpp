@@ -14,6 +14,13 @@ const Kernels table = {
 #define BALLAST_KERNEL(result, name, parameters) .name = name,
 #include <ballast/core/kernels/kernels.inc>
 #undef BALLAST_KERNEL
+#define BALLAST_FUNCTION(name, kept, denormals, ...) \
+  .name = {#name, *#kept == 'y', *#denormals == 'k', name##_value, name##_gradient},
+#include <ballast/core/kernels/functions.inc>
+#undef BALLAST_FUNCTION
+#define BALLAST_LOSS(name, ...) .name = {#name, name##_value, name##_by_x, name##_by_target},
+#include <ballast/core/kernels/losses.inc>
+#undef BALLAST_LOSS
 };
 
 }  // namespace BALLAST_ISA

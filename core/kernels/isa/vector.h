@@ -50,6 +50,21 @@ inline void store_as(void* to, V v) {
 inline Vector load(const real* from) { return load_as<Vector>(from); }
 inline void store(real* to, Vector v) { store_as<Vector>(to, v); }
 
+inline Vector broadcast(real v) { return v - Vector{}; }
+
+/// One signed integer per lane. A comparison gives -1 where it holds, else 0.
+using Integers = decltype(Vector{} < Vector{});
+using Integer = std::remove_cvref_t<decltype(Integers{}[0])>;
+
+template <Integer... lane>
+inline Integers first_lanes(int64_t count, std::integer_sequence<Integer, lane...>) {
+  return Integers{lane...} < Integers{} + static_cast<Integer>(count);
+}
+/// -1 in the first `count` lanes, else 0.
+inline Integers first_lanes(int64_t count) {
+  return first_lanes(count, std::make_integer_sequence<Integer, lanes>());
+}
+
 /// Loads the first `count` lanes and reads nothing beyond them; the other lanes become `filler`.
 inline Vector load_first(const real* from, int64_t count, real filler = 0) {
   if (count == lanes) return load(from);
@@ -62,6 +77,17 @@ inline Vector load_first(const real* from, int64_t count, real filler = 0) {
     return reinterpret_cast<Vector>(
         _mm512_mask_loadu_pd(_mm512_set1_pd(filler), static_cast<uint8_t>(first), from));
   }
+#elif defined(__AVX2__)
+  const auto first = first_lanes(count);
+  Vector v;
+  if constexpr (sizeof(real) == sizeof(float)) {
+    v = reinterpret_cast<Vector>(
+        _mm256_maskload_ps(reinterpret_cast<const float*>(from), reinterpret_cast<__m256i>(first)));
+  } else {
+    v = reinterpret_cast<Vector>(
+        _mm256_maskload_pd(reinterpret_cast<const double*>(from), reinterpret_cast<__m256i>(first)));
+  }
+  return first ? v : broadcast(filler);
 #else
   real v[lanes];
   for (int64_t lane = 0; lane < lanes; ++lane) v[lane] = lane < count ? from[lane] : filler;
@@ -78,6 +104,13 @@ inline void store_first(real* to, Vector v, int64_t count) {
     _mm512_mask_storeu_ps(to, first, reinterpret_cast<__m512>(v));
   } else {
     _mm512_mask_storeu_pd(to, static_cast<uint8_t>(first), reinterpret_cast<__m512d>(v));
+  }
+#elif defined(__AVX2__)
+  const auto first = reinterpret_cast<__m256i>(first_lanes(count));
+  if constexpr (sizeof(real) == sizeof(float)) {
+    _mm256_maskstore_ps(reinterpret_cast<float*>(to), first, reinterpret_cast<__m256>(v));
+  } else {
+    _mm256_maskstore_pd(reinterpret_cast<double*>(to), first, reinterpret_cast<__m256d>(v));
   }
 #else
   for (int64_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
@@ -113,8 +146,6 @@ inline void prefetch(const real* at) { __builtin_prefetch(at, 0, 2); }
 inline void prefetch_range(const real* from, int64_t count) {
   for (int64_t i = 0; i < count; i += elements_per_cache_line) prefetch(from + i);
 }
-
-inline Vector broadcast(real v) { return v - Vector{}; }
 
 template <class V, int... I>
 inline auto sum_of_lanes(V v, std::integer_sequence<int, I...>) {

@@ -1,0 +1,71 @@
+#include <ballast/core/kernels/isa/for_vectors.h>
+#include <ballast/core/kernels/isa/functions.h>
+#include <ballast/core/kernels/isa/math.h>
+
+namespace ballast::inline BALLAST_PRECISION::detail {
+namespace BALLAST_ISA {
+namespace {
+
+// Sums of vectors, in double.
+struct WideSum {
+  Widened<Vector> sum{};
+  void add(Vector v) { sum += __builtin_convertvector(v, Widened<Vector>); }
+  double total() const { return sum_of_lanes(sum); }
+};
+
+real largest(int64_t count, const real* x) {
+  Vector most = broadcast(-Limits::infinity());
+  for_vectors(count, [&](int64_t i, auto valid) {
+    const Vector v = load_first(x + i, valid, -Limits::infinity());
+    most = v > most ? v : most;
+  });
+  real result = most[0];
+  for (int64_t lane = 1; lane < lanes; ++lane) result = most[lane] > result ? most[lane] : result;
+  return result;
+}
+
+}  // namespace
+
+double softmax(int64_t count, const real* x, real* y) {
+  const real shift = largest(count, x);
+  WideSum sum;
+  for_vectors(count, [&](int64_t i, auto valid) {
+    const Vector e = exp(load_first(x + i, valid, -Limits::infinity()) - shift);
+    store_first(y + i, e, valid);
+    sum.add(e);
+  });
+  const double total = sum.total();
+  const real scale = static_cast<real>(1 / total);
+  for_vectors(count,
+              [=](int64_t i, auto valid) { store_first(y + i, load_first(y + i, valid) * scale, valid); });
+  return double{shift} + __builtin_log(total);
+}
+
+void softmax_gradient(int64_t count, const real* dy, const real* y, real* dx) {
+  const real mean = static_cast<real>(dot(dy, y, count));
+  for_vectors(count, [=](int64_t i, auto valid) {
+    store_first(dx + i, load_first(y + i, valid) * (load_first(dy + i, valid) - mean), valid);
+  });
+}
+
+void log_softmax(int64_t count, const real* x, real* y) {
+  const real shift = largest(count, x);
+  WideSum sum;
+  for_vectors(count, [&](int64_t i, auto valid) {
+    sum.add(exp(load_first(x + i, valid, -Limits::infinity()) - shift));
+  });
+  const real log_sum = static_cast<real>(__builtin_log(sum.total()));
+  for_vectors(count, [=](int64_t i, auto valid) {
+    store_first(y + i, load_first(x + i, valid) - shift - log_sum, valid);
+  });
+}
+
+void log_softmax_gradient(int64_t count, const real* dy, const real* y, real* dx) {
+  const real total = static_cast<real>(sum(dy, count));
+  for_vectors(count, [=](int64_t i, auto valid) {
+    store_first(dx + i, load_first(dy + i, valid) - exp(load_first(y + i, valid)) * total, valid);
+  });
+}
+
+}  // namespace BALLAST_ISA
+}  // namespace ballast::inline BALLAST_PRECISION::detail
