@@ -125,6 +125,12 @@ TEST_CASE("gradient: activations") {
     CHECK(gradient_error([](Tensor t) { return tanh(std::move(t)); }, x) == "");
     CHECK(gradient_error([](Tensor t) { return silu(std::move(t)); }, x) == "");
     CHECK(gradient_error([](Tensor t) { return gelu(std::move(t)); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return gelu(std::move(t), GeluForm::tanh); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return elu(std::move(t), real(0.7)); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return softplus(std::move(t), 2); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return erf(std::move(t)); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return expm1(std::move(t)); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return log1p(std::move(t) * real(0.1)); }, x) == "");
   }
   const auto all = [](Tensor t) {
     return relu(t) + leaky_relu(t) * sigmoid(t) - tanh(t) * silu(t) + gelu(t);
@@ -163,6 +169,11 @@ TEST_CASE("gradient: losses, by input and by target") {
                          target) == "");
     CHECK(gradient_error([](Tensor a, Tensor b) { return binary_cross_entropy_with_logits(std::move(a), b); },
                          x * real(2), probability) == "");
+    CHECK(gradient_error([](Tensor a, Tensor b) { return kl_div(std::move(a), b); }, x,
+                         probability + real(0.1)) == "");
+    for (const Reduction reduction : {Reduction::sum, Reduction::none})
+      CHECK(gradient_error([=](Tensor a, Tensor b) { return mse_loss(std::move(a), b, reduction); }, x,
+                           target) == "");
   }
   for (const Shape& shape : {Shape{1, 1}, {1, 5}, {4, 1}, {3, 2}, {2, 3}, {5, 4}, {7, 3}, {2, 9}, {20, 3}}) {
     Labels labels(shape[0]);
@@ -174,6 +185,15 @@ TEST_CASE("gradient: losses, by input and by target") {
                 [&](Tensor t) { return cross_entropy(std::move(t), labels, {.label_smoothing = smoothing}); },
                 randn(shape)) == "");
     }
+  }
+  const Labels labels_of_positions{0, 2, -100, 1, 1, 0, 2, 2};
+  for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::none}) {
+    const CrossEntropyOptions options{
+        .label_smoothing = real(0.2), .weights = tensor({real(0.5), 2, real(1.5)}), .reduction = reduction};
+    CHECK(gradient_error([&](Tensor t) { return cross_entropy(std::move(t), labels_of_positions, options); },
+                         randn({2, 3, 2, 2})) == "");
+    CHECK(gradient_error([&](Tensor t, Tensor p) { return soft_cross_entropy(std::move(t), p, options); },
+                         randn({2, 3, 2}), rand({2, 3, 2})) == "");
   }
   const Tensor x = randn(large), target = randn(large), probability = rand(large);
   const auto scale = static_cast<real>(x.count());  // so that the means' 1/N doesn't make everything small

@@ -472,6 +472,29 @@ TEST_CASE("cross-entropy with class weights is a weighted mean") {
   CHECK_THROWS_AS(cross_entropy(logits, Labels{0, 0, 0, 0}, {.weights = tensor({0, 1, 1})}), ValueError);
 }
 
+// The figures are PyTorch's.
+TEST_CASE("cross-entropy of positions, without those of an ignored label, and of probabilities") {
+  const Tensor logits = tensor({1, -2, 0, 3, real(0.5), 1, real(-1), 2, real(0.3), 4, 1, 0});
+  const Tensor maps = reshape(logits, {2, 3, 2});
+  const Labels labels{2, -100, 0, 1};
+  CHECK(close(cross_entropy(maps, labels), real(1.270986298)));
+  CHECK(
+      close(cross_entropy(maps, labels, {.label_smoothing = real(0.1), .weights = tensor({1, 2, real(0.5)})}),
+            real(1.001150092)));
+  CHECK(close(cross_entropy(maps, labels, {.reduction = Reduction::none}),
+              tensor({{real(1.180269671), 0}, {real(2.489757595), real(0.142931628)}})));
+  const Tensor p = reshape(
+      tensor({1, 0, 0, real(0.3), 0, real(0.7), real(0.2), 0, real(0.2), real(0.5), real(0.6), real(0.5)}),
+      {2, 3, 2});
+  CHECK(close(soft_cross_entropy(maps, p), real(1.346451032)));
+  CHECK(close(
+      soft_cross_entropy(
+          maps, p,
+          {.label_smoothing = real(0.1), .weights = tensor({1, 2, real(0.5)}), .reduction = Reduction::sum}),
+      real(4.115670928)));
+  CHECK_THROWS_AS(cross_entropy(maps, Labels{-100, -100, -100, -100}), ValueError);
+}
+
 TEST_CASE("losses of elements") {
   const Tensor x = tensor({1, 5, 2}), target = tensor({2, 2, 2});
   CHECK(mse_loss(x, target).item() == doctest::Approx(10.0 / 3));
