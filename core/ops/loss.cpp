@@ -145,7 +145,7 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOpti
     logits = classes_last(std::move(logits));
     const Shape shape = logits.shape();
     Tensor y = cross_entropy(reshape(std::move(logits), {-1, shape[-1]}), labels, options);
-    return options.reduction == Reduction::none ? reshape(std::move(y), shape.without(-1)) : y;
+    return options.reduction == Reduction::none ? reshape(std::move(y), shape.without(shape.rank() - 1)) : y;
   }
   check_labels("cross_entropy", logits, labels, options.ignore_index);
   const NodeId in = logits.node();
