@@ -121,10 +121,10 @@ TEST_CASE("functions are right to the last bits over their whole range") {
       {k.pow, RealLimits::infinity(), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
       {k.pow, -RealLimits::infinity(), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
   };
-  for (const auto& [f, a, b, exact] : cases) {
-    const Worst worst = worst_error(f, a, b, exact);
-    CAPTURE(std::string(f.name));
-    CAPTURE(a);
+  for (const Case& c : cases) {
+    const Worst worst = worst_error(c.f, c.a, c.b, c.exact);
+    CAPTURE(std::string(c.f.name));
+    CAPTURE(c.a);
     CAPTURE(worst.at);
     CAPTURE(worst.got);
     CHECK(worst.ulps <= (sizeof(real) == 4 ? 4 : 5));

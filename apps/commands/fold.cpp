@@ -110,7 +110,6 @@ int run(const FoldOptions& options) {
   trained.info.model = without_batch_norms(trained.info.model);
   // What it was compared on doesn't change what it was trained on.
   if (trained.saved_data) trained.info.data = *trained.saved_data;
-  //~
   save(out, folded, to_metadata(trained.info, out));
 
   for (const FoldReport::Folded& f : report.folded)

@@ -98,6 +98,7 @@ Inputs from_archive(const std::string& path, const Shape& shape) {
   std::map<std::string, NpyArray> arrays = read_npz(path);
   if (arrays.size() == 1) return from_array(std::move(arrays.begin()->second), path, shape);
   std::vector<std::string> names;
+  names.reserve(arrays.size());
   for (const auto& [name, array] : arrays) names.push_back(name);
   for (const char* usual : {"x", "X", "images", "x_test", "X_test", "test_images"})
     if (const auto found = arrays.find(usual); found != arrays.end())

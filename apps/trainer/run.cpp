@@ -76,6 +76,7 @@ std::vector<real> balanced_weights(const Dataset& train) {
   for (int64_t n = 0; n < train.size; ++n)
     for (const int32_t label : train.sample(n).labels) ++counts.at(static_cast<size_t>(label)), ++labels;
   std::vector<real> weights;
+  weights.reserve(counts.size());
   for (const int64_t count : counts)  // a class without samples has no effect
     weights.push_back(static_cast<real>(static_cast<double>(labels) /
                                         static_cast<double>(train.classes * std::max<int64_t>(count, 1))));
@@ -197,7 +198,6 @@ std::vector<Named<Parts>> Run::state() {
   std::vector<Named<Parts>> parts = {{"model", model}, {"optimizer", *optimizer}};
   if (ema) {
     parts.push_back({"average", *average});
-    //~
     parts.push_back({"ema", *ema});
   }
   return parts;
@@ -205,7 +205,6 @@ std::vector<Named<Parts>> Run::state() {
 
 bool Run::train_on(const Batch& batch) {
   const bool last = (at.batch + 1) % options.training.accumulate == 0 || at.batch + 1 == loader.batches();
-  //~ const bool last = (at.batch + 1) % options.training.accumulate == 0;
   try {
     add_gradients(batch);
     if (last) update();

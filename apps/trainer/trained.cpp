@@ -136,7 +136,6 @@ Split data_for(Trained& trained, Needs needs, const Given& given) {
     *part = with_classes(*part, info.class_names, options.data);
   note_changes(trained, split, needs);
   if (!trained.own_data && needs == Needs::all) info.fingerprint = fingerprint(split);
-  //~
   if (!trained.described) info.standardization = standardization_of(split, options);
   return {.train = prepared(split.train, info.standardization, info.target_standardization),
           .test = prepared(split.test, info.standardization, info.target_standardization)};

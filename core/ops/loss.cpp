@@ -128,13 +128,13 @@ struct Targets {
       if (weight[k] > 0) expected += others * weight[k] * logits[k];
     return static_cast<real>(sum(label) * kernels().softmax(classes, logits, p) - expected);
   }
-  /// scale (sum(label) p - q), in p's memory.
-  void gradient(real* p, int32_t label, double scale) const {
+  /// dx = scale (sum(label) p - q)
+  void gradient(const real* p, real* dx, int32_t label, double scale) const {
     const real* weight = weights.data();
     const real of_p = static_cast<real>(scale * sum(label)), of_weight = static_cast<real>(scale * others);
-    for (int64_t k = 0; k < classes; ++k) p[k] = of_p * p[k] - of_weight * weight[k];
-    p[label] -= static_cast<real>(scale * own * weight[label]);
-    //~ p[label] -= static_cast<real>(scale * own);
+    for (int64_t k = 0; k < classes; ++k) dx[k] = of_p * p[k] - of_weight * weight[k];
+    dx[label] -= static_cast<real>(scale * own * weight[label]);
+    //~ dx[label] -= static_cast<real>(scale * own);
   }
 };
 
@@ -174,17 +174,18 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOpti
   }
   const Tensor y = each ? losses : Tensor(static_cast<real>(kernels().sum(losses.data(), samples) / terms));
   return record("cross_entropy", y, {in}, [=, labels = labels](Tensor dy, Grads& grads) {
-    Tensor dx = own(p);
-    parallel_for(samples, row_grain(4 * classes), [&, to = dx.data()](int64_t begin, int64_t end) {
-      for (int64_t n = begin; n < end; ++n) {
-        real* row = to + n * classes;
-        if (labels[n] == ignored)
-          std::fill_n(row, classes, real{0});
-        else
-          targets.gradient(row, labels[n], (each ? dy(n) : dy.item()) / terms);
-        //~ targets.gradient(row, labels[n], dy.item());
-      }
-    });
+    Tensor dx(p.shape());
+    parallel_for(samples, row_grain(4 * classes),
+                 [&, at = p.data(), to = dx.data()](int64_t begin, int64_t end) {
+                   for (int64_t n = begin; n < end; ++n) {
+                     real* row = to + n * classes;
+                     if (labels[n] == ignored)
+                       std::fill_n(row, classes, real{0});
+                     else
+                       targets.gradient(at + n * classes, row, labels[n], (each ? dy(n) : dy.item()) / terms);
+                     //~ targets.gradient(at + n * classes, row, labels[n], dy.item());
+                   }
+                 });
     grads.add(in, std::move(dx));
   });
 }
