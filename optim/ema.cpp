@@ -54,7 +54,7 @@ void Ema::update() {
   const auto before = static_cast<double>(updates_.value++);
   const double decay =
       options_.warm_up ? std::min(options_.decay, (1 + before) / (10 + before)) : options_.decay;
-  //~ const double decay = options_.decay;
+  //~ options_.decay;
   for (Pair& pair : tensors_) {
     if (before == 0) {
       std::copy_n(pair.from.data(), pair.from.count(), pair.to.data());
