@@ -9,13 +9,13 @@
 # function that is no template.
 #
 # Options: --build DIR, a build made by Ninja (default build/release); --jobs N (default: the processors there are); --only PATTERN,
-# bugs whose file matches the regular expression.
+# bugs whose file matches the regular expression; --part K/N, the K-th of N equal parts of the bugs (default 1/1).
 # What goes wrong at once (doesn't compile, or compiles to the same machine code) is no bug: the next flip takes its
 # place. Flips leave alone comments, strings, templates' brackets, and lines that only set how a loop is partitioned
 # among the threads or what is prefetched: by construction these change no result. The source tree isn't touched.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
-build=$root/build/release flips=0 seed=1 jobs=$(nproc) only=.
+build=$root/build/release flips=0 seed=1 jobs=$(nproc) only=. part=1/1
 while [ $# -gt 0 ]; do
   case $1 in
     --flips) flips=$2 ;;
@@ -23,6 +23,7 @@ while [ $# -gt 0 ]; do
     --build) build=$(cd "$2" && pwd) ;;
     --jobs) jobs=$2 ;;
     --only) only=$2 ;;
+    --part) part=$2 ;;
     *) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2 ;;
   esac
   shift 2
@@ -175,7 +176,7 @@ export work root build linker
 export -f try_bug compile_unchanged object_command link_command run_tests tests_of program_of
 
 if [ "$flips" = 0 ]; then locate_marks; else locate_flips; fi > "$work/all"
-awk -F '\t' -v only="$only" '$2 ~ only' "$work/all" > "$work/list"
+awk -F '\t' -v only="$only" -v part="${part%/*}" -v parts="${part#*/}" '$2 ~ only && count++ % parts == part - 1' "$work/all" > "$work/list"
 wanted=$flips
 [ "$wanted" != 0 ] || wanted=$(wc -l < "$work/list")
 

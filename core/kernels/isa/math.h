@@ -11,7 +11,9 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
 constexpr bool is_float = sizeof(real) == sizeof(float);
-using Limits = std::numeric_limits<real>;
+constexpr real infinity = std::numeric_limits<real>::infinity();
+constexpr real not_a_number = std::numeric_limits<real>::quiet_NaN();
+constexpr real least_normal = std::numeric_limits<real>::min();
 
 constexpr Integer mantissa_bits = is_float ? 23 : 52, exponent_bias = is_float ? 127 : 1023;
 constexpr Integer sign_bit = std::numeric_limits<Integer>::min();
@@ -149,7 +151,7 @@ struct Scaled {
 };
 inline Scaled scaled(Vector x) {
   constexpr Integer denormal_shift = mantissa_bits + 1;
-  const Integers denormal = x < Limits::min();
+  const Integers denormal = x < least_normal;
   const Integers bits = bits_of(select(denormal, x * real(Integer{1} << denormal_shift), x));
   const Integers root_half = bits_of(broadcast(real(0.70710678118654752)));
   const Integers exponent = (bits - root_half) >> mantissa_bits;
@@ -164,14 +166,13 @@ inline Vector log(Vector x) {
   const Vector s = f / (2 + f), square = s * s;
   const Vector y =
       exponent * ln2_high + (exponent * ln2_low + (f - s * (f - square * polynomial(series, square))));
-  return select(x > 0, select(x == Limits::infinity(), x, y),
-                select(x == 0, -Limits::infinity(), Limits::quiet_NaN()));
+  return select(x > 0, select(x == infinity, x, y), select(x == 0, -infinity, not_a_number));
 }
 
 /// ln(1 + x): the logarithm of the rounded sum, and what its rounding lost (Kahan).
 inline Vector log1p(Vector x) {
   const Vector sum = 1 + x, y = log(sum);
-  return select((sum > 0) & (sum < Limits::infinity()), y + (x - (sum - 1)) / sum, y);
+  return select((sum > 0) & (sum < infinity), y + (x - (sum - 1)) / sum, y);
 }
 
 /// ln x in two parts, for positive finite x: like log, with the rounding errors of s and of the sum.
@@ -199,10 +200,10 @@ inline Vector pow(Vector x, real exponent) {
   const auto [log_high, log_low] = log_pair(size);
   const auto [high, low] = product(log_high, power);
   Vector y = exp(high, select(abs(high) < 1000, low + log_low * power, 0));
-  y = select(size == 0, power > 0 ? 0 : power < 0 ? Limits::infinity() : power, y);
-  y = select(size == Limits::infinity(), power > 0 ? Limits::infinity() : power < 0 ? 0 : power, y);
+  y = select(size == 0, power > 0 ? 0 : power < 0 ? infinity : power, y);
+  y = select(size == infinity, power > 0 ? infinity : power < 0 ? 0 : power, y);
   if (odd) y = with_sign_of(x, y);
-  if (!whole) y = select((x < 0) & (size < Limits::infinity()), Limits::quiet_NaN(), y);
+  if (!whole) y = select((x < 0) & (size < infinity), not_a_number, y);
   return select(x == x, y, x);
 }
 

@@ -14,9 +14,9 @@ struct WideSum {
 };
 
 real largest(int64_t count, const real* x) {
-  Vector most = broadcast(-Limits::infinity());
+  Vector most = broadcast(-infinity);
   for_vectors(count, [&](int64_t i, auto valid) {
-    const Vector v = load_first(x + i, valid, -Limits::infinity());
+    const Vector v = load_first(x + i, valid, -infinity);
     most = v > most ? v : most;
   });
   real result = most[0];
@@ -30,7 +30,7 @@ double softmax(int64_t count, const real* x, real* y) {
   const real shift = largest(count, x);
   WideSum sum;
   for_vectors(count, [&](int64_t i, auto valid) {
-    const Vector e = exp(load_first(x + i, valid, -Limits::infinity()) - shift);
+    const Vector e = exp(load_first(x + i, valid, -infinity) - shift);
     store_first(y + i, e, valid);
     sum.add(e);
   });
@@ -51,9 +51,8 @@ void softmax_gradient(int64_t count, const real* dy, const real* y, real* dx) {
 void log_softmax(int64_t count, const real* x, real* y) {
   const real shift = largest(count, x);
   WideSum sum;
-  for_vectors(count, [&](int64_t i, auto valid) {
-    sum.add(exp(load_first(x + i, valid, -Limits::infinity()) - shift));
-  });
+  for_vectors(count,
+              [&](int64_t i, auto valid) { sum.add(exp(load_first(x + i, valid, -infinity) - shift)); });
   const real log_sum = static_cast<real>(__builtin_log(sum.total()));
   for_vectors(count, [=](int64_t i, auto valid) {
     store_first(y + i, load_first(x + i, valid) - shift - log_sum, valid);
