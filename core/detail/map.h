@@ -23,15 +23,13 @@ using tuning::image_channels;
 /// Memory for a result of x's shape: x's own, moved from it, when that may be overwritten, else new.
 inline Tensor reuse(Tensor& x) { return solely_held(x) ? std::move(x) : Tensor(x.shape()); }
 
-/// The tensor of f(x[i]), in x's memory where that may be overwritten. `Denormals` is FlushToZero or
-/// KeepDenormals.
-template <class Denormals = FlushToZero, class F>
+/// The tensor of f(x[i]), in x's memory where that may be overwritten.
+template <class F>
 Tensor mapped(Tensor x, F f) {
   const real* from = x.data();
   Tensor y = reuse(x);
   real* to = y.data();
   parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
-    [[maybe_unused]] const Denormals denormals;
     BALLAST_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) to[i] = f(from[i]);
   });
@@ -39,13 +37,12 @@ Tensor mapped(Tensor x, F f) {
 }
 
 /// The tensor of f(x[i], other[i]), in x's memory where that may be overwritten; tensors of equal count.
-template <class Denormals = FlushToZero, class F>
+template <class F>
 Tensor zipped(Tensor x, const Tensor& other, F f) {
   const real *from = x.data(), *also = other.data();
   Tensor y = reuse(x);
   real* to = y.data();
   parallel_for(y.count(), elementwise_grain, [=](int64_t begin, int64_t end) {
-    [[maybe_unused]] const Denormals denormals;
     BALLAST_INDEPENDENT
     for (int64_t i = begin; i < end; ++i) to[i] = f(from[i], also[i]);
   });

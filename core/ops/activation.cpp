@@ -9,14 +9,11 @@ namespace ballast::inline BALLAST_PRECISION {
 using namespace detail;
 namespace {
 
-// Calls row(offset) for every row along the last axis.
-template <class Row>
-void for_rows(const Shape& shape, Row row) {
-  const int64_t length = shape[-1];
+// Calls rows(begin, end) for chunks of the rows along the last axis.
+template <class Rows>
+void for_rows(const Shape& shape, Rows rows) {
   if (shape.count() == 0) return;
-  parallel_for(shape.count() / length, row_grain(4 * length), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) row(r * length);
-  });
+  parallel_for(shape.count() / shape[-1], row_grain(4 * shape[-1]), rows);
 }
 
 // y = value(x) for every row along `axis`, whose gradient is a function of dy and y.
@@ -28,15 +25,16 @@ Tensor along(int axis, Tensor x, const char* op, Value value, Gradient gradient)
   const NodeId in = x.node();
   const real* from = x.data();
   Tensor y = reuse(x);
-  for_rows(y.shape(), [=, count = y.size(-1), to = y.data()](int64_t row) {
+  for_rows(y.shape(), [=, count = y.size(-1), to = y.data()](int64_t begin, int64_t end) {
     const KeepDenormals denormals;
-    value(count, from + row, to + row);
+    for (int64_t n = begin; n < end; ++n) value(count, from + n * count, to + n * count);
   });
   return record(op, y, {in}, [=, y = y.detach()](Tensor dy, Grads& grads) {
     const real* from_dy = dy.data();
     Tensor dx = reuse(dy);
-    for_rows(y.shape(), [=, count = y.size(-1), of = y.data(), to = dx.data()](int64_t row) {
-      gradient(count, from_dy + row, of + row, to + row);
+    for_rows(y.shape(), [=, count = y.size(-1), of = y.data(), to = dx.data()](int64_t begin, int64_t end) {
+      for (int64_t n = begin; n < end; ++n)
+        gradient(count, from_dy + n * count, of + n * count, to + n * count);
     });
     grads.add(in, std::move(dx));
   });
