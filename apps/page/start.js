@@ -1,0 +1,4 @@
+(() => {
+  const data = document.getElementById("data");
+  pages[data.dataset.kind](JSON.parse(data.textContent));
+})();
