@@ -36,7 +36,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, report, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -55,7 +55,7 @@ expect 0 'run folder: runs/mlp-layer-1' train $small --norm layer
 printed=$(grep -o 'test accuracy [^;]*)' out.txt)
 expect 0 'run folder: runs/mlp-layer-2' train $small --norm layer
 same runs/mlp-layer-1/last.safetensors runs/mlp-layer-2/last.safetensors
-(cd runs/mlp-layer-1 && ls) | tr '\n' ' ' | grep -qx "best.safetensors config.toml last.safetensors metrics.jsonl state.safetensors summary.json " ||
+(cd runs/mlp-layer-1 && ls) | tr '\n' ' ' | grep -qx "best.safetensors config.toml last.safetensors metrics.csv metrics.jsonl report.html state.safetensors summary.json test.json " ||
   fail "files of a run: $(ls runs/mlp-layer-1)"
 line='{"epoch":1,"step":3,"train_loss":[0-9.]*,"train_accuracy":[0-9.]*,"val_loss":[0-9.]*,"val_accuracy":[0-9.]*,"lr":[-0-9.e]*,"images_per_s":[0-9.]*,"seconds":[0-9.]*}'
 grep -qx "$line" runs/mlp-layer-1/metrics.jsonl || fail "metrics.jsonl: $(cat runs/mlp-layer-1/metrics.jsonl)"
@@ -159,6 +159,19 @@ expect 0 '' train $small --norm batch --schedule constant --out constant
 expect 0 'going on after step 3 of 6' train --resume constant --epochs 2
 expect 0 '' train $small --norm batch --schedule constant --epochs 2 --out constant2
 same constant/last.safetensors constant2/last.safetensors
+
+echo "report"
+expect 0 'written: runs/mlp-layer-1/report.html' report runs/mlp-layer-1
+expect 0 'written: both.html' report runs/mlp-layer-1 runs/mlp-layer-2 -o both.html
+grep -q '"runs":\["mlp-layer-1","mlp-layer-2"\]' both.html || fail "two seeds of a run aren't a group"
+expect 2 'there is no such folder' report missing
+expect 2 'config.toml: OPEN' report empty
+expect 2 'tested on different samples' report runs/mlp-layer-1 whole
+cp -r runs/mlp-layer-1 cut
+head -c 40 runs/mlp-layer-1/metrics.jsonl >cut/metrics.jsonl
+expect 2 'cut/metrics.jsonl: METRICS: line 1' report cut
+rm cut/metrics.jsonl
+expect 2 'the run has finished no epoch' report cut
 
 echo "export, import, bench"
 expect 0 "" train ${small/--hidden 8/--hidden 9} --norm layer --out wider

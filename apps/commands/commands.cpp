@@ -2,13 +2,18 @@
 
 namespace ballast::app {
 
-extern const Command train, eval, predict, data, summary, models, recalibrate, fold, certify, export_weights,
-    import_weights, bench;
+extern const Command train, eval, predict, report, data, summary, models, recalibrate, fold, certify,
+    export_weights, import_weights, bench;
 
 const std::vector<const Command*>& commands() {
-  static const std::vector<const Command*> all = {&train,   &eval,           &predict,        &data,
-                                                  &summary, &models,         &recalibrate,    &fold,
-                                                  &certify, &export_weights, &import_weights, &bench};
+  // clang-format off
+  static const std::vector<const Command*> all = {
+      &train, &eval, &predict, &report,
+      &data, &summary, &models,
+      &recalibrate, &fold, &certify,
+      &export_weights, &import_weights, &bench,
+  };
+  // clang-format on
   return all;
 }
 

@@ -1,16 +1,14 @@
 #include <fmt/format.h>
 
-#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include <ballast/data/evaluate.h>
 #include <ballast/data/safetensors.h>
 
 #include "commands/command.h"
 #include "options/options.h"
 #include "output.h"
-#include "trainer/report.h"
+#include "trainer/test_report.h"
 #include "trainer/text.h"
 #include "trainer/trained.h"
 
@@ -35,58 +33,19 @@ std::vector<std::string> checkpoints(const std::string& path) {
   return {last, best};
 }
 
-using Json = nlohmann::ordered_json;
-
-/// Adds figures of classes.
-void add_report(Json& json, const ClassReport& report, const std::vector<std::string>& names) {
-  json["expected_calibration_error"] = report.calibration_error;
-  for (int64_t k = 0; k < report.classes; ++k) {
-    const ClassFigures figures = report.of(k);
-    json["classes"].push_back({{"name", names[static_cast<size_t>(k)]},
-                               {"precision", figures.precision()},
-                               {"recall", figures.recall()},
-                               {"f1", figures.f1()},
-                               {"samples", figures.samples()}});
-    const auto row = report.confusion.begin() + k * report.classes;
-    json["confusion"].push_back(std::vector<int64_t>(row, row + report.classes));
-  }
-}
-
-Json json_of(const Trained& trained, const Evaluation& result, TargetKind kind) {
-  Json json = {{"checkpoint", trained.path}};
-  if (trained.described) json["epoch"] = trained.info.epoch;
-  json["loss"] = result.loss;
-  if (kind != TargetKind::values) {
-    json["accuracy"] = result.accuracy();
-    json["correct"] = result.correct;
-    json["labels"] = result.size;
-    return json;
-  }
-  json["r2"] = result.r2;
-  const std::vector<double>& units = trained.info.target_standardization.std;
-  if (units.size() == 1) {
-    json["mean_absolute_error"] = result.absolute_error * units[0];
-    json["root_mean_squared_error"] = std::sqrt(result.loss) * units[0];
-  }
-  return json;
-}
-
 void print_evaluation(Trained& trained, const Dataset& test, const EvalOptions& options) {
-  const bool classes = test.kind == TargetKind::classes;
-  ClassReport report;
-  if (classes) report = report_on(trained.model, test, options.trained.batch_size);
-  const Evaluation result =
-      classes ? report.total : evaluate(trained.model, test, options.trained.batch_size);
-  const std::vector<std::string> names = output_names(trained.info);
+  const TestReport report = test_report(trained.model, test, options.trained.batch_size);
   if (options.json) {
-    Json json = json_of(trained, result, test.kind);
-    if (classes) add_report(json, report, names);
+    using Json = nlohmann::ordered_json;
+    Json json = {{"checkpoint", trained.path}};
+    if (trained.described) json["epoch"] = trained.info.epoch;
+    json.update(Json::parse(to_json(report, trained.info)));
     say("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
     return;
   }
   say("{}{}: {}\n", trained.path, trained.described ? fmt::format(", epoch {}", trained.info.epoch) : "",
-      test_text(result, test.kind, trained.info.target_standardization));
-  if (classes) say("{}", report_text(report, names));
+      test_text(report.total, report.kind, trained.info.target_standardization));
+  if (report.kind == TargetKind::classes) say("{}", report_text(report.classes, output_names(trained.info)));
 }
 
 int run(const EvalOptions& options) {

@@ -7,7 +7,6 @@
 
 #include <ballast/core/parallel.h>
 #include <ballast/data/checkpoint.h>
-#include <ballast/data/evaluate.h>
 #include <ballast/layers/analysis/advice.h>
 
 #include "commands/command.h"
@@ -17,7 +16,9 @@
 #include "trainer/models.h"
 #include "trainer/progress.h"
 #include "trainer/run_folder.h"
+#include "trainer/run_page.h"
 #include "trainer/stop_signal.h"
+#include "trainer/test_report.h"
 #include "trainer/text.h"
 #include "trainer/trained.h"
 #include "trainer/training.h"
@@ -103,9 +104,11 @@ void test_best(Run& run, const RunFolder& folder) {
         run.options.training.patience);
   Sequential model = run.model;
   load(folder.file("best.safetensors"), model);
-  const Evaluation test = evaluate(model, run.test);
-  folder.write_summary(run, test);
-  say("{} after epoch {}, the best{}\n", test_text(test, run.test.kind, run.target_standardization),
+  const TestReport test = test_report(model, run.test);
+  folder.write_summary(run, test.total);
+  folder.write_test(to_json(test, run.info(), run.test));
+  write_run_page({read_run(folder.path())}, folder.file("report.html"));
+  say("{} after epoch {}, the best{}\n", test_text(test.total, run.test.kind, run.target_standardization),
       best.epoch, run.validation.size > 0 ? " on the validation part" : "");
   say("run folder: {}\n", folder.path());
 }
@@ -115,6 +118,7 @@ void test_best(Run& run, const RunFolder& folder) {
   std::vector<EpochMetrics> history = run.at.history;
   history.push_back(result.diverged);
   folder.write_metrics(history);
+  write_run_page({read_run(folder.path())}, folder.file("report.html"));
   throw TrainingFailed(fmt::format(
       "training diverged in epoch {}, step {}: {}; where it is the learning that diverges and "
       "not the data, try a lower --lr than {}, a --warmup, --clip or a --norm (what was saved "

@@ -29,12 +29,13 @@ namespace ballast::app {
 ///    "column_label": TEXT, "values": [[NUMBER, ...], ...], "note": TEXT}   shaded by the share of its row
 ///   {"type": "images", "title": TEXT, "images": [{"src": DATA_URI, "text": TEXT}, ...]}
 ///
-///   AXIS    {"label": "time, s", "log": false, "min": 0, "max": 1}   the label has the unit; the rest may be
-///           missing
+///   AXIS    {"label": "time, s", "log": false, "whole": false, "min": 0, "max": 1}   the label has the unit;
+///           the rest may be missing; whole has ticks at whole numbers only
 ///   SERIES  {"name": TEXT, "x": [NUMBER, ...], "y": [NUMBER or null, ...], "low": [...], "high": [...],
-///           "points": false, "dashed": false, "color": INDEX}   a line and, from low to high, a band such as
-///           the deviation over seeds; points marks each value. Colours (and dashes) follow the order of the
-///           series, unless `color` names another place in the palette. A series without x has x = 0, 1, ...
+///           "points": false, "scatter": false, "dashed": false, "color": INDEX}   a line and, from low to
+///           high, a band such as the deviation over seeds; points marks each value, scatter without a line.
+///           Colours and dashes follow the order of the series, unless `color` names another place in the
+///           palette. A series without x has x = 0, 1, ...
 ///   CELL    TEXT, NUMBER or {"text": TEXT, "verdict": "better", "worse" or "unclear"}, which has a sign as
 ///           well as a colour
 void write_page(const std::string& path, const std::string& kind, const std::string& title,

@@ -12,6 +12,7 @@ const page = (() => {
     dark: ["#56b4e9", "#ff8a3d", "#2fc79a", "#e394c0", "#f0c342", "#9fd4f5", "#bbbbbb", "#c9a0e6"],
   };
   const dashes = [[], [7, 3], [2, 3], [9, 3, 2, 3], [12, 4], [4, 4], [1, 2], [9, 2, 2, 2, 2, 2]];
+  const marks = ["circle", "rect", "triangle", "rectRot", "cross", "star", "crossRot", "dash"];
   const charts = [];
 
   const theme = () => document.documentElement.classList.contains("dark") ? "dark" : "light";
@@ -36,7 +37,7 @@ const page = (() => {
   };
 
   const add = (parent, child, wide) => {
-    if (wide) child.classList.add("wide");
+    if (wide) child.classList.add(wide === "all" ? "all" : "wide");
     (parent.querySelector(":scope > .blocks") ?? parent).append(child);
     return child;
   };
@@ -52,7 +53,7 @@ const page = (() => {
   }
 
   function text(parent, block) {
-    return add(parent, element("div", {}, ...paragraphs(block.text)), true);
+    return add(parent, element("div", {}, ...paragraphs(block.text)), "all");
   }
 
   function facts(parent, block) {
@@ -83,7 +84,7 @@ const page = (() => {
   function table(parent, block) {
     const caption = block.title && element("figcaption", {}, block.title);
     return add(parent, element("figure", {}, caption, grid(block.columns, block.rows, block.title ?? "table"), note(block)),
-               block.columns.length > 5);
+               block.columns.length > 4);
   }
 
   // Rows of numbers, each shaded by its share of the row.
@@ -104,19 +105,21 @@ const page = (() => {
     const made = element("table", {class: "matrix"}, caption, element("thead", {}, head), element("tbody", {}, ...body));
     const scroll = element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": block.title}, made);
     return add(parent, element("figure", {}, element("figcaption", {}, block.title), scroll, note(block)),
-               block.columns.length > 12);
+               block.columns.length > 6);
   }
 
   function images(parent, block) {
     const all = block.images.map(({src, text}) =>
         element("div", {}, element("img", {src, alt: text}), element("span", {}, text)));
     return add(parent, element("figure", {}, element("figcaption", {}, block.title), element("div", {class: "images"}, ...all),
-                               note(block)), true);
+                               note(block)), "all");
   }
 
   // Lines.
 
   const at = (series, i) => series.x ? series.x[i] : i;
+
+  const dashOf = (series, place) => series.dashed ? [6, 4] : series.dashed === false ? [] : dashes[place % dashes.length];
 
   const points = (series, values) => values.map((y, i) => ({x: at(series, i), y: y ?? NaN}));
 
@@ -125,8 +128,8 @@ const page = (() => {
     const own = series.color ?? index;
     const line = {label: series.name, data: points(series, series.y), borderWidth: 2, place: own, series: index,
                   stepped: series.stepped ? "before" : false,
-                  borderDash: series.dashed ? [6, 4] : dashes[own % dashes.length],
-                  pointRadius: series.points || series.y.length === 1 ? 3 : 0, pointHitRadius: 8};
+                  borderDash: dashOf(series, own), pointStyle: marks[own % marks.length],
+                  pointRadius: series.points || series.y.length === 1 ? 3 : 0, pointHitRadius: 8, showLine: !series.scatter};
     if (!series.low) return [line];
     const side = (values, fill) => ({label: series.name, data: points(series, values), borderWidth: 0, pointRadius: 0, fill,
                                      place: own, band: true, series: index});
@@ -154,7 +157,8 @@ const page = (() => {
   function axisOptions(axis) {
     return {type: axis.log ? "logarithmic" : "linear", min: axis.min ?? undefined, max: axis.max ?? undefined,
             title: {display: true, text: axis.label}, grid: {}, afterBuildTicks: axis.log ? thinTicks : undefined,
-            ticks: {callback: value => format(value), maxRotation: 0, autoSkipPadding: 12}};
+            ticks: {callback: value => format(value), maxRotation: 0, autoSkipPadding: 12,
+                    precision: axis.whole ? 0 : undefined}};
   }
 
   function chartOf(canvas, plot) {
@@ -186,7 +190,7 @@ const page = (() => {
     svg.setAttribute("aria-hidden", "true");
     const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
     for (const [name, value] of Object.entries({x1: 0, x2: 30, y1: 5, y2: 5, "stroke-width": 3,
-                                                "stroke-dasharray": (series.dashed ? [6, 4] : dashes[own % dashes.length]).join(" ")}))
+                                                "stroke-dasharray": dashOf(series, own).join(" ")}))
       line.setAttribute(name, value);
     line.dataset.place = own;
     line.setAttribute("stroke", color(own));

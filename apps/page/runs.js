@@ -1,1 +1,145 @@
-pages.runs = () => {};
+// The report of a run, or of several groups of runs that lie over one another. A group has runs that differ in their seed
+// alone; its curves are their means, with a band of one standard deviation.
+pages.runs = data => {
+  const {groups} = data, one = groups.length === 1 ? groups[0] : null;
+  const {format} = page;
+  const percent = value => value === null || value === undefined ? null : 100 * value;
+  const spread = (value, factor = 1, digits = 2) => {
+    if (!value || value.mean === null) return "–";
+    const text = (factor * value.mean).toFixed(digits);
+    return value.deviation === null ? text : `${text} ± ${(factor * value.deviation).toFixed(digits)}`;
+  };
+  const classifies = groups[0].task === "classes";
+  const duration = seconds => seconds < 120 ? `${format(Math.round(seconds * 10) / 10)} s` : `${format(Math.round(seconds / 6) / 10)} min`;
+
+  function sentence(group) {
+    const test = group.test, seeds = group.runs.length;
+    const time = `${duration(group.results.seconds.mean)} of training`;
+    if (!test) return `The run has no test figures yet; ${time} so far.`;
+    const score = classifies ? `${spread(group.results.test_score, 100)} % of the test part right`
+                             : `R² ${spread(group.results.test_score, 1, 4)} on the test part`;
+    const epoch = group.results.epoch.mean;
+    return `${group.data}: ${score}${seeds > 1 ? ` (mean ± standard deviation of ${seeds} seeds)` : ""}, by the network after epoch `
+        + `${format(epoch)} of ${group.planned_epochs}; ${time}.`;
+  }
+
+  // Curves over epochs.
+
+  const scaled = (curve, factor) => Object.fromEntries(Object.entries(curve).map(
+      ([name, values]) => [name, values.map(value => value === null ? null : factor * value)]));
+  const known = curve => curve.y.some(value => value !== null);
+
+  // A line for each group and figure; of one group the figures have colours, of several the groups, and training is dashed.
+  function series(figures, factor) {
+    return groups.flatMap((group, g) => figures.filter(([key]) => known(group.curves[key])).map(([key, name], f) => ({
+      name: one ? name : figures.length > 1 ? `${group.name}, ${name}` : group.name,
+      x: group.curves.epoch, ...scaled(group.curves[key], factor), points: group.curves.epoch.length < 25,
+      color: one ? f : g, dashed: one ? undefined : key.startsWith("train")})));
+  }
+
+  const epochs = {label: "epoch", whole: true};
+  const lossUnit = classifies ? "cross-entropy, nats" : "mean squared error, variances of the target";
+
+  function learning() {
+    const part = page.section("Learning", one ? "" : "Training is dashed, validation is drawn through.");
+    page.lines(part, {title: "Loss", x: epochs, y: {label: lossUnit, log: true},
+                      series: series([["val_loss", "validation"], ["train_loss", "training"]], 1),
+                      note: "Training loss is the mean over the epoch while the network changes, with dropout and augmentation if there "
+                          + "are any; validation loss is measured after the epoch. Training may therefore be above validation."});
+    if (classifies)
+      page.lines(part, {title: "Accuracy", x: epochs, y: {label: "samples that are right, %"},
+                        series: series([["val_accuracy", "validation"], ["train_accuracy", "training"]], 100)});
+    const schedule = group => JSON.stringify(group.learning_rate);
+    const rates = groups.filter((group, g) => group.learning_rate.step.length && groups.findIndex(o => schedule(o) === schedule(group)) === g);
+    if (rates.length)
+      page.lines(part, {title: "Learning rate", x: {label: "step"}, y: {label: "learning rate"},
+                        note: rates.length < groups.length ? "The same for all that aren't drawn." : "",
+                        series: rates.map(group => ({name: group.name, x: group.learning_rate.step, y: group.learning_rate.lr,
+                                                     color: groups.indexOf(group)}))});
+    if (!one)
+      page.lines(part, {title: "Validation loss over time", x: {label: "time, s"}, y: {label: lossUnit, log: true},
+                        series: groups.filter(group => known(group.curves.val_loss)).map(group => ({
+                          name: group.name, x: group.curves.seconds, y: group.curves.val_loss.y, points: true,
+                          dashed: false, color: groups.indexOf(group)})),
+                        note: "Time on the machine that each run was trained on, with whatever else ran there."});
+  }
+
+  // The best group first. Groups whose means are less than two standard errors apart can't be told apart.
+  function table() {
+    const best = groups.reduce((a, b) => (b.results.test_score.mean ?? -1) > (a.results.test_score.mean ?? -1) ? b : a);
+    const error = group => (group.results.test_score.deviation ?? NaN) ** 2 / group.runs.length;
+    const verdict = group => {
+      if (group === best || group.results.test_score.mean === null) return group === best ? {text: "best", verdict: "better"} : "–";
+      const distance = best.results.test_score.mean - group.results.test_score.mean, two = 2 * Math.sqrt(error(best) + error(group));
+      const text = `${(classifies ? 100 * distance : distance).toPrecision(2)} below the best`;
+      if (Number.isNaN(two)) return text;
+      return distance > two ? {text, verdict: "worse"} : {text: `${text}, within chance`, verdict: "unclear"};
+    };
+    const part = page.section("Results");
+    const rows = [...groups].sort((a, b) => (b.results.test_score.mean ?? -1) - (a.results.test_score.mean ?? -1)).map(group => [
+      group.name, spread(group.results.test_score, classifies ? 100 : 1, classifies ? 2 : 4), verdict(group),
+      classifies ? spread(group.results.val_accuracy, 100) : spread(group.results.val_loss, 1, 4), spread(group.results.epoch, 1, 1),
+      spread(group.results.seconds, 1, 1), group.runs.length, format(group.parameters)]);
+    page.table(part, {title: "", columns: ["", classifies ? "test accuracy, %" : "test R²", "", classifies ? "validation accuracy, %" : "validation loss",
+                                           "best epoch", "time, s", "seeds", "parameters"], rows,
+                      note: "Of several seeds: mean ± standard deviation. Within chance: less than two standard errors of the difference."});
+  }
+
+  function testPart(group) {
+    const {test} = group;
+    const part = page.section("On the test part", "Samples that took no part in training nor in choosing the epoch.");
+    if (test.confusion && test.confusion.length <= 30) {
+      const names = test.classes.map(c => c.name);
+      page.matrix(part, {title: "Confusion matrix", rows: names, columns: names, row_label: "the true class",
+                         column_label: "what was predicted", values: test.confusion,
+                         note: "Numbers of samples; the shade is the share of the row. What is off the diagonal was mistaken."});
+    }
+    if (test.classes)
+      page.table(part, {title: "Each class", columns: ["class", "precision, %", "recall, %", "F1, %", "samples"],
+                        rows: test.classes.map(c => [c.name, ...[c.precision, c.recall, c.f1].map(v => Number((100 * v).toFixed(2))), c.samples]),
+                        note: "Precision: of those predicted as the class, the share that is of it. Recall: of the class, the share that was "
+                            + `found. Expected calibration error: ${(100 * test.expected_calibration_error).toFixed(2)} % between probability and accuracy.`});
+    for (const {name, targets, outputs} of test.values ?? [])
+      page.lines(part, {title: `${name}: predicted and true`, x: {label: `true ${name}`}, y: {label: `predicted ${name}`},
+                        series: [{name: "a sample", x: targets, y: outputs, points: true, scatter: true},
+                                 {name: "predicted = true", x: [Math.min(...targets), Math.max(...targets)],
+                                  y: [Math.min(...targets), Math.max(...targets)]}]});
+    if (!test.mistakes?.length) return;
+    const title = "The most confident mistakes";
+    const text = m => `${m.label}, taken for ${m.prediction} (${(100 * m.probability).toFixed(1)}\u00a0%)`;
+    if (test.mistakes[0].image) page.images(part, {title, images: test.mistakes.map(m => ({src: m.image, text: text(m)}))});
+    else page.table(part, {title, columns: ["sample", "class", "predicted", "probability, %"],
+                           rows: test.mistakes.map(m => [m.index, m.label, m.prediction, Number((100 * m.probability).toFixed(1))])});
+  }
+
+  const advice = (group, rules) => group.advice.filter(({rule}) => !rules || rules.includes(rule)).map(({rule, text, source}) =>
+      page.element("p", {class: "advice"}, page.element("strong", {}, `${rule}: `), text, page.element("span", {class: "note"}, ` [${source}]`)));
+
+  function network(group) {
+    const part = page.section("The network", `Input ${group.input}; ${format(group.parameters)} parameters, `
+        + `${format(group.multiply_adds)} multiply-adds for each sample.`);
+    const figure = page.table(part, {title: "Layers", columns: ["", "layer", "output", "parameters", "multiply-adds"],
+                                     rows: group.layers.map(l => [l.path, l.layer, l.output, l.parameters, l.multiply_adds])});
+    figure.append(...advice(group));
+  }
+
+  function origin(group) {
+    const part = page.section("Where it comes from");
+    const own = group.config.filter(([, , standard]) => !standard), {machine = {}} = group.summary ?? {};
+    page.facts(part, {title: "Options that aren't the defaults", facts: own.map(([name, value]) => [`--${name}`, value])});
+    page.facts(part, {title: "Machine and time", facts: [
+      ["processor", machine.processor], ["instruction set", machine.instruction_set], ["threads", machine.threads],
+      ["ballast", machine.ballast], ["time", duration(group.results.seconds.mean)],
+      ["samples per second", Math.round(group.results.images_per_s.mean)], ["folder", group.runs.join(", ")]]});
+    const all = page.table(part, {title: "All options", columns: ["option", "value"], rows: group.config.map(([name, value]) => [`--${name}`, value])});
+    all.replaceChildren(page.element("details", {}, page.element("summary", {}, "All options"), ...all.children));
+  }
+
+  if (one) page.summary(sentence(one));
+  else table();
+  learning();
+  if (one?.test) testPart(one);
+  if (one?.layers.length) network(one);
+  for (const group of one ? groups : []) origin(group);
+};
+

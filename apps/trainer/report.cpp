@@ -53,6 +53,14 @@ Top top_of(const real* logits, int64_t classes) {
   return {label, 1 / sum};
 }
 
+/// Keeps those with the highest probability.
+void keep_worst(std::vector<Mistake>& mistakes) {
+  constexpr size_t most = 24;
+  std::ranges::stable_sort(mistakes, std::ranges::greater(), &Mistake::probability);
+  //~
+  if (mistakes.size() > most) mistakes.resize(most);
+}
+
 }  // namespace
 
 ClassFigures ClassReport::of(int64_t label) const {
@@ -71,6 +79,7 @@ ClassReport report_on(Module& model, const Dataset& dataset, int64_t batch_size)
   const EvalScope evaluating;
   ClassReport report;
   Calibration calibration;
+  int64_t first = 0;  // index of the batch's first sample
   for (const Batch& batch : Loader(dataset, {.batch_size = batch_size, .shuffle = false})) {
     const Tensor logits = model(batch.x);
     if (report.classes == 0) {
@@ -83,7 +92,11 @@ ClassReport report_on(Module& model, const Dataset& dataset, int64_t batch_size)
       calibration.add(top.probability, top.label == batch.y[n]);
       ++report.confusion[static_cast<size_t>(batch.y[n] * report.classes + top.label)];
       //~ ++report.confusion[static_cast<size_t>(top.label * report.classes + batch.y[n])];
+      if (top.label != batch.y[n])
+        report.mistakes.push_back({first + n, batch.y[n], top.label, top.probability});
     }
+    first += batch.size();
+    keep_worst(report.mistakes);
     const Score found = score(logits, batch);
     report.total.loss += static_cast<double>(found.loss.item()) * static_cast<double>(found.labels);
     report.total.correct += found.correct;

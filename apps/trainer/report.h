@@ -25,6 +25,12 @@ struct ClassFigures {
   }
 };
 
+/// A sample that was taken for another class, with that probability.
+struct Mistake {
+  int64_t index, label, prediction;
+  double probability;
+};
+
 /// What a network achieves on samples that are of a class each.
 struct ClassReport {
   Evaluation total;
@@ -34,6 +40,8 @@ struct ClassReport {
   /// sample's confidence is the largest probability, and a bin one of 15 of equal width (Guo et al. 2017,
   /// arXiv:1706.04599, section 2).
   double calibration_error = 0;
+  /// Those with the highest probability, at most 24, the highest first.
+  std::vector<Mistake> mistakes;
 
   ClassFigures of(int64_t label) const;
 };

@@ -1,11 +1,16 @@
 #include "trainer/run_folder.h"
 
+#include <fmt/ranges.h>
+
+#include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/parallel.h>
 #include <ballast/data/atomic_file.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/safetensors.h>
@@ -19,7 +24,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 template <class M, class F>
-void for_each_metric(M& m, F f) {
+void for_each_metric(M&& m, F f) {
   f("epoch", m.epoch), f("step", m.step);
   f("train_loss", m.train_loss), f("train_accuracy", m.train_accuracy);
   f("val_loss", m.val_loss), f("val_accuracy", m.val_accuracy);
@@ -31,6 +36,40 @@ Json json_of(const EpochMetrics& metrics) {
   Json json;
   for_each_metric(metrics, [&](const char* name, const auto& value) { json[name] = value; });
   return json;
+}
+
+void read_metric(const Json& found, double& value) {
+  value = found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
+}
+void read_metric(const Json& found, int64_t& value) { found.get_to(value); }
+
+EpochMetrics metrics_of(const Json& json) {
+  EpochMetrics metrics;
+  for_each_metric(metrics, [&](const char* name, auto& value) { read_metric(json.at(name), value); });
+  return metrics;
+}
+
+/// As the system calls it, or "" where it doesn't say.
+std::string processor_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) return line.substr(line.find(':') + 2);
+  return "";
+}
+
+/// What isn't a finite number becomes an empty field.
+std::string csv_of(const std::vector<EpochMetrics>& history) {
+  std::vector<std::string> names;
+  for_each_metric(EpochMetrics(), [&](const char* name, const auto&) { names.emplace_back(name); });
+  std::string text = fmt::format("{}\n", fmt::join(names, ","));
+  for (const EpochMetrics& metrics : history) {
+    std::vector<std::string> fields;
+    for_each_metric(metrics, [&](const char*, const auto& value) {
+      fields.push_back(std::isfinite(static_cast<double>(value)) ? fmt::format("{}", value) : "");
+    });
+    text += fmt::format("{}\n", fmt::join(fields, ","));
+  }
+  return text;
 }
 
 /// Errors are in the units of the targets; those of several columns have none in common.
@@ -60,17 +99,13 @@ Json json_of(const Position& at) {
 
 Position position_of(const Json& json) {
   Position at;
-  const auto read = [](const Json& from) {
-    return [&from](const char* name, auto& value) {
-      const Json& found = from.at(name);
-      if constexpr (std::is_same_v<decltype(value), double&>)
-        value = found.is_null() ? std::numeric_limits<double>::quiet_NaN() : found.get<double>();
-      else
-        found.get_to(value);
-    };
-  };
-  for_each_count(at, read(json));
-  for (const Json& line : json.at("history")) for_each_metric(at.history.emplace_back(), read(line));
+  for_each_count(at, [&](const char* name, auto& value) {
+    if constexpr (std::is_same_v<decltype(value), uint64_t&>)
+      json.at(name).get_to(value);
+    else
+      read_metric(json.at(name), value);
+  });
+  for (const Json& line : json.at("history")) at.history.push_back(metrics_of(line));
   return at;
 }
 
@@ -97,8 +132,16 @@ void check_same_data(const Run& run, const Json& saved) {
 }
 
 // The files of a run that are replaced while it goes on.
-constexpr const char* files[] = {"config.toml",      "metrics.jsonl",    "summary.json",
+constexpr const char* files[] = {"config.toml",      "metrics.jsonl",    "metrics.csv",
+                                 "summary.json",     "test.json",        "report.html",
                                  "last.safetensors", "best.safetensors", "state.safetensors"};
+
+Json machine() {
+  return {{"processor", processor_name()},
+          {"instruction_set", detail::kernels().isa},
+          {"threads", num_threads()},
+          {"ballast", BALLAST_VERSION}};
+}
 
 void remove_abandoned(const std::string& folder) {
   for (const char* file : files) remove_abandoned_files(folder + "/" + file);
@@ -188,6 +231,7 @@ void RunFolder::write_metrics(const std::vector<EpochMetrics>& history) const {
   std::string lines;
   for (const EpochMetrics& metrics : history) lines += json_of(metrics).dump() + "\n";
   write_file_atomically(file("metrics.jsonl"), lines);
+  write_file_atomically(file("metrics.csv"), csv_of(history));
 }
 
 void RunFolder::write_summary(Run& run, const std::optional<Evaluation>& test) const {
@@ -198,9 +242,33 @@ void RunFolder::write_summary(Run& run, const std::optional<Evaluation>& test) c
                   {"epochs", run.options.training.epochs},
                   {"finished", run.done()},
                   {"final", json_of(history.back())},
-                  {"best", json_of(*best_epoch(history))}};
+                  {"best", json_of(*best_epoch(history))},
+                  {"machine", machine()}};
   if (test) summary["test"] = json_of(*test, run.classifies(), run.target_standardization);
   write_file_atomically(file("summary.json"), summary.dump(2) + "\n");
+}
+
+void RunFolder::write_test(const std::string& json) const {
+  write_file_atomically(file("test.json"), json + "\n");
+}
+
+std::vector<EpochMetrics> read_metrics(const std::string& folder) {
+  const std::string path = folder + "/metrics.jsonl";
+  std::ifstream file(path);
+  if (!file)
+    throw FileError(path, "OPEN", "there is none: the run has finished no epoch, or this isn't a run");
+  std::vector<EpochMetrics> history;
+  for (std::string line; std::getline(file, line);) {
+    try {
+      history.push_back(metrics_of(Json::parse(line)));
+    } catch (const Json::exception&) {
+      throw FileError(path, "METRICS",
+                      fmt::format("line {} is not the figures of an epoch, as if the file was cut or edited",
+                                  history.size() + 1));
+    }
+  }
+  if (history.empty()) throw FileError(path, "METRICS", "it is empty: the run has finished no epoch");
+  return history;
 }
 
 void RunFolder::write_weights(Run& run) const {

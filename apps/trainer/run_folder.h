@@ -13,8 +13,10 @@ namespace ballast::app {
 
 /// The folder of a run and the files in it, each replaced as a whole:
 ///   config.toml        the options, which `ballast train --config` reads
-///   metrics.jsonl      one line per epoch, see EpochMetrics
+///   metrics.jsonl      one line per epoch, see EpochMetrics; metrics.csv is the same as a table
 ///   summary.json       the figures of the last and of the best epoch; at the end those of the test
+///   test.json          how the best epoch does on the test part, at the end: see TestReport
+///   report.html        a page that shows all of it
 ///   last.safetensors   the weights after the last epoch, and what `ballast eval` needs to know
 ///   best.safetensors   those of the epoch that did best on the validation part
 ///   state.safetensors  all that resuming needs
@@ -41,6 +43,7 @@ class RunFolder {
   void write_metrics(const std::vector<EpochMetrics>& history) const;
   /// `test` is what the best epoch achieves on the test part, at the end.
   void write_summary(Run& run, const std::optional<Evaluation>& test = {}) const;
+  void write_test(const std::string& json) const;
   /// The weights as last.safetensors, and as best.safetensors if the last epoch is the best one.
   void write_weights(Run& run) const;
 
@@ -57,5 +60,9 @@ class RunFolder {
   bool made_;  // the folder wasn't there before
   FolderLock lock_;
 };
+
+/// The lines of metrics.jsonl of the run in `folder`. Throws FileError OPEN, or METRICS for a line that isn't
+/// one.
+std::vector<EpochMetrics> read_metrics(const std::string& folder);
 
 }  // namespace ballast::app

@@ -30,6 +30,12 @@ TEST_CASE("report: confusion, precision, recall, F1 and calibration error, compu
   CHECK(report.total.loss == doctest::Approx(evaluate(model, data).loss));
   // In the bin of 0.7 half is right, in that of 0.8 all, in that of 0.4 nothing.
   CHECK(report.calibration_error == doctest::Approx((2 * 0.2 + 0.2 + 0.4) / 4).epsilon(1e-5));
+  REQUIRE(report.mistakes.size() == 2);  // the more confident first
+  CHECK(report.mistakes[0].index == 1);
+  CHECK(report.mistakes[0].label == 1);
+  CHECK(report.mistakes[0].prediction == 0);
+  CHECK(report.mistakes[0].probability == doctest::Approx(0.7).epsilon(1e-5));
+  CHECK(report.mistakes[1].index == 3);  // of the second batch
   const ClassFigures zero = report.of(0), one = report.of(1), two = report.of(2);
   CHECK(zero.precision() == 0.5);
   CHECK(zero.recall() == 0.5);

@@ -1,0 +1,140 @@
+#include "trainer/saved_run.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include <ballast/data/safetensors.h>
+
+#include "options/config.h"
+#include "trainer/models.h"
+#include "trainer/run_folder.h"
+
+namespace ballast::app {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+/// The JSON in a file, or "" where there is no such file. Throws FileError.
+std::string json_file(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return "";
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  if (!Json::accept(text)) throw FileError(path, "JSON", "it is no JSON, as if the file was cut or edited");
+  return text;
+}
+
+/// Options that leave the result as it is.
+const Given without_effect = {"threads", "workers", "save-every", "seed"};
+
+/// Values of the options that matter, by name, as on the command line.
+std::map<std::string, std::string> values_of(const SavedRun& run) {
+  TrainOptions options = run.options;
+  std::map<std::string, std::string> values;
+  for (const Option& option : options_of(options))
+    if (!without_effect.contains(option.name))
+      values[option.name] = option.name == "data" && run.info ? data_name(*run.info) : value_text(option);
+  return values;
+}
+
+void check_same_test(const std::vector<SavedRun>& runs) {
+  const auto hash = [](const SavedRun& run, const std::string& name) {
+    const auto found = run.info ? run.info->fingerprint.find(name) : Fingerprint::const_iterator{};
+    return run.info && found != run.info->fingerprint.end() ? found->second : "";
+  };
+  for (const SavedRun& run : runs)
+    for (const char* name : {"test_images", "test_labels", "test_size"}) {
+      const std::string first = hash(runs[0], name), other = hash(run, name);
+      check<ValueError>(
+          first.empty() || other.empty() || first == other,
+          "{} and {} were tested on different samples, so their figures can't be compared; give "
+          "runs on the same data",
+          runs[0].folder, run.folder);
+    }
+}
+
+std::string group_name(const SavedRun& run, const std::vector<std::string>& differing) {
+  const auto values = values_of(run);
+  std::vector<std::string> parts;
+  for (const std::string& name : differing) {
+    const std::string& value = values.at(name);
+    parts.push_back(fmt::format("{} {}", name, value.empty() ? "none" : value));
+  }
+  return parts.empty() ? description(run.options.model) : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+}  // namespace
+
+SavedRun read_run(const std::string& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error))
+    throw FileError(folder, "RUN", "there is no such folder; give that of a run of ballast train");
+  SavedRun run;
+  run.folder = folder;
+  read_config(folder, run.options);
+  validate(run.options);
+  run.history = read_metrics(folder);
+  run.summary = json_file(folder + "/summary.json");
+  run.test = json_file(folder + "/test.json");
+  if (const std::string path = folder + "/best.safetensors"; fs::exists(path, error)) {
+    run.checkpoint = path;
+    run.info = checkpoint_info(path, SafetensorsFile(path).metadata());
+  }
+  if (!run.summary.empty()) {
+    const Json test = Json::parse(run.summary).value("test", Json::object());
+    for (const char* name : {"accuracy", "r2"})
+      if (test.contains(name) && test[name].is_number()) run.test_score = test[name].get<double>();
+  }
+  return run;
+}
+
+std::vector<RunGroup> groups_of(const std::vector<SavedRun>& runs) {
+  check_same_test(runs);
+  std::vector<std::string> differing;
+  const auto first = values_of(runs.at(0));
+  TrainOptions order = runs[0].options;
+  for (const Option& option : options_of(order)) {
+    const auto differs = [&](const SavedRun& run) {
+      return values_of(run).at(option.name) != first.at(option.name);
+    };
+    if (first.contains(option.name) && std::ranges::any_of(runs, differs)) differing.push_back(option.name);
+  }
+  std::vector<RunGroup> groups;
+  for (const SavedRun& run : runs) {
+    const std::string name = group_name(run, differing);
+    auto group = std::ranges::find(groups, name, &RunGroup::name);
+    if (group == groups.end()) group = groups.insert(group, {name, {}});
+    group->runs.push_back(&run);
+  }
+  return groups;
+}
+
+Mean mean_of(const std::vector<double>& values) {
+  Mean result{std::nan(""), {}};
+  if (values.empty()) return result;
+  const double n = static_cast<double>(values.size());
+  result.mean = 0;
+  for (const double value : values) result.mean += value / n;
+  if (values.size() < 2) return result;
+  double squares = 0;
+  for (const double value : values) squares += (value - result.mean) * (value - result.mean);
+  result.deviation = std::sqrt(squares / (n - 1));
+  //~ result.deviation = std::sqrt(squares / n);
+  return result;
+}
+
+std::string text_of(const Mean& mean, int decimals) {
+  if (!std::isfinite(mean.mean)) return "-";
+  const std::string text = fmt::format("{:.{}f}", mean.mean, decimals);
+  return mean.deviation ? fmt::format("{} +- {:.{}f}", text, *mean.deviation, decimals) : text;
+}
+
+}  // namespace ballast::app

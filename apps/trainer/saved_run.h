@@ -1,0 +1,50 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "options/options.h"
+#include "trainer/checkpoint_info.h"
+#include "trainer/run.h"
+
+namespace ballast::app {
+
+/// A run as its folder tells it; nothing is trained or evaluated to know this.
+struct SavedRun {
+  std::string folder;
+  TrainOptions options;               // of config.toml
+  std::vector<EpochMetrics> history;  // of metrics.jsonl, at least one epoch
+  std::string summary, test, probe;   // JSON of the files of these names, "" where there is none yet
+  std::string checkpoint;             // best.safetensors, or "" of a run that diverged in its first epoch
+  std::optional<CheckpointInfo> info;
+  std::optional<double> test_score;  // of the best epoch on the test part: accuracy or, of values, R2
+
+  const EpochMetrics& best() const { return *best_epoch(history); }
+};
+
+/// Throws FileError for a folder that isn't a run, or one of whose files was cut or edited.
+SavedRun read_run(const std::string& folder);
+
+/// Runs whose options are the same but for the seed, and what sets them apart from the other groups.
+struct RunGroup {
+  std::string name;  // "norm batch, lr 0.01"
+  std::vector<const SavedRun*> runs;
+};
+
+/// The groups in the order of their first run. A run that is alone is called by its model. Throws ValueError
+/// for runs that were measured on different test samples.
+std::vector<RunGroup> groups_of(const std::vector<SavedRun>& runs);
+
+/// Mean and, of several values, their standard deviation (n - 1).
+struct Mean {
+  double mean;
+  std::optional<double> deviation;
+};
+/// Of no values: NaN.
+Mean mean_of(const std::vector<double>& values);
+
+/// "98.54 +- 0.12", in so many decimals.
+std::string text_of(const Mean& mean, int decimals);
+
+}  // namespace ballast::app
