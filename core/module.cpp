@@ -88,12 +88,19 @@ Tensor Module::operator()(Tensor x) {
   return y;
 }
 
-CallObserver::CallObserver() : next_(std::exchange(thread_state.observers, this)) {}
+CallObserver::CallObserver() { resume(); }
 
-CallObserver::~CallObserver() {
+CallObserver::~CallObserver() { pause(); }
+
+void CallObserver::resume() {
+  pause();
+  next_ = std::exchange(thread_state.observers, this);
+}
+
+void CallObserver::pause() {
   CallObserver** link = &thread_state.observers;
-  while (*link != this) link = &(*link)->next_;
-  *link = next_;
+  while (*link && *link != this) link = &(*link)->next_;
+  if (*link) *link = next_;
 }
 
 // `visit` hands out parts for reading and writing alike and changes none itself, so that one list serves

@@ -216,14 +216,17 @@ void zero_grad(Parts& parts);
 /// would lose it.
 void check_buffers_listed(const Parts& parts);
 
-/// Observes every call of a module on its thread while it exists: the basis of probes. It may read what it is
-/// given, and must not write to it.
+/// Observes every call of a module on its thread while it exists, but for pauses: the basis of probes. It may
+/// read what it is given, and must not write to it.
 class CallObserver {
  public:
   CallObserver(const CallObserver&) = delete;
   CallObserver& operator=(const CallObserver&) = delete;
   /// `module(x)` has returned `y`.
   virtual void called(const Module& module, const Tensor& x, const Tensor& y) = 0;
+  /// Between the two calls are as if it didn't exist. To be called on its thread, as often as one likes.
+  void pause();
+  void resume();
 
  protected:
   CallObserver();

@@ -184,6 +184,61 @@ TEST_CASE("batch norm: gamma/sigma, and the drift of its statistics") {
   CHECK(*found.mean_drift == 0);
 }
 
+TEST_CASE("histogram, and statistics of some of the values") {
+  Sequential net{Passes()};
+  Tensor x({100, 100});
+  for (int64_t i = 0; i < x.count(); ++i) x.data()[i] = static_cast<real>(i % 100);  // a row is 0 ... 99
+  const auto observe = [&](const ProbeOptions& options) {
+    Probe probe(net, options);
+    Tape tape;
+    net(x);
+    return probe["0"].output;
+  };
+  const ActivationStats all = observe({.percentiles = {10, 50, 90}, .bins = 4});
+  CHECK(all.percentiles == std::vector<double>{9, 49, 89});
+  CHECK(all.histogram == std::vector<int64_t>{2000, 2000, 2000, 2100});  // 9 ... 28, 29 ... 48, ...
+  // Every hundredth value would be from one column.
+  const ActivationStats some = observe({.percentiles = {0, 50, 100}, .most_values = 100});
+  CHECK(some.count == 100);
+  CHECK(some.mean == doctest::Approx(49.5).epsilon(0.15));
+  CHECK(some.variance == doctest::Approx(9999.0 / 12).epsilon(0.25));
+  CHECK(observe({.bins = 3, .most_values = 20'000}).count == 10'000);
+}
+
+TEST_CASE("half-active units of a ReLU, gradients of the weight, and drift of inputs") {
+  Sequential net{ReLU(), Linear(4, 1)};
+  auto& layer = dynamic_cast<Linear&>(net[1]);
+  layer.weight.assign(tensor({{1, 1, 1, 1}}));
+  Probe probe(net, {.percentiles = {0, 100}, .condition = true});
+  const auto pass = [&](const Tensor& x) {
+    Tape tape;
+    tape.backward(sum(net(x)));
+    probe.step(0.1);
+  };
+  pass(tensor({{1, 1, -1, -1}, {2, 1, 3, -1}, {1, -1, -1, -1}, {2, -1, -1, -1}}));  // active: 4, 2, 1, 0 of 4
+  CHECK(*probe["0"].half_active_units == 0.5);
+  CHECK(*probe["0"].dead_units == 0.25);
+  CHECK(probe["1"].gradient.percentiles == std::vector<double>{0, 6});  // sums of the columns: 6, 2, 3, 0
+  CHECK(probe["1"].input.mean == doctest::Approx(11.0 / 16));
+  CHECK_FALSE(probe["1"].input_mean_drift.has_value());
+  // The first column from mean 1.5 and variance 0.25 to 3 and 1, the others as they were.
+  pass(tensor({{2, 1, -1, -1}, {4, 1, 3, -1}, {2, -1, -1, -1}, {4, -1, -1, -1}}));
+  CHECK(*probe["1"].input_mean_drift == doctest::Approx(std::sqrt(9.0 / 4)));
+  CHECK(*probe["1"].input_variance_drift == doctest::Approx(std::sqrt(9.0 / 4)));
+}
+
+TEST_CASE("a paused observer sees nothing, and layers fuse again") {
+  Passes module;
+  Counting first, second;
+  first.pause();
+  module(ones({1}));
+  first.resume();
+  first.resume();
+  module(ones({1}));
+  CHECK(first.calls == 1);
+  CHECK(second.calls == 2);
+}
+
 TEST_CASE("the condition number of a layer's input covariance") {
   manual_seed(2);
   const auto condition = [](Sequential net, const Tensor& x) {
@@ -205,6 +260,21 @@ TEST_CASE("the condition number of a layer's input covariance") {
   const Tensor y =
       tensor({{1, 1}, {-1, -1}, {1, 1}, {-1, -1}, {1, 1}, {-1, -1}, {1, -1}, {-1, 1}});  // r = 1/2
   CHECK(condition(Sequential(Linear(2, 1)), y).first == doctest::Approx(3).epsilon(tolerance));
+}
+
+TEST_CASE("the condition number of the correlation is that of the covariance behind a batch norm") {
+  manual_seed(4);
+  const Tensor x = randn({64, 3}) * tensor({{1, 10, 100}}) + randn({64, 1});
+  Sequential net(BatchNorm1d(3, {.eps = real(1e-12)}), Linear(3, 2));
+  Probe probe(net, {.condition = true});
+  Tape tape;
+  net(x);
+  CHECK(*probe["0"].condition > 1000);
+  CHECK(*probe["0"].correlation_condition == doctest::Approx(*probe["1"].condition).epsilon(1e-3));
+  CHECK(*probe["1"].condition < 100);
+  Probe two(net, {.condition = true, .most_channels = 2});  // channels 0 and 1
+  net(x);
+  CHECK(*two["0"].condition < *probe["0"].condition);
 }
 
 TEST_CASE("the channels of a wrapped layer are where that layer's are") {

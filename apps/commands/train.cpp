@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 
 #include <ballast/core/parallel.h>
@@ -13,6 +14,7 @@
 #include "options/config.h"
 #include "output.h"
 #include "trainer/failure.h"
+#include "trainer/layer_record.h"
 #include "trainer/models.h"
 #include "trainer/progress.h"
 #include "trainer/run_folder.h"
@@ -129,7 +131,14 @@ void test_best(Run& run, const RunFolder& folder) {
 int train_in(const RunFolder& folder, Run& run) {
   const StopSignal stop;
   Progress progress;
-  const TrainingEvents events{.step = [&](const Run& r) { progress.step(r); },
+  std::optional<LayerRecord> layers;
+  if (const int64_t every = run.options.training.probe; every > 0)
+    layers.emplace(run, folder.file("layers.jsonl"), every);
+  const TrainingEvents events{.step =
+                                  [&](const Run& r) {
+                                    progress.step(r);
+                                    if (layers) layers->step(r);
+                                  },
                               .epoch =
                                   [&](Run& r, const EpochMetrics& line) {
                                     folder.write_weights(r);
@@ -221,7 +230,8 @@ OptionList list(TrainOptions& o) {
             .help =
                 "go on with the run in this folder from its last saved state; besides this only --threads, "
                 "--workers, "
-                "--save-every, --data (if it has moved) and, with a constant schedule, --epochs may be given",
+                "--save-every, --probe, --data (if it has moved) and, with a constant schedule, --epochs may "
+                "be given",
             .placeholder = "DIR"},
            {.name = "anomaly",
             .value = &o.anomaly,

@@ -232,6 +232,13 @@ OptionList options_of(TrainingOptions& o) {
                "result doesn't depend on it",
        .least = 0,
        .most = most_threads},
+      {.name = "probe",
+       .value = &o.probe,
+       .help =
+           "look at the layers every so many steps, for report.html: activations, gradients, statistics; 50 "
+           "is usual, 0 for never; the result doesn't depend on it",
+       .least = 0,
+       .most = 1e9},
       {.name = "save-every",
        .value = &o.save_every,
        .help = "save what resuming needs this often within an epoch, in seconds (60s) or steps (500); after "

@@ -40,7 +40,7 @@ struct TrainingOptions {
   std::string schedule = "one-cycle";
   int64_t warmup = 0, batch_size = 128, epochs = 3, seed = 0, threads = 0;
   int64_t workers = 0, patience = 0;
-  int64_t accumulate = 1;
+  int64_t accumulate = 1, probe = 0;
   double clip = 0, label_smoothing = 0, ema = 0, mixup = 0;
   std::string class_weights = "none";
   bool overfit_one_batch = false;

@@ -145,7 +145,7 @@ Json json_of(const RunGroup& group) {
                {"summary", parsed(run.summary)},
                {"config", config_of(run)},
                {"test", parsed(run.test)},
-               {"probe", parsed(run.probe)}};
+               {"layers_over_time", parsed(run.layers)}};
   add_model(json, run);
   return json;
 }

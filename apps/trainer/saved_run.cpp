@@ -14,6 +14,7 @@
 #include <ballast/data/safetensors.h>
 
 #include "options/config.h"
+#include "trainer/layer_record.h"
 #include "trainer/models.h"
 #include "trainer/run_folder.h"
 
@@ -33,7 +34,7 @@ std::string json_file(const std::string& path) {
 }
 
 /// Options that leave the result as it is.
-const Given without_effect = {"threads", "workers", "save-every", "seed"};
+const Given without_effect = {"threads", "workers", "save-every", "probe", "seed"};
 
 /// Values of the options that matter, by name, as on the command line.
 std::map<std::string, std::string> values_of(const SavedRun& run) {
@@ -84,6 +85,7 @@ SavedRun read_run(const std::string& folder) {
   run.history = read_metrics(folder);
   run.summary = json_file(folder + "/summary.json");
   run.test = json_file(folder + "/test.json");
+  run.layers = read_layer_record(folder + "/layers.jsonl", 100);
   if (const std::string path = folder + "/best.safetensors"; fs::exists(path, error)) {
     run.checkpoint = path;
     run.info = checkpoint_info(path, SafetensorsFile(path).metadata());

@@ -15,7 +15,7 @@ struct SavedRun {
   std::string folder;
   TrainOptions options;               // of config.toml
   std::vector<EpochMetrics> history;  // of metrics.jsonl, at least one epoch
-  std::string summary, test, probe;   // JSON of the files of these names, "" where there is none yet
+  std::string summary, test, layers;  // JSON of the files of these names, "" where there is none (yet)
   std::string checkpoint;             // best.safetensors, or "" of a run that diverged in its first epoch
   std::optional<CheckpointInfo> info;
   std::optional<double> test_score;  // of the best epoch on the test part: accuracy or, of values, R2

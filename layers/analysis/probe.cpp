@@ -7,7 +7,6 @@
 
 #include <ballast/core/tape.h>
 #include <ballast/layers/analysis/parts.h>
-#include <ballast/layers/analysis/spectrum.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -15,85 +14,42 @@ using namespace detail;
 
 namespace {
 
-ActivationStats activation_stats(const Tensor& y, const std::vector<double>& percentiles,
-                                 std::vector<real>& finite) {
-  ActivationStats stats;
-  stats.count = y.count();
-  finite.clear();
-  std::copy_if(y.values().begin(), y.values().end(), std::back_inserter(finite),
-               [](real v) { return std::isfinite(v); });
-  stats.not_finite = stats.count - static_cast<int64_t>(finite.size());
-  if (finite.empty()) return stats;
+void add_percentiles(ActivationStats& stats, const ProbeOptions& options, std::vector<real>& finite) {
   const double n = static_cast<double>(finite.size());
-  for (double v : finite) stats.mean += v / n;
-  for (double v : finite) stats.variance += (v - stats.mean) * (v - stats.mean) / n;
-  for (double percent : percentiles) {
+  for (double percent : options.percentiles) {
     const double rank = std::ceil(percent * n / 100) - 1;
     const auto place = finite.begin() + static_cast<std::ptrdiff_t>(std::clamp(rank, 0.0, n - 1));
     std::nth_element(finite.begin(), place, finite.end());
     stats.percentiles.push_back(*place);
   }
-  return stats;
 }
 
-// (N, C, ...), or (..., C) with channels last, as samples x channels x positions.
-struct Units {
-  int64_t samples, channels, positions;
-  Units(const Shape& shape, bool channels_last) {
-    const int axis = channels_last ? shape.rank() - 1 : std::min(1, shape.rank() - 1);
-    samples = shape.count(0, axis), channels = shape[axis], positions = shape.count(axis + 1, shape.rank());
+void add_histogram(ActivationStats& stats, int64_t bins, const std::vector<real>& finite) {
+  const double low = stats.percentiles.front(), high = stats.percentiles.back();
+  stats.histogram.assign(static_cast<size_t>(bins), 0);
+  const double scale = high > low ? static_cast<double>(bins) / (high - low) : 0;
+  for (double v : finite) {
+    if (v < low || v > high) continue;
+    const auto bin = std::min(static_cast<int64_t>((v - low) * scale), bins - 1);
+    ++stats.histogram[static_cast<size_t>(bin)];
   }
-};
+}
 
-double dead_share(const Tensor& y) {
+void measure_activity(LayerProbe& layer, const Tensor& y) {
   const Units units(y.shape(), false);
-  int64_t dead = 0;
+  int64_t dead = 0, half = 0;
   for (int64_t c = 0; c < units.channels; ++c) {
-    bool alive = false;
-    for (int64_t n = 0; n < units.samples && !alive; ++n) {
+    int64_t active = 0;
+    for (int64_t n = 0; n < units.samples; ++n) {
       const real* v = y.data() + (n * units.channels + c) * units.positions;
-      alive = std::any_of(v, v + units.positions, [](real value) { return value != 0; });
+      for (int64_t p = 0; p < units.positions; ++p) active += v[p] != 0;
     }
-    dead += !alive;
+    const int64_t all = units.samples * units.positions;
+    dead += active == 0;
+    half += 4 * active >= all && 4 * active <= 3 * all;
   }
-  return static_cast<double>(dead) / static_cast<double>(units.channels);
-}
-
-// (C, C), row-major, over samples and positions.
-std::vector<double> covariance(const Tensor& x, const Units& units) {
-  const int64_t channels = units.channels, count = units.samples * units.positions;
-  std::vector<double> rows(static_cast<size_t>(x.count()));  // (C, samples * positions), centered
-  for (int64_t c = 0; c < channels; ++c) {
-    double* row = rows.data() + c * count;
-    double mean = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t n = i / units.positions, p = i % units.positions;
-      row[i] = x.data()[(n * channels + c) * units.positions + p];
-      mean += row[i] / static_cast<double>(count);
-    }
-    for (int64_t i = 0; i < count; ++i) row[i] -= mean;
-  }
-  std::vector<double> result(static_cast<size_t>(channels * channels));
-  for (int64_t a = 0; a < channels; ++a) {
-    for (int64_t b = 0; b <= a; ++b) {
-      double sum = 0;
-      for (int64_t i = 0; i < count; ++i)
-        sum += rows[static_cast<size_t>(a * count + i)] * rows[static_cast<size_t>(b * count + i)];
-      result[static_cast<size_t>(a * channels + b)] = result[static_cast<size_t>(b * channels + a)] =
-          sum / static_cast<double>(count);
-    }
-  }
-  return result;
-}
-
-void measure_condition(LayerProbe& layer, const Tensor& x, bool channels_last) {
-  const Units units(x.shape(), channels_last);
-  const Tridiagonal t = tridiagonalize(covariance(x, units), units.channels);
-  const double largest = t.eigenvalue(units.channels - 1);
-  const double rounding = largest * static_cast<double>(units.channels) * 1e-13;
-  const int64_t vanishing = t.count_below(rounding);
-  layer.input_rank = units.channels - vanishing;
-  layer.condition = layer.input_rank > 0 ? std::optional(largest / t.eigenvalue(vanishing)) : std::nullopt;
+  layer.dead_units = static_cast<double>(dead) / static_cast<double>(units.channels);
+  layer.half_active_units = static_cast<double>(half) / static_cast<double>(units.channels);
 }
 
 double norm_of(const Tensor& x) {
@@ -126,15 +82,25 @@ Spread gamma_over_sigma(const NormInfo& norm) {
   return spread;
 }
 
-// Root mean square over channels of f(c).
-template <class F>
-double root_mean_square(int64_t channels, F f) {
-  double squares = 0;
-  for (int64_t c = 0; c < channels; ++c) squares += f(c) * f(c);
-  return std::sqrt(squares / static_cast<double>(channels));
-}
-
 }  // namespace
+
+ActivationStats Probe::stats_of(const Tensor& values) {
+  ActivationStats stats;
+  const Places places(values.count(), options_.most_values);
+  stats.count = places.size();
+  std::vector<real>& finite = scratch_;
+  finite.clear();
+  for (int64_t i = 0; i < stats.count; ++i)
+    if (const real v = values.data()[places[i]]; std::isfinite(v)) finite.push_back(v);
+  stats.not_finite = stats.count - static_cast<int64_t>(finite.size());
+  if (finite.empty()) return stats;
+  const double n = static_cast<double>(finite.size());
+  for (double v : finite) stats.mean += v / n;
+  for (double v : finite) stats.variance += (v - stats.mean) * (v - stats.mean) / n;
+  add_percentiles(stats, options_, finite);
+  if (options_.bins > 0 && !stats.percentiles.empty()) add_histogram(stats, options_.bins, finite);
+  return stats;
+}
 
 Probe::Probe(Module& model, ProbeOptions options) : options_(std::move(options)) {
   for_each_module(model, [&](const std::string& path, Module& part) {
@@ -169,13 +135,30 @@ void Probe::called(const Module& module, const Tensor& x, const Tensor& y) {
   const auto found = index_.find(&module);
   if (found == index_.end() || !Tape::recording()) return;
   LayerProbe& layer = layers_[found->second];
-  layer.output = activation_stats(y, options_.percentiles, scratch_);
-  const Watched& watched = watched_[found->second];
+  Watched& watched = watched_[found->second];
   const LayerInfo& info = watched.info;
-  if (info.dead_at_zero && y.rank() > 0) layer.dead_units = dead_share(y);
+  layer.output = stats_of(y);
+  if (info.dead_at_zero && y.rank() > 0) measure_activity(layer, y);
+  if (watched.weight) layer.input = stats_of(x);
   const bool channels_known = info.known ? x.rank() > 1 : x.rank() == 2;
-  if (options_.condition && watched.weight && channels_known)
-    measure_condition(layer, x, info.channel_axis == -1);
+  if (options_.condition && (watched.weight || info.norm) && channels_known) measure_input(layer, watched, x);
+}
+
+void Probe::measure_input(LayerProbe& layer, Watched& watched, const Tensor& x) const {
+  const Units units(x.shape(), watched.info.channel_axis == -1);
+  const ChannelSample sample(x, units, options_.most_channels, options_.most_values);
+  const std::vector<double> covariance = sample.covariance();
+  const Condition found = condition_of(covariance, sample.channels);
+  layer.condition = found.value;
+  layer.input_rank = found.rank;
+  layer.correlation_condition =
+      condition_of(correlation(covariance, sample.moments.variance), sample.channels).value;
+  if (!watched.input.mean.empty()) {
+    const Drift found_drift = drift(watched.input, sample.moments);
+    layer.input_mean_drift = found_drift.mean;
+    layer.input_variance_drift = found_drift.variance;
+  }
+  watched.input = sample.moments;
 }
 
 void Probe::step(double lr) {
@@ -196,6 +179,8 @@ void Probe::step_layer(LayerProbe& layer, Watched& watched, double lr) {
   layer.gradient_norm = has_gradient ? std::optional(std::sqrt(squares)) : std::nullopt;
   if (watched.weight) {
     const Tensor& weight = *watched.weight;
+    const Tensor gradient = watched.weight->grad();
+    layer.gradient = gradient.empty() ? ActivationStats() : stats_of(gradient);
     const double length = norm_of(weight);
     layer.weight_norm = length;
     layer.effective_lr = lr / (length * length);
@@ -205,18 +190,16 @@ void Probe::step_layer(LayerProbe& layer, Watched& watched, double lr) {
   const std::optional<NormInfo>& norm = watched.info.norm;
   if (!norm || !norm->tracks()) return;
   layer.gamma_over_sigma = gamma_over_sigma(*norm);
-  const Tensor mean = norm->running_mean->value().clone(), variance = norm->running_var->value().clone();
-  if (!watched.mean.empty()) {
-    const auto before = [&](int64_t c) { return double{watched.variance.data()[c]} + norm->eps; };
-    layer.mean_drift = root_mean_square(norm->channels, [&](int64_t c) {
-      return (double{mean.data()[c]} - watched.mean.data()[c]) / std::sqrt(before(c));
-    });
-    layer.variance_drift = root_mean_square(norm->channels, [&](int64_t c) {
-      return (double{variance.data()[c]} - watched.variance.data()[c]) / before(c);
-    });
+  const auto doubles = [](const Buffer& b) {
+    return std::vector<double>(b.value().values().begin(), b.value().values().end());
+  };
+  Moments running{doubles(*norm->running_mean), doubles(*norm->running_var)};
+  if (!watched.running.mean.empty()) {
+    const Drift found = drift(watched.running, running, norm->eps);
+    layer.mean_drift = found.mean;
+    layer.variance_drift = found.variance;
   }
-  watched.mean = mean;
-  watched.variance = variance;
+  watched.running = std::move(running);
 }
 
 const LayerProbe& Probe::operator[](const std::string& path) const {

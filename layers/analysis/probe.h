@@ -7,20 +7,31 @@
 #include <vector>
 
 #include <ballast/core/module.h>
+#include <ballast/layers/analysis/channels.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
 struct ProbeOptions {
   std::vector<double> percentiles = {1, 25, 50, 75, 99};
-  /// Measure the condition number of layers' inputs: slow, the cube of the number of channels.
+  /// Bins of a histogram from the first to the last of the percentiles; 0: none.
+  int64_t bins = 0;
+  /// Statistics are those of at most so many values of a tensor, from all over it; 0: of all. Always the same
+  /// places are looked at.
+  int64_t most_values = 0;
+  /// Measure the condition number of layers' inputs, and how these drift: slow, the cube of the number of
+  /// channels. Of more channels than `most_channels` so many are looked at, evenly spaced (0: all), in at
+  /// most `most_values` places. The condition number of some channels is at most that of all (Cauchy's
+  /// interlacing theorem).
   bool condition = false;
+  int64_t most_channels = 0;
 };
 
-/// What a layer gave at its last call.
+/// Values of a tensor.
 struct ActivationStats {
   int64_t count = 0, not_finite = 0;  // the others are left out below
   double mean = 0, variance = 0;      // biased
   std::vector<double> percentiles;    // those of ProbeOptions, by nearest rank
+  std::vector<int64_t> histogram;     // of bins of equal width from the first percentile to the last
 };
 
 struct Spread {
@@ -34,13 +45,21 @@ struct LayerProbe {
   std::string left_out;
   // From its last call while a tape recorded:
   ActivationStats output;
+  ActivationStats input;  // of layers with a weight
   // ReLU (LayerInfo::dead_at_zero): share of units, which are channels of an image, that were 0 for all
-  // samples
-  std::optional<double> dead_units;
-  std::optional<double> condition;  // largest by smallest eigenvalue of the input's covariance over channels
-  int64_t input_rank = 0;           // number of eigenvalues above rounding; the others are left out
+  // samples, and of those that were not 0 for a quarter to three quarters of them and of the positions.
+  std::optional<double> dead_units, half_active_units;
+  // Of the inputs of layers with a weight and of norms: the largest eigenvalue of the covariance over
+  // channels by the smallest; and of the correlation, which is the covariance of what batch norm makes of the
+  // inputs.
+  std::optional<double> condition, correlation_condition;
+  int64_t input_rank = 0;  // number of eigenvalues of the covariance above rounding; the others are left out
+  // Change of the inputs' mean and variance since the last call, as below; of the same batch it is what the
+  // layers before have changed, "internal covariate shift" (Ioffe & Szegedy 2015, arXiv:1502.03167).
+  std::optional<double> input_mean_drift, input_variance_drift;
   // From `step`:
   std::optional<double> gradient_norm, weight_norm;  // of all its parameters; of its weight
+  ActivationStats gradient;                          // of its weight
   std::optional<double> effective_lr;                // lr / |w|^2 (van Laarhoven 2017)
   std::optional<double> angle;                       // radians the weight has turned since the last `step`
   std::optional<Spread> gamma_over_sigma;            // |weight| / sqrt(running_var + eps) over channels
@@ -56,7 +75,8 @@ struct LayerProbe {
 ///
 /// It only reads: training continues bit-identically. It reports layers that are called as modules, without
 /// those that call the layers inside them; values from `step` exist for layers without layers inside only.
-/// The model must outlive the probe and must not be moved.
+/// While it isn't paused, layers don't fuse nor work in their inputs' memory. The model must outlive the
+/// probe and must not be moved.
 class Probe : public CallObserver {
  public:
   explicit Probe(Module& model, ProbeOptions options = {});
@@ -72,12 +92,15 @@ class Probe : public CallObserver {
   struct Watched {
     Module* module;
     LayerInfo info;
-    bool leaf;                           // has no layers inside
-    const Parameter* weight;             // the matrix or kernel of a leaf, if it has one
-    Tensor last_weight, mean, variance;  // at the last step
+    bool leaf;                       // has no layers inside
+    const Parameter* weight;         // the matrix or kernel of a leaf, if it has one
+    Tensor last_weight;              // at the last step
+    detail::Moments running, input;  // of a norm's running statistics at the last step; at the last call
   };
   static Watched watch(Module& part);
   void called(const Module& module, const Tensor& x, const Tensor& y) override;
+  ActivationStats stats_of(const Tensor& values);
+  void measure_input(LayerProbe& layer, Watched& watched, const Tensor& x) const;
   void step_layer(LayerProbe& layer, Watched& watched, double lr);
 
   ProbeOptions options_;

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <ballast/layers/analysis/probe.h>
+
+#include "trainer/run.h"
+
+namespace ballast::app {
+
+/// Looks at the layers of a network while it is trained: every so many steps a copy of it, with the weights
+/// of that moment, goes forward and backward on a batch that is always the same, and what `Probe` sees is a
+/// line of the file. Training isn't touched.
+///
+/// The first line says what the layers are:
+///
+///   {"samples": 128, "values": 8192, "channels": 32, "percentiles": [1, 25, 50, 75, 99],
+///    "layers": [{"path", "layer"}, ...]}
+///
+/// and each other one is of a step (0 is before the first):
+///
+///   {"step", "loss", "lr", "layers": [{...}, ...]}   in the same order, with the members of LayerProbe that
+///   apply: output, input and gradient as {"mean", "deviation", "percentiles", "histogram"}, ...
+class LayerRecord {
+ public:
+  /// Begins the file, or goes on with that of a run that is resumed: lines of steps to come are removed.
+  LayerRecord(Run& run, std::string path, int64_t every);
+  /// Where the run has done another `every` steps. Throws FileError WRITE.
+  void step(const Run& run);
+
+ private:
+  void record(const Run& run);
+
+  std::string path_;
+  int64_t every_, last_ = -1;
+  Batch batch_;
+  Sequential model_;  // the copy
+  std::optional<Probe> probe_;
+};
+
+/// The file as JSON, {"about": the first line, "records": [...]}, with at most so many records, evenly
+/// spaced;
+/// "" if there is no such file. A last line that was cut, by a crash, is left out. Throws FileError LAYERS.
+std::string read_layer_record(const std::string& path, int64_t most);
+
+}  // namespace ballast::app
