@@ -14,12 +14,10 @@ struct ReportOptions {
 };
 
 int run(const ReportOptions& options) {
-  std::vector<SavedRun> runs;
-  for (const std::string& folder : options.folders) runs.push_back(read_run(folder));
   const std::string path = !options.out.empty()         ? options.out
                            : options.folders.size() > 1 ? "report.html"
                                                         : options.folders[0] + "/report.html";
-  write_run_page(runs, path);
+  write_run_page(read_runs(options.folders), path);
   say("written: {}\n", path);
   return 0;
 }

@@ -129,7 +129,8 @@ const page = (() => {
     const line = {label: series.name, data: points(series, series.y), borderWidth: 2, place: own, series: index,
                   stepped: series.stepped ? "before" : false,
                   borderDash: dashOf(series, own), pointStyle: marks[own % marks.length],
-                  pointRadius: series.points || series.y.length === 1 ? 3 : 0, pointHitRadius: 8, showLine: !series.scatter};
+                  pointRadius: series.points || series.y.length === 1 ? 3 : 0, pointHitRadius: 8, showLine: !series.scatter,
+                  fill: series.filled ? "origin" : false};
     if (!series.low) return [line];
     const side = (values, fill) => ({label: series.name, data: points(series, values), borderWidth: 0, pointRadius: 0, fill,
                                      place: own, band: true, series: index});
@@ -286,6 +287,10 @@ const page = (() => {
     return figure;
   }
 
+  // Advice that applies to a run, of these rules or of all.
+  const advice = (run, rules) => run.advice.filter(({rule}) => !rules || rules.includes(rule)).map(({rule, text, source}) =>
+      element("p", {class: "advice"}, element("strong", {}, `${rule}: `), text, element("span", {class: "note"}, ` [${source}]`)));
+
   // Light and dark: as the system says, until the button does.
   function setTheme(dark) {
     document.documentElement.classList.toggle("dark", dark);
@@ -302,6 +307,6 @@ const page = (() => {
   system.addEventListener("change", () => setTheme(system.matches));
   document.getElementById("theme").addEventListener("click", () => setTheme(theme() === "light"));
 
-  return {element, format, add, paragraphs, summary, section, text, facts, table, matrix, images, lines};
+  return {element, format, advice, add, paragraphs, summary, section, text, facts, table, matrix, images, lines};
 })();
 

@@ -112,15 +112,12 @@ pages.runs = data => {
                            rows: test.mistakes.map(m => [m.index, m.label, m.prediction, Number((100 * m.probability).toFixed(1))])});
   }
 
-  const advice = (group, rules) => group.advice.filter(({rule}) => !rules || rules.includes(rule)).map(({rule, text, source}) =>
-      page.element("p", {class: "advice"}, page.element("strong", {}, `${rule}: `), text, page.element("span", {class: "note"}, ` [${source}]`)));
-
   function network(group) {
     const part = page.section("The network", `Input ${group.input}; ${format(group.parameters)} parameters, `
         + `${format(group.multiply_adds)} multiply-adds for each sample.`);
     const figure = page.table(part, {title: "Layers", columns: ["", "layer", "output", "parameters", "multiply-adds"],
                                      rows: group.layers.map(l => [l.path, l.layer, l.output, l.parameters, l.multiply_adds])});
-    figure.append(...advice(group));
+    figure.append(...page.advice(group));
   }
 
   function origin(group) {
@@ -139,6 +136,7 @@ pages.runs = data => {
   else table();
   learning();
   if (one?.test) testPart(one);
+  layersOverTime(groups);
   if (one?.layers.length) network(one);
   for (const group of one ? groups : []) origin(group);
 };

@@ -74,7 +74,7 @@ std::string group_name(const SavedRun& run, const std::vector<std::string>& diff
 
 }  // namespace
 
-SavedRun read_run(const std::string& folder) {
+SavedRun read_run(const std::string& folder, int64_t layer_records) {
   std::error_code error;
   if (!fs::is_directory(folder, error))
     throw FileError(folder, "RUN", "there is no such folder; give that of a run of ballast train");
@@ -85,7 +85,7 @@ SavedRun read_run(const std::string& folder) {
   run.history = read_metrics(folder);
   run.summary = json_file(folder + "/summary.json");
   run.test = json_file(folder + "/test.json");
-  run.layers = read_layer_record(folder + "/layers.jsonl", 100);
+  run.layers = read_layer_record(folder + "/layers.jsonl", layer_records);
   if (const std::string path = folder + "/best.safetensors"; fs::exists(path, error)) {
     run.checkpoint = path;
     run.info = checkpoint_info(path, SafetensorsFile(path).metadata());
@@ -96,6 +96,13 @@ SavedRun read_run(const std::string& folder) {
       if (test.contains(name) && test[name].is_number()) run.test_score = test[name].get<double>();
   }
   return run;
+}
+
+std::vector<SavedRun> read_runs(const std::vector<std::string>& folders) {
+  const int64_t records = std::max<int64_t>(100 / std::max<int64_t>(std::ssize(folders), 1), 25);
+  std::vector<SavedRun> runs;
+  for (const std::string& folder : folders) runs.push_back(read_run(folder, records));
+  return runs;
 }
 
 std::vector<RunGroup> groups_of(const std::vector<SavedRun>& runs) {

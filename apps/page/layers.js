@@ -1,0 +1,203 @@
+// Layers over time, from what --probe has written: of one run its layers over one another; of several groups of runs one
+// layer, the first run of each group over one another.
+const layersOverTime = allGroups => {
+  const groups = allGroups.filter(group => group.layers_over_time?.records.length);
+  if (!groups.length) return;
+  const one = allGroups.length === 1, {element, format} = page;
+  const recordsOf = group => group.layers_over_time.records;
+  const stepsOf = group => recordsOf(group).map(record => record.step);
+  const last = group => recordsOf(group)[recordsOf(group).length - 1];
+  const {about} = groups[0].layers_over_time;
+
+  // Indices of a group's layers for which a figure was measured.
+  const having = (group, key) => last(group).layers.map((layer, i) => key in layer ? i : -1).filter(i => i >= 0);
+  const weighted = group => having(group, "input");
+  const nameOf = (group, i) => `${group.layers_over_time.about.layers[i].path}: ${group.layers_over_time.about.layers[i].layer}`;
+  const over = (group, i, figure) => recordsOf(group).map(record => figure(record.layers[i]) ?? null);
+
+  // At most eight, evenly spaced, since more colours can't be told apart.
+  const some = list => list.length <= 8 ? list : [...Array(8).keys()].map(k => list[Math.round(k * (list.length - 1) / 7)]);
+
+  const part = page.section("Layers over time",
+      `What a copy of the network does on a batch of ${about.samples} training samples, always the same one, with the weights of that step. `
+      + (one ? "" : "Runs are compared at the layer of weights that is chosen here; the first run of each group is drawn. ")
+      + "Percentiles and histograms are of up to " + format(about.values) + " values of each tensor, from all over it.");
+  part.id = "layers";
+
+  // Controls: which step, which layer.
+  const slider = element("input", {type: "range", min: 0, max: recordsOf(groups[0]).length - 1, value: 0, step: 1,
+                                   id: "step", "aria-label": "step of training"});
+  const play = element("button", {type: "button", id: "play"}, "▶ Play");
+  const now = element("output", {for: "step"});
+  const most = Math.max(...groups.map(group => weighted(group).length));
+  const choices = one ? having(groups[0], "output").map(i => [i, nameOf(groups[0], i)])
+                      : [...Array(most).keys()].map(k => [k, `layer of weights ${k + 1} of ${most}`]);
+  const preferred = one ? having(groups[0], "gamma_over_sigma")[0] ?? weighted(groups[0])[0] : Math.min(1, most - 1);
+  const select = element("select", {id: "layer", "aria-label": "layer"}, ...choices.map(
+      ([value, name]) => element("option", {value, selected: value === preferred ? "" : undefined}, name)));
+  part.querySelector(".blocks").before(element("div", {class: "controls"}, play, slider, now, select));
+
+  // What is drawn of a group: its layer that is chosen. Of groups the one with that number among those with weights.
+  const chosen = group => one ? Number(select.value) : weighted(group)[Math.min(Number(select.value), weighted(group).length - 1)];
+  const place = group => one ? 0 : allGroups.indexOf(group);
+  const redraws = {step: [], layer: []};
+
+  // The record of a group that is nearest to the step of the slider.
+  const recordAt = group => {
+    const step = recordsOf(groups[0])[Number(slider.value)].step;
+    return recordsOf(group).reduce((a, b) => Math.abs(b.step - step) < Math.abs(a.step - step) ? b : a);
+  };
+
+  const step = {label: "step"};
+  // Draws what `plot()` says now, and again whenever the step or the layer is another.
+  const live = (plot, ...causes) => {
+    const figure = page.lines(part, plot());
+    for (const cause of causes) redraws[cause].push(() => figure.show(plot()));
+    return figure;
+  };
+
+  // Distributions of the chosen layer.
+
+  const range = key => {
+    const bounds = groups.flatMap(group => recordsOf(group).map(record => record.layers[chosen(group)][key]?.percentiles).filter(Boolean));
+    return bounds.length ? {min: Math.min(...bounds.map(b => b[0])), max: Math.max(...bounds.map(b => b[b.length - 1]))} : {};
+  };
+
+  const density = stats => {
+    if (!stats?.percentiles.length) return {x: [], y: []};
+    const low = stats.percentiles[0], width = (stats.percentiles[stats.percentiles.length - 1] - low) / stats.histogram.length;
+    const all = stats.histogram.reduce((a, b) => a + b, 0);
+    if (!width || !all) return {x: [], y: []};
+    const y = stats.histogram.map(count => count / all / width);
+    return {x: [...y, 0].map((_, i) => low + i * width), y: [...y, y[y.length - 1]]};
+  };
+
+  // Of one run the unit of the layer's name; the key is output, input or gradient.
+  function distribution(key, what, note) {
+    const high = () => 1.15 * Math.max(...groups.flatMap(group => recordsOf(group).map(
+        record => [...density(record.layers[chosen(group)][key]).y].sort((a, b) => b - a)[2] ?? 0)));
+    live(() => ({title: `${what}: histogram at the step`, x: {label: `${what} (no unit)`, ...range(key)},
+                 y: {label: "density, share of values per unit", min: 0, max: high() || undefined},
+                 series: groups.map(group => ({name: one ? what : group.name, ...density(recordAt(group).layers[chosen(group)][key]),
+                                               stepped: true, filled: true, color: place(group)})),
+                 note: `${note} The middle 98 % of the values. Axes are the same for all steps; a bar that leaves the plot above is `
+                     + "a value that very many have, such as 0 behind a ReLU."}), "step", "layer");
+    const quantile = (group, q) => over(group, chosen(group), layer => layer[key]?.percentiles[q]);
+    live(() => ({title: `${what}: percentiles over time`, x: step, y: {label: `${what} (no unit)`},
+                 series: one
+                     ? [{name: "1 to 99 %", x: stepsOf(groups[0]), y: quantile(groups[0], 2), low: quantile(groups[0], 0),
+                         high: quantile(groups[0], 4), scatter: true, color: 5},
+                        {name: "median, and 25 to 75 %", x: stepsOf(groups[0]), y: quantile(groups[0], 2), low: quantile(groups[0], 1),
+                         high: quantile(groups[0], 3), color: 0}]
+                     : groups.map(group => ({name: `${group.name}: median, and 1 to 99 %`, x: stepsOf(group), y: quantile(group, 2),
+                                             low: quantile(group, 0), high: quantile(group, 4), color: place(group), dashed: false}))}),
+         "layer");
+  }
+
+  // Figures over time: of one run a line for each layer, of groups a line for each group at the chosen layer.
+
+  function overTime(key, title, label, note, {log = true, figure = layer => layer[key], rules = [], factor = 1} = {}) {
+    const value = layer => figure(layer) === undefined || figure(layer) === null ? null : factor * figure(layer);
+    const layers = one ? some(having(groups[0], key)) : [];
+    if (one ? !layers.length : !groups.some(group => having(group, key).length)) return null;
+    const plot = () => ({
+      title, note, x: step, y: {label, log},
+      series: one ? layers.map((i, k) => ({name: nameOf(groups[0], i), x: stepsOf(groups[0]), y: over(groups[0], i, value), color: k}))
+                  : groups.map(group => ({name: group.name, x: stepsOf(group), y: over(group, chosen(group), value), color: place(group)}))});
+    // On a logarithmic axis 0 has no place.
+    const positive = made => ({...made, series: made.series.map(s => ({...s, y: s.y.map(y => log && y !== null && y <= 0 ? null : y)}))});
+    const drawn = live(() => positive(plot()), ...(one ? [] : ["layer"]));
+    if (one && having(groups[0], key).length > layers.length)
+      drawn.append(element("p", {class: "note"}, `${layers.length} of ${having(groups[0], key).length} layers are drawn.`));
+    if (one) drawn.append(...page.advice(groups[0], rules));
+    return drawn;
+  }
+
+  const warn = (figure, text, source) =>
+      figure?.append(element("p", {class: "advice"}, text, element("span", {class: "note"}, ` [${source}]`)));
+
+  if (one) distribution("output", "output of the layer", "What the layer gives.");
+  else distribution("input", "input of the layer", "What arrives at the layer, from the layers before it.");
+  distribution("gradient", "gradient of the weights", "Layers without weights have none.");
+  if (one) profile();
+  const gradients = overTime("gradient_norm", "Gradient norms", "norm of the gradient of all parameters (no unit)",
+                             "Layers whose gradients are smaller by orders of magnitude hardly learn; gradients that grow from layer to layer explode.",
+                             {rules: ["bias-before-norm"]});
+  overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look (no unit)",
+           "How far the means of what arrives at the layer have moved since the step before that was looked at: what a layer learns has to "
+           + "follow. Ioffe & Szegedy (2015) call this internal covariate shift.", {rules: ["small-batch", "dropout-before-norm"]});
+  overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look (no unit)",
+           "The same of the variances, as a share of those before.");
+  condition();
+  const dead = overTime("dead_units", "Dead units", "units that are 0 for all samples, %",
+                        "A unit of a ReLU that is 0 for every sample of the batch passes no gradient on.", {log: false, factor: 100});
+  overTime("half_active_units", "Half-active units", "units that are 0 for a quarter to three quarters, %",
+           "These tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
+  overTime("effective_lr", "Effective learning rate", "learning rate / |w|² (no unit)",
+           "Behind a norm the length of the weights w doesn't matter to the result, and this is the rate at which their direction learns: "
+           + "it falls as they grow (van Laarhoven 2017).", {rules: ["decayed-norm"]});
+  overTime("angle", "Angle moved", "degrees since the look before", "How far the weights have turned.", {factor: 180 / Math.PI});
+  overTime("gamma_over_sigma", "γ/σ of norms with running statistics", "γ / σ, mean over channels (no unit)",
+           "What the norm multiplies its inputs by in evaluation: its scale by the running standard deviation.",
+           {figure: layer => layer.gamma_over_sigma?.[1]});
+
+  // All layers at the step of the slider.
+  function profile() {
+    const layers = having(groups[0], "output");
+    const quantile = q => layers.map(i => recordAt(groups[0]).layers[i].output?.percentiles[q] ?? null);
+    live(() => ({title: "Outputs of all layers at the step", x: {label: "layer, numbered from 1 as in the table of layers", whole: true},
+                 y: {label: "output (no unit)"},
+                 series: [{name: "1 to 99 %", x: layers.map((_, k) => k + 1), y: quantile(2), low: quantile(0), high: quantile(4), scatter: true, color: 5},
+                          {name: "median, and 25 to 75 %", x: layers.map((_, k) => k + 1), y: quantile(2), low: quantile(1), high: quantile(3),
+                           points: true, color: 0}],
+                 note: "Widths that grow or shrink from layer to layer make gradients do the same."}), "step");
+  }
+
+  // Covariance against correlation: what arrives, and what a batch norm would make of it.
+  function condition() {
+    const note = `Largest by smallest eigenvalue, of ${about.channels} channels at most. The larger, the more directions in which gradient descent `
+        + "is slow (LeCun et al. 1998). A batch norm brings the covariance (drawn through) to the correlation (dashed): where the two are far "
+        + "apart it helps, and where they are close there is nothing for it to do.";
+    const pair = (name, group, i, color) => [["covariance", "condition", false], ["correlation", "correlation_condition", true]].map(
+        ([kind, key, dashed]) => ({name: `${name}, ${kind}`, x: stepsOf(group), y: over(group, i, layer => layer[key]), dashed, color}));
+    live(() => ({title: "Condition number of the inputs", note, x: step, y: {label: "condition number (no unit)", log: true},
+                 series: groups.flatMap(group => pair(one ? "input" : group.name, group, chosen(group), place(group)))}), "layer");
+  }
+
+  if (one) {
+    const final = last(groups[0]).layers, norms = weighted(groups[0]).map(i => final[i].gradient_norm).filter(v => v > 0);
+    const many = having(groups[0], "dead_units").filter(i => final[i].dead_units > 0.1);
+    if (many.length)
+      warn(dead, `At the last look ${many.map(i => `${format(100 * final[i].dead_units)} % of the units of ${nameOf(groups[0], i)}`).join(", ")} are dead: `
+           + "a lower learning rate, a norm before the ReLU or another --act keeps them alive.", "Lu, Shin, Su & Karniadakis 2020, arXiv:1903.06733");
+    if (norms.length > 1 && Math.max(...norms) > 1000 * Math.min(...norms))
+      warn(gradients, "At the last look gradient norms of the layers differ by a factor above 1000.", "Glorot & Bengio 2010");
+  }
+
+  // Slider, player, choice.
+  const redraw = cause => {
+    now.textContent = `step ${format(recordsOf(groups[0])[Number(slider.value)].step)}`;
+    for (const draw of redraws[cause]) draw();
+  };
+  let timer = null;
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "▶ Play";
+  };
+  play.addEventListener("click", () => {
+    if (timer) return stop();
+    if (slider.value === slider.max) slider.value = 0;
+    play.textContent = "⏸ Pause";
+    timer = setInterval(() => {
+      slider.value = Number(slider.value) + 1;
+      redraw("step");
+      if (slider.value === slider.max) stop();
+    }, 150);
+  });
+  slider.addEventListener("input", () => redraw("step"));
+  select.addEventListener("change", () => redraw("layer"));
+  slider.value = slider.max;
+  redraw("step");
+};
+
