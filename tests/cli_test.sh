@@ -161,6 +161,10 @@ expect 0 '' train $small --norm batch --schedule constant --epochs 2 --out const
 same constant/last.safetensors constant2/last.safetensors
 
 echo "report"
+expect 0 'run folder: probed' train $small --norm layer --probe 2 --out probed
+same probed/last.safetensors runs/mlp-layer-1/last.safetensors
+[ "$(wc -l <probed/layers.jsonl)" -eq 3 ] || fail "--probe 2: $(wc -l <probed/layers.jsonl) lines for steps 0 and 2"
+grep -q '"layers_over_time":{"about":' probed/report.html || fail "no layers in the report"
 expect 0 'written: runs/mlp-layer-1/report.html' report runs/mlp-layer-1
 expect 0 'written: both.html' report runs/mlp-layer-1 runs/mlp-layer-2 -o both.html
 grep -q '"runs":\["mlp-layer-1","mlp-layer-2"\]' both.html || fail "two seeds of a run aren't a group"

@@ -32,13 +32,15 @@ const layersOverTime = allGroups => {
   const most = Math.max(...groups.map(group => weighted(group).length));
   const choices = one ? having(groups[0], "output").map(i => [i, nameOf(groups[0], i)])
                       : [...Array(most).keys()].map(k => [k, `layer of weights ${k + 1} of ${most}`]);
-  const preferred = one ? having(groups[0], "gamma_over_sigma")[0] ?? weighted(groups[0])[0] : Math.min(1, most - 1);
+  const preferred = one ? weighted(groups[0])[1] ?? weighted(groups[0])[0] : Math.min(1, most - 1);
   const select = element("select", {id: "layer", "aria-label": "layer"}, ...choices.map(
       ([value, name]) => element("option", {value, selected: value === preferred ? "" : undefined}, name)));
   part.querySelector(".blocks").before(element("div", {class: "controls"}, play, slider, now, select));
 
   // What is drawn of a group: its layer that is chosen. Of groups the one with that number among those with weights.
   const chosen = group => one ? Number(select.value) : weighted(group)[Math.min(Number(select.value), weighted(group).length - 1)];
+  // The layer that a figure is of: the chosen one or, where it has no such figure, the next that has, as its norm or ReLU.
+  const nearest = (group, key) => having(group, key).find(i => i >= chosen(group)) ?? chosen(group);
   const place = group => one ? 0 : allGroups.indexOf(group);
   const redraws = {step: [], layer: []};
 
@@ -52,7 +54,13 @@ const layersOverTime = allGroups => {
   // Draws what `plot()` says now, and again whenever the step or the layer is another.
   const live = (plot, ...causes) => {
     const figure = page.lines(part, plot());
-    for (const cause of causes) redraws[cause].push(() => figure.show(plot()));
+    const draw = () => {
+      const drawn = plot();
+      figure.hidden = drawn.series.every(({y}) => y.every(value => value === null));
+      figure.show(drawn);
+    };
+    for (const cause of causes) redraws[cause].push(draw);
+    draw();
     return figure;
   };
 
@@ -76,14 +84,14 @@ const layersOverTime = allGroups => {
   function distribution(key, what, note) {
     const high = () => 1.15 * Math.max(...groups.flatMap(group => recordsOf(group).map(
         record => [...density(record.layers[chosen(group)][key]).y].sort((a, b) => b - a)[2] ?? 0)));
-    live(() => ({title: `${what}: histogram at the step`, x: {label: `${what} (no unit)`, ...range(key)},
-                 y: {label: "density, share of values per unit", min: 0, max: high() || undefined},
+    live(() => ({title: `${what}: histogram at the step`, x: {label: `${what.toLowerCase()} (no unit)`, ...range(key)},
+                 y: {label: "density, share per unit", min: 0, max: high() || undefined},
                  series: groups.map(group => ({name: one ? what : group.name, ...density(recordAt(group).layers[chosen(group)][key]),
                                                stepped: true, filled: true, color: place(group)})),
                  note: `${note} The middle 98 % of the values. Axes are the same for all steps; a bar that leaves the plot above is `
                      + "a value that very many have, such as 0 behind a ReLU."}), "step", "layer");
-    const quantile = (group, q) => over(group, chosen(group), layer => layer[key]?.percentiles[q]);
-    live(() => ({title: `${what}: percentiles over time`, x: step, y: {label: `${what} (no unit)`},
+    const quantile = (group, q) => over(group, chosen(group), layer => layer[key]?.percentiles[q] ?? null);
+    live(() => ({title: `${what}: percentiles over time`, x: step, y: {label: `${what.toLowerCase()} (no unit)`},
                  series: one
                      ? [{name: "1 to 99 %", x: stepsOf(groups[0]), y: quantile(groups[0], 2), low: quantile(groups[0], 0),
                          high: quantile(groups[0], 4), scatter: true, color: 5},
@@ -103,7 +111,7 @@ const layersOverTime = allGroups => {
     const plot = () => ({
       title, note, x: step, y: {label, log},
       series: one ? layers.map((i, k) => ({name: nameOf(groups[0], i), x: stepsOf(groups[0]), y: over(groups[0], i, value), color: k}))
-                  : groups.map(group => ({name: group.name, x: stepsOf(group), y: over(group, chosen(group), value), color: place(group)}))});
+                  : groups.map(group => ({name: group.name, x: stepsOf(group), y: over(group, nearest(group, key), value), color: place(group)}))});
     // On a logarithmic axis 0 has no place.
     const positive = made => ({...made, series: made.series.map(s => ({...s, y: s.y.map(y => log && y !== null && y <= 0 ? null : y)}))});
     const drawn = live(() => positive(plot()), ...(one ? [] : ["layer"]));
@@ -116,28 +124,28 @@ const layersOverTime = allGroups => {
   const warn = (figure, text, source) =>
       figure?.append(element("p", {class: "advice"}, text, element("span", {class: "note"}, ` [${source}]`)));
 
-  if (one) distribution("output", "output of the layer", "What the layer gives.");
-  else distribution("input", "input of the layer", "What arrives at the layer, from the layers before it.");
-  distribution("gradient", "gradient of the weights", "Layers without weights have none.");
+  if (one) distribution("output", "Output of the layer", "What the layer gives.");
+  else distribution("input", "Input of the layer", "What arrives at the layer, from the layers before it.");
+  distribution("gradient", "Gradient of the weights", "Of the loss of that batch.");
   if (one) profile();
-  const gradients = overTime("gradient_norm", "Gradient norms", "norm of the gradient of all parameters (no unit)",
+  const gradients = overTime("gradient_norm", "Gradient norms", "norm of the gradient (no unit)",
                              "Layers whose gradients are smaller by orders of magnitude hardly learn; gradients that grow from layer to layer explode.",
                              {rules: ["bias-before-norm"]});
-  overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look (no unit)",
+  overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look",
            "How far the means of what arrives at the layer have moved since the step before that was looked at: what a layer learns has to "
            + "follow. Ioffe & Szegedy (2015) call this internal covariate shift.", {rules: ["small-batch", "dropout-before-norm"]});
-  overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look (no unit)",
+  overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look",
            "The same of the variances, as a share of those before.");
   condition();
-  const dead = overTime("dead_units", "Dead units", "units that are 0 for all samples, %",
+  const dead = overTime("dead_units", "Dead units", "dead units, %",
                         "A unit of a ReLU that is 0 for every sample of the batch passes no gradient on.", {log: false, factor: 100});
-  overTime("half_active_units", "Half-active units", "units that are 0 for a quarter to three quarters, %",
-           "These tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
+  overTime("half_active_units", "Half-active units", "half-active units, %",
+           "Units that are 0 for a quarter to three quarters of the samples and positions: they tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
   overTime("effective_lr", "Effective learning rate", "learning rate / |w|² (no unit)",
            "Behind a norm the length of the weights w doesn't matter to the result, and this is the rate at which their direction learns: "
            + "it falls as they grow (van Laarhoven 2017).", {rules: ["decayed-norm"]});
   overTime("angle", "Angle moved", "degrees since the look before", "How far the weights have turned.", {factor: 180 / Math.PI});
-  overTime("gamma_over_sigma", "γ/σ of norms with running statistics", "γ / σ, mean over channels (no unit)",
+  overTime("gamma_over_sigma", "γ/σ of norms with running statistics", "mean of γ/σ (no unit)",
            "What the norm multiplies its inputs by in evaluation: its scale by the running standard deviation.",
            {figure: layer => layer.gamma_over_sigma?.[1]});
 
