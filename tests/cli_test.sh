@@ -36,7 +36,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, report, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -176,6 +176,21 @@ head -c 40 runs/mlp-layer-1/metrics.jsonl >cut/metrics.jsonl
 expect 2 'cut/metrics.jsonl: METRICS: line 1' report cut
 rm cut/metrics.jsonl
 expect 2 'the run has finished no epoch' report cut
+
+echo "compare"
+expect 0 'norm layer' compare $small --norm none,layer --seeds 2 --out compared
+[ "$(grep -cE '^norm (none|layer) .* \+- ' out.txt)" -eq 2 ] || fail "no rows with deviations: $(cat out.txt)"
+same compared/norm-layer_seed-0/last.safetensors runs/mlp-layer-1/last.safetensors
+rm compared/norm-none_seed-1/test.json
+expect 0 '3 of 4 runs are finished already' compare $small --norm none,layer --seeds 2 --out compared
+expect 2 'did you mean layer?' compare --norm none,layr
+expect 2 'a value is missing' compare --norm none,,layer
+expect 2 'holds a run with --hidden 8 instead of 9' compare ${small/--hidden 8/--hidden 9} --norm none,layer --seeds 2 --out compared
+expect 2 'not both' compare --seed 1,2 --seeds 2
+tiny="--train-size 60 --test-size 40 --epochs 1 --batch-size 20"
+expect 0 'model flatten, linear 8, linear' compare $tiny --model "flatten, linear 8, linear; flatten, linear" --out lines
+"$ballast" compare $tiny --model mlp --norm instance,layer --out partly >out.txt 2>err.txt
+[ $? -eq 1 ] && grep -q 'norm instance.*use --norm layer' err.txt && grep -q 'written: partly/report.html' out.txt || fail "compare with runs that fail: $(cat out.txt err.txt)"
 
 echo "export, import, bench"
 expect 0 "" train ${small/--hidden 8/--hidden 9} --norm layer --out wider

@@ -2,13 +2,13 @@
 
 namespace ballast::app {
 
-extern const Command train, eval, predict, report, data, summary, models, recalibrate, fold, certify,
+extern const Command train, eval, predict, compare, report, data, summary, models, recalibrate, fold, certify,
     export_weights, import_weights, bench;
 
 const std::vector<const Command*>& commands() {
   // clang-format off
   static const std::vector<const Command*> all = {
-      &train, &eval, &predict, &report,
+      &train, &eval, &predict, &compare, &report,
       &data, &summary, &models,
       &recalibrate, &fold, &certify,
       &export_weights, &import_weights, &bench,
