@@ -18,7 +18,7 @@ constexpr bool caching = true;
 #endif
 
 constexpr size_t header = sizeof(Storage);
-constexpr size_t largest = size_t{1} << 46;  // bytes, more than any machine has
+constexpr size_t largest = size_t{1} << (sizeof(size_t) == 8 ? 46 : 31);  // bytes, more than any machine has
 
 // Sizes 64 * {1, 1.25, 1.5, 1.75} * 2^e, rounded up to whole cache lines.
 constexpr unsigned class_of(size_t bytes) {

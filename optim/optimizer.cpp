@@ -78,10 +78,12 @@ void Optimizer::partition_slots() {
     for (int64_t begin = 0; begin < slot.count; begin += size)
       pieces_.push_back({&slot, slot.offset + begin, std::min(size, slot.count - begin)});
   }
-  std::ranges::stable_sort(pieces_, {}, [](const Piece& p) {
+  const auto place = [](const Piece& p) {
     const int64_t middle = 2 * (p.first - p.slot->offset) + p.count;
     return std::pair(static_cast<double>(middle) / static_cast<double>(p.slot->count), -p.count);
-  });
+  };
+  std::stable_sort(pieces_.begin(), pieces_.end(),
+                   [&](const Piece& a, const Piece& b) { return place(a) < place(b); });
 }
 
 void Optimizer::visit(Visitor& v) {
@@ -206,10 +208,11 @@ double Optimizer::clip_grad_norm(double max_norm) {
   const auto is_infinite = [](double square) { return !std::isfinite(square); };
   //~ const auto is_infinite = [](double) { return false; };
   const double* infinite = std::find_if(squares.data(), squares.data() + pieces, is_infinite);
-  check<ValueError>(infinite == squares.data() + pieces,
-                    "clip_grad_norm: the gradient of '{}' has elements that aren't finite; drop it with "
-                    "zero_grad, and look for the operation that overflows",
-                    pieces_[static_cast<size_t>(std::min(infinite - squares.data(), pieces - 1))].slot->path);
+  check<ValueError>(
+      infinite == squares.data() + pieces,
+      "clip_grad_norm: the gradient of '{}' has elements that aren't finite; drop it with "
+      "zero_grad, and look for the operation that overflows",
+      pieces_[static_cast<size_t>(std::min<int64_t>(infinite - squares.data(), pieces - 1))].slot->path);
   const double norm = std::sqrt(std::accumulate(squares.data(), squares.data() + pieces, 0.0));
   if (const auto scale = static_cast<real>(max_norm / (norm + 1e-6)); scale < 1) {
     for_each_piece([&](const Piece& piece, int64_t) {

@@ -11,6 +11,8 @@ namespace {
 // and one broadcast element of `left`.
 #ifdef __AVX512F__
 constexpr int most_rows = 12;
+#elif defined __wasm__  // whose engines leave fewer registers
+constexpr int most_rows = 4;
 #else
 constexpr int most_rows = 6;
 #endif
