@@ -1,0 +1,320 @@
+"use strict";
+// The page: settings, playback, and what is shown of the frames that the worker sends.
+
+const $ = (id) => document.getElementById(id);
+const { defaults, stories } = JSON.parse($("stories-data").textContent);
+
+// Controls of both networks. A slider's value is its position, or on a logarithmic scale 10 to it.
+const controls = [
+  { name: "depth", label: "Depth (hidden layers)", min: 1, max: 10 },
+  { name: "width", label: "Width (units of each layer)", min: 10, max: 200, step: 10 },
+  { name: "activation", label: "Activation", values: { relu: "ReLU", sigmoid: "sigmoid", tanh: "tanh", gelu: "GELU" } },
+  { name: "placement", label: "Norm", values: { before: "before the activation", after: "after the activation" } },
+  { name: "scale", label: "Scale of initial weights", min: -1, max: 1, step: 0.05, logarithmic: true },
+  { name: "lr", label: "Learning rate", min: -3, max: 1, step: 0.05, logarithmic: true },
+  { name: "batch_size", label: "Batch size", min: 2, max: 256 },
+  { name: "test_order", label: "Test images", values: { mixed: "mixed", sorted: "sorted by class" } },
+  { name: "seed", label: "Seed of weights and order", min: 1, max: 20 },
+];
+const sideControls = [
+  { name: "norm", label: "Norm", values: { none: "none", batch: "batch", layer: "layer", group: "group", rms: "RMS", weight: "weight" } },
+  { name: "dropout", label: "Dropout of 1/2", values: { none: "none", before_norms: "on the way into each norm", after_last_norm: "once, after the last layer" } },
+  { name: "evaluation", label: "Batch norm is evaluated by", values: { running: "running statistics", batch: "the test batch" } },
+];
+
+const state = { settings: { ...defaults }, story: null, frames: [], stride: 1, at: 0, follows: true, generation: 0, test: [0, 0], running: false, ended: false };
+const mostFrames = 1200;
+
+// ---- The worker ----
+
+const worker = new Worker(URL.createObjectURL(new Blob([$("worker-code").textContent], { type: "text/javascript" })));
+const ask = (kind, rest = {}) => worker.postMessage({ kind, ...rest });
+
+async function unpack() {
+  const packed = Uint8Array.from(atob($("framework-data").textContent.trim()), (c) => c.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+const heard = {
+  loaded() { tell(stories[0]); },
+  started({ test }) { state.test = test; draw(); classify(); },
+  frame(frame) {
+    state.test = frame.test ?? state.test;
+    state.frames.push({ step: frame.step, sides: frame.sides, test: state.test, tested: Boolean(frame.test) });
+    thin();
+    if (state.follows) state.at = state.frames.length - 1;
+    drawSoon();
+    if (frame.test) classify();
+  },
+  ended() {
+    setRunning(false);
+    state.ended = true;
+    showEnd();
+    drawSoon();
+  },
+  answers({ answers }) { showAnswers(answers); },
+  example({ label, pixels }) { $("label").textContent = `A test image: a ${label}.`; fromExample = true; pad.set(pixels); fromExample = false; },
+  problem({ message }) { setRunning(false); $("problem").hidden = false; $("problem").textContent = message; },
+};
+worker.onmessage = ({ data }) => {
+  if (data.generation === undefined || data.generation === state.generation) heard[data.kind](data);
+};
+
+// Of many frames every other one goes, but never the latest.
+function thin() {
+  if (state.frames.length <= mostFrames) return;
+  const last = state.frames.length - 1;
+  state.frames = state.frames.filter((_, i) => i % 2 === 0 || i === last);
+  state.at = Math.min(state.at >> 1, state.frames.length - 1);
+}
+
+// ---- Starting and playing ----
+
+function start(until) {
+  Object.assign(state, { frames: [], at: 0, follows: true, generation: state.generation + 1, ended: false });
+  $("problem").hidden = true;
+  $("end").hidden = true;
+  ask("start", { settings: state.settings, generation: state.generation, until });
+}
+
+function tell(story) {
+  state.story = story;
+  state.settings = { ...defaults, ...story.settings };
+  showSettings();
+  showStory();
+  start(story.steps);
+  play();
+}
+
+// A setting that was changed by hand: the story is over.
+function change(name, value) {
+  state.settings[name] = value;
+  if (name === "lr" && state.frames.length) return ask("lr", { lr: value });
+  const was = state.running;
+  start();
+  if (was) play();
+  else setRunning(false);
+}
+
+function setRunning(running) {
+  state.running = running;
+  $("play").textContent = running ? "Pause" : "Play";
+}
+function play() {
+  setRunning(true);
+  state.follows = true;
+  ask("run", { speed: Number($("speed").value) });
+}
+function pause() {
+  setRunning(false);
+  ask("pause");
+}
+
+$("play").onclick = () => (state.running ? pause() : play());
+$("one").onclick = () => { pause(); state.follows = true; ask("one"); };
+$("again").onclick = () => {
+  start(state.story?.steps);
+  play();
+};
+$("speed").onchange = () => ask("speed", { speed: Number($("speed").value) });
+$("time").oninput = () => {
+  state.at = Number($("time").value);
+  state.follows = state.at === state.frames.length - 1;
+  draw();
+};
+
+// ---- Controls ----
+
+function labelled(control, name, onChange) {
+  const label = document.createElement("label");
+  const id = name.replace(".", "-");
+  if (control.values) {
+    const select = document.createElement("select");
+    for (const [value, text] of Object.entries(control.values)) select.add(new Option(text, value));
+    select.id = id;
+    select.onchange = () => onChange(select.value);
+    label.append(control.label, select);
+    return { label, show: (value) => { select.value = value; } };
+  }
+  const input = Object.assign(document.createElement("input"), { type: "range", id, min: control.min, max: control.max, step: control.step ?? 1 });
+  const output = document.createElement("output");
+  const value = () => (control.logarithmic ? Number((10 ** input.value).toPrecision(2)) : Number(input.value));
+  input.oninput = () => { output.textContent = value(); input.setAttribute("aria-valuetext", value()); };
+  input.onchange = () => onChange(value());
+  label.append(control.label, output, input);
+  return { label, show: (v) => { input.value = control.logarithmic ? Math.log10(v) : v; output.textContent = v; input.setAttribute("aria-valuetext", v); } };
+}
+
+const shows = {};
+function makeControls() {
+  for (const control of controls) {
+    const made = labelled(control, control.name, (value) => change(control.name, value));
+    $("settings").append(made.label);
+    shows[control.name] = made.show;
+  }
+  sideNames.forEach((side, index) => {
+    const article = $(side);
+    article.innerHTML = `<h3></h3><div class="score"></div><div class="choices"></div><canvas class="layers" role="img"></canvas>`;
+    for (const control of sideControls) {
+      const name = `${side}.${control.name}`;
+      const made = labelled(control, name, (value) => {
+        change(name, value);
+        title(side);
+        showCube(state.settings[name.replace(/\..*/, ".norm")]);
+      });
+      const select = made.label.querySelector("select");
+      const words = Object.assign(document.createElement("label"), { htmlFor: select.id, textContent: control.label });
+      article.querySelector(".choices").append(words, select);
+      shows[name] = made.show;
+    }
+    $("answers").insertAdjacentHTML("beforeend", `<div class="side ${side}"><h3></h3><p class="answer"></p><div class="bars"></div></div>`);
+  });
+  for (const story of stories) {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: story.name });
+    button.onclick = () => tell(story);
+    $("stories").append(button);
+  }
+  for (const [name, text] of Object.entries(normNames)) $("cube-norm").add(new Option(text, name));
+  $("cube-norm").onchange = () => showCube($("cube-norm").value);
+  $("shown").onchange = $("scale-of").onchange = () => draw();
+  for (const [id, caption] of [["loss", "Loss of the training batch"], ["accuracy", "Test images right"], ["gradients", "Length of each layer's gradient"]])
+    $("plots").insertAdjacentHTML("beforeend", `<figure><figcaption>${caption}</figcaption><canvas id="${id}" role="img"></canvas></figure>`);
+}
+
+const nameOf = (side) => `${side === "left" ? "Left" : "Right"}: ${normNames[state.settings[`${side}.norm`]]}`;
+function title(side) {
+  $(side).querySelector("h3").textContent = nameOf(side);
+  $("answers").querySelector(`.${side} h3`).textContent = nameOf(side);
+}
+function showSettings() {
+  for (const [name, show] of Object.entries(shows)) show(state.settings[name]);
+  sideNames.forEach(title);
+  showCube(state.settings["right.norm"]);
+}
+function showStory() {
+  [...$("stories").children].forEach((button, i) => button.setAttribute("aria-pressed", String(stories[i] === state.story)));
+  $("watch").textContent = state.story.watch;
+  $("end").hidden = true;
+}
+function showEnd() {
+  const scores = state.test.map((share) => `${(100 * share).toFixed(1)} %`);
+  $("end").hidden = false;
+  $("end").textContent = `${state.story.end} (Test images right: left ${scores[0]}, right ${scores[1]}.)`;
+}
+function showCube(norm) {
+  $("cube-norm").value = norm;
+  $("cube").innerHTML = cubeSvg(norm);
+  const name = normNames[norm];
+  $("cube-text").innerHTML = `<p><strong>${name[0].toUpperCase() + name.slice(1)}.</strong> ${averages[norm].text}</p>` +
+    `<p class="note">The values in a layer form a block: images by units by positions. Those marked share a mean and a standard deviation; every other one that you could mark likewise has its own.</p>`;
+}
+
+// ---- Drawing ----
+
+let scheduled = false;
+function drawSoon() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => { scheduled = false; draw(); });
+}
+
+function draw() {
+  const { frames, at } = state;
+  $("time").max = Math.max(0, frames.length - 1);
+  $("time").value = at;
+  const frame = frames[at];
+  $("now").textContent = frame ? `step ${frame.step}` : "step 0";
+  $("time").setAttribute("aria-valuetext", $("now").textContent);
+  sideNames.forEach((side, i) => {
+    const right = (frame?.test ?? state.test)[i];
+    $(side).querySelector(".score").innerHTML = `${(100 * right).toFixed(1)} % <small>of test images right, loss ${frame ? short(frame.sides[i].loss) : "-"}</small>`;
+  });
+  if (!frame) return;
+  drawSides(frame);
+  drawPlots(frame);
+  if ($("figures").closest("details").open) tabulate(frame);
+}
+
+function drawSides(frame) {
+  const key = $("shown").value, depth = frame.sides[0].layers.length;
+  const rows = [0, 1].map((i) => Array.from({ length: depth }, (_, layer) => state.frames.map((f) => f.sides[i].layers[layer][key])));
+  const some = (row) => row.filter((_, i) => i % Math.ceil(row.length / 40) === 0).concat([row[state.at]]);
+  const all = { layer: (i, layer) => some(rows[i][layer]), side: (i) => rows[i].flatMap(some), both: () => rows.flat().flatMap(some) }[$("scale-of").value];
+  sideNames.forEach((side, i) => {
+    const common = $("scale-of").value === "layer" ? null : rangeOf(all(i));
+    const ranges = rows[i].map((_, layer) => common ?? rangeOf(all(i, layer)));
+    const canvas = $(side).querySelector("canvas");
+    drawLayers(canvas, { rows: rows[i], ranges, at: state.at, steps: state.frames.map((f) => f.step), side });
+    const words = frame.sides[i].layers.map((layer, l) =>
+      `layer ${l + 1} from ${short(quantile(layer[key], 0.05))} to ${short(quantile(layer[key], 0.95))}`).join(", ");
+    canvas.setAttribute("aria-label", `${nameOf(side)}, step ${frame.step}, 5th to 95th percentile: ${words}`);
+  });
+}
+
+function drawPlots(frame) {
+  const { frames } = state, last = frames[frames.length - 1].step;
+  const losses = [0, 1].map((i) => frames.map((f) => [f.step, f.sides[i].loss]));
+  drawCurves($("loss"), { curves: losses, mark: frame.step, low: 0, high: 3, last, label: "step", ticks: [0, 1, 2, 3].map((v) => ({ at: v, text: v === 3 ? "≥ 3" : String(v) })) });
+  $("loss").setAttribute("aria-label", `Loss at step ${frame.step}: left ${short(frame.sides[0].loss)}, right ${short(frame.sides[1].loss)}`);
+  const tested = [0, 1].map((i) => frames.filter((f) => f.tested).map((f) => [f.step, f.test[i]]));
+  drawCurves($("accuracy"), { curves: tested, mark: frame.step, low: 0, high: 1, last, label: "step", ticks: [0, 0.5, 1].map((v) => ({ at: v, text: `${100 * v} %` })) });
+  $("accuracy").setAttribute("aria-label", `Test images right: left ${short(100 * frame.test[0])} %, right ${short(100 * frame.test[1])} %`);
+  const floor = -8, power = (v) => (v > 0 ? Math.max(floor, Math.log10(v)) : Number.isFinite(v) ? floor : NaN);
+  const depth = frame.sides[0].layers.length;
+  const gradients = frame.sides.map((s) => s.layers.map((layer, l) => [l + 0.5, power(layer.gradient)]));
+  drawCurves($("gradients"), { curves: gradients, low: floor, high: 2, last: depth, lines: false, label: `layer 1 to ${depth}`,
+    ticks: [-8, -6, -4, -2, 0, 2].map((v) => ({ at: v, text: v === floor ? "≤ 1e-8" : v === 0 ? "1" : v === 2 ? "100" : `1e${v}` })) });
+  $("gradients").setAttribute("aria-label", "Length of the gradient: " + sideNames.map((side, i) =>
+    side + " " + frame.sides[i].layers.map((layer) => short(layer.gradient)).join(", ")).join("; "));
+}
+
+function tabulate(frame) {
+  const key = $("shown").value;
+  const head = "<tr><th>layer</th>" + sideNames.map((side) => `<th>${side}: 5 %</th><th>median</th><th>95 %</th><th>gradient</th>`).join("") + "</tr>";
+  $("figures").innerHTML = head + frame.sides[0].layers.map((_, l) => `<tr><td>${l + 1}</td>` + frame.sides.map((s) => {
+    const layer = s.layers[l], cell = (v) => `<td>${short(v)}</td>`;
+    return [0.05, 0.5, 0.95].map((share) => cell(quantile(layer[key], share))).join("") + cell(layer.gradient);
+  }).join("") + "</tr>").join("");
+}
+
+// ---- The drawn digit ----
+
+let fromExample = false, example = 0;
+function classify() { if (pad.pixels) ask("classify", { pixels: pad.pixels }); }
+function showAnswers(answers) {
+  answers.forEach((probabilities, i) => {
+    const best = probabilities.indexOf(Math.max(...probabilities));
+    const box = $("answers").querySelector(`.${sideNames[i]}`);
+    box.querySelector(".answer").textContent = best < 0 || !pad.pixels ? "" : `A ${best}, says the ${sideNames[i]} network: ${(100 * probabilities[best]).toFixed(0)} %.`;
+    box.querySelector(".bars").innerHTML = probabilities.map((p, digit) =>
+      `<span>${digit}</span><span><span class="bar" style="display:block;width:${100 * p}%"></span></span><span>${(100 * p).toFixed(0)} %</span>`).join("");
+  });
+}
+const pad = drawingPad($("pad"), () => {
+  if (!fromExample) $("label").textContent = "";
+  classify();
+});
+$("clear").onclick = () => {
+  pad.clear();
+  for (const box of $("answers").children) box.querySelector(".answer").textContent = "", box.querySelector(".bars").innerHTML = "";
+};
+$("example").onclick = () => ask("example", { index: (example += 37) });
+
+// ---- Beginning ----
+
+function setTheme(dark) {
+  document.documentElement.classList.toggle("dark", dark);
+  $("theme").textContent = dark ? "Light" : "Dark";
+}
+$("theme").onclick = () => {
+  setTheme(!document.documentElement.classList.contains("dark"));
+  showCube($("cube-norm").value);
+  draw();
+};
+$("figures").closest("details").ontoggle = () => draw();
+addEventListener("resize", drawSoon);
+setTheme(matchMedia("(prefers-color-scheme: dark)").matches);
+makeControls();
+showSettings();
+unpack().then((bytes) => ask("load", { bytes })).catch((error) => heard.problem({ message: `This browser can't run the page: ${error.message}` }));
