@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The pages in a browser: no error, no network, and slider, player, legend and keys do what they say, on a wide and a narrow
+# screen. Usage: browser_test.sh <ballast>; skipped unless BALLAST_BROWSER_TESTS is set and there is Chromium.
+browser_test=$(realpath "$(dirname "$0")/browser_test.js")
+source "$(dirname "$0")/cli.sh"
+if [ -z "${BALLAST_BROWSER_TESTS:-}" ] || ! command -v chromium >/dev/null; then
+  echo "skipped: set BALLAST_BROWSER_TESTS and install chromium"
+  exit 77
+fi
+
+# used PAGE WIDTH: uses the page by browser_test.js, which is put into it.
+used() {
+  sed "s|^<title>|<script>\n@TEST@\n</script>\n&|" "$1" | sed -e "/^@TEST@/{r $browser_test" -e 'd}' >tested.html
+  chromium --headless --no-sandbox --disable-gpu --user-data-dir="$folder/profile" --window-size="$2,900" --virtual-time-budget=20000 \
+    --enable-logging=stderr --dump-dom "file://$folder/tested.html" >dom.html 2>log.txt
+  grep -q '<title>all well</title>' dom.html || fail "$1, $2 pixels wide: $(grep -o '<title>.*</title>' dom.html)"
+  grep -q 'CONSOLE' log.txt && fail "$1: $(grep CONSOLE log.txt)"
+}
+
+small="--train-size 300 --test-size 100 --epochs 2 --batch-size 30 --probe 4"
+expect 0 'written: norms/report.html' compare $small --model lenet --norm none,batch --out norms
+for page in norms/report.html norms/norm-batch/report.html; do
+  for width in 1400 500; do used $page $width; done
+done
+[ $failures -eq 0 ] && echo "all well" || exit 1
