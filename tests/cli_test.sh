@@ -36,7 +36,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -176,6 +176,16 @@ head -c 40 runs/mlp-layer-1/metrics.jsonl >cut/metrics.jsonl
 expect 2 'cut/metrics.jsonl: METRICS: line 1' report cut
 rm cut/metrics.jsonl
 expect 2 'the run has finished no epoch' report cut
+
+expect 2 'ends in .svg or .png' plot probed -o loss.pdf
+expect 2 'was trained without --probe' plot runs/mlp-layer-1 --what gradients -o gradients.svg
+expect 2 '--layer 3: probed has 2 layers with weights' plot probed --what gradients --layer 3 -o gradients.svg
+if command -v gnuplot >/dev/null; then
+  for what in loss accuracy lr activations gradients; do expect 0 "written: $what.svg" plot probed --what $what -o $what.svg; done
+  expect 0 'written: gradients.png' plot probed --what gradients -o gradients.png
+  grep -q '<svg' loss.svg && grep -q '>loss<' loss.svg || fail "no SVG of the loss"
+  [ -z "$(ls | grep gnuplot)" ] || fail "files left beside the plot"
+fi
 
 echo "compare"
 expect 0 'norm layer' compare $small --norm none,layer --seeds 2 --out compared

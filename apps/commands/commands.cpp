@@ -2,13 +2,13 @@
 
 namespace ballast::app {
 
-extern const Command train, eval, predict, compare, report, data, summary, models, recalibrate, fold, certify,
-    export_weights, import_weights, bench;
+extern const Command train, eval, predict, compare, report, plot, data, summary, models, recalibrate, fold,
+    certify, export_weights, import_weights, bench;
 
 const std::vector<const Command*>& commands() {
   // clang-format off
   static const std::vector<const Command*> all = {
-      &train, &eval, &predict, &compare, &report,
+      &train, &eval, &predict, &compare, &report, &plot,
       &data, &summary, &models,
       &recalibrate, &fold, &certify,
       &export_weights, &import_weights, &bench,

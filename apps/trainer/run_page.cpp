@@ -152,12 +152,16 @@ Json json_of(const RunGroup& group) {
 
 }  // namespace
 
-void write_run_page(const std::vector<SavedRun>& runs, const std::string& path) {
+std::string run_figures(const std::vector<SavedRun>& runs) {
   Json json = {{"groups", Json::array()}};
   for (const RunGroup& group : groups_of(runs)) json["groups"].push_back(json_of(group));
-  const std::string title = json["groups"].size() == 1 ? description(runs[0].options.model)
-                                                       : fmt::format("{} runs in comparison", runs.size());
-  write_page(path, "runs", title, json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void write_run_page(const std::vector<SavedRun>& runs, const std::string& path) {
+  const std::string title = groups_of(runs).size() == 1 ? description(runs[0].options.model)
+                                                        : fmt::format("{} runs in comparison", runs.size());
+  write_page(path, "runs", title, run_figures(runs));
 }
 
 }  // namespace ballast::app
