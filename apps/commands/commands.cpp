@@ -2,8 +2,11 @@
 
 namespace ballast::app {
 
-extern const Command train, eval, predict, compare, report, plot, data, summary, models, recalibrate, fold,
-    certify, export_weights, import_weights, bench;
+// clang-format off
+extern const Command train, eval, predict, compare, report, plot,
+    data, summary, models, recalibrate, fold, certify,
+    export_weights, import_weights, bench;
+// clang-format on
 
 const std::vector<const Command*>& commands() {
   // clang-format off

@@ -67,11 +67,16 @@ pages.runs = data => {
   // The best group first. Groups whose means are less than two standard errors apart can't be told apart.
   function table() {
     const best = groups.reduce((a, b) => (b.results.test_score.mean ?? -1) > (a.results.test_score.mean ?? -1) ? b : a);
-    const error = group => (group.results.test_score.deviation ?? NaN) ** 2 / group.runs.length;
+    // The variance of a group's mean: by its seeds or, of a single run, that of a share of so many samples.
+    const error = group => {
+      const {mean, deviation} = group.results.test_score;
+      if (deviation !== null) return deviation ** 2 / group.runs.length;
+      return classifies && group.test?.labels ? mean * (1 - mean) / group.test.labels : NaN;
+    };
     const verdict = group => {
-      if (group === best || group.results.test_score.mean === null) return group === best ? {text: "best", verdict: "better"} : "–";
+      if (group === best || group.results.test_score.mean === null) return group === best ? "the highest" : "–";
       const distance = best.results.test_score.mean - group.results.test_score.mean, two = 2 * Math.sqrt(error(best) + error(group));
-      const text = `${(classifies ? 100 * distance : distance).toPrecision(2)} below the best`;
+      const text = `${classifies ? (100 * distance).toFixed(2) : distance.toFixed(4)} below`;
       if (Number.isNaN(two)) return text;
       return distance > two ? {text, verdict: "worse"} : {text: `${text}, within chance`, verdict: "unclear"};
     };
@@ -82,7 +87,8 @@ pages.runs = data => {
       spread(group.results.seconds, 1, 1), group.runs.length, format(group.parameters)]);
     page.table(part, {title: "", columns: ["", classifies ? "test accuracy, %" : "test R²", "", classifies ? "validation accuracy, %" : "validation loss",
                                            "best epoch", "time, s", "seeds", "parameters"], rows,
-                      note: "Of several seeds: mean ± standard deviation. Within chance: less than two standard errors of the difference."});
+                      note: "Of several seeds: mean ± standard deviation. Within chance: less than two standard errors of the difference; of a single "
+                          + "seed only the chance of its test samples is counted, and another seed may differ by more."});
   }
 
   function testPart(group) {
