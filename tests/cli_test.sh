@@ -36,7 +36,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, recalibrate, fold, certify, export, import, bench' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -201,6 +201,13 @@ tiny="--train-size 60 --test-size 40 --epochs 1 --batch-size 20"
 expect 0 'model flatten, linear 8, linear' compare $tiny --model "flatten, linear 8, linear; flatten, linear" --out lines
 "$ballast" compare $tiny --model mlp --norm instance,layer --out partly >out.txt 2>err.txt
 [ $? -eq 1 ] && grep -q 'norm instance.*use --norm layer' err.txt && grep -q 'written: partly/report.html' out.txt || fail "compare with runs that fail: $(cat out.txt err.txt)"
+
+echo "explain"
+expect 0 '32 means and variances, each of 128 samples x 1,024 positions = 131,072 values' explain batch
+expect 0 '128 means and variances, each of 32 channels x 1,024 positions = 32,768 values' explain layer
+expect 0 '4,096 means and variances, each of 1,024 positions = 1,024 values' explain instance
+expect 0 '1,024 means and variances, each of 4 channels x 1,024 positions = 4,096 values' explain group
+expect 2 'put the word norm into its line' explain batch --model "flatten, linear"
 
 echo "export, import, bench"
 expect 0 "" train ${small/--hidden 8/--hidden 9} --norm layer --out wider

@@ -4,7 +4,7 @@ namespace ballast::app {
 
 // clang-format off
 extern const Command train, eval, predict, compare, report, plot,
-    data, summary, models, recalibrate, fold, certify,
+    data, summary, models, explain, recalibrate, fold, certify,
     export_weights, import_weights, bench;
 // clang-format on
 
@@ -12,7 +12,7 @@ const std::vector<const Command*>& commands() {
   // clang-format off
   static const std::vector<const Command*> all = {
       &train, &eval, &predict, &compare, &report, &plot,
-      &data, &summary, &models,
+      &data, &summary, &models, &explain,
       &recalibrate, &fold, &certify,
       &export_weights, &import_weights, &bench,
   };
