@@ -29,10 +29,12 @@
 #include <ballast/layers/analysis/probe.h>
 #include <ballast/layers/analysis/recalibrate.h>
 #include <ballast/layers/analysis/summary.h>
+#include <ballast/layers/attention.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/conv1d.h>
 #include <ballast/layers/conv2d.h>
 #include <ballast/layers/dropout.h>
+#include <ballast/layers/embedding.h>
 #include <ballast/layers/flatten.h>
 #include <ballast/layers/fusible.h>
 #include <ballast/layers/group_norm.h>
@@ -42,10 +44,12 @@
 #include <ballast/layers/layer_norm.h>
 #include <ballast/layers/linear.h>
 #include <ballast/layers/pooling.h>
+#include <ballast/layers/recurrent.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/rms_norm.h>
 #include <ballast/layers/sequential.h>
 #include <ballast/layers/spectral_norm.h>
+#include <ballast/layers/upsample.h>
 #include <ballast/layers/weight_norm.h>
 #include <ballast/optim/adam.h>
 #include <ballast/optim/ema.h>

@@ -222,7 +222,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
           const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
 #ifndef BALLAST_PLAIN_GEMM
-  if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu) return large_gemm(m, n, k, a, b, beta, c, ldc);
+  if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu && !epilogue.same_bits) return large_gemm(m, n, k, a, b, beta, c, ldc);
 #endif
   Operand left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
   Operand right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};
@@ -234,7 +234,9 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   const bool transposed = m == 1 || (n > 1 && cost(right, left) + 2 * m * n < cost(left, right));
   if (transposed) std::swap(left, right);
   const Result out = {c, ldc, beta, epilogue, transposed};
-  if (right.count == 1 && left.k_step == 1 && right.k_step == 1) return multiply_vector(left, right, k, out);
+  const bool vector = right.count == 1 && left.k_step == 1 && right.k_step == 1;
+  if (vector && !epilogue.same_bits) return multiply_vector(left, right, k, out);
+  //~ if (vector) return multiply_vector(left, right, k, out);
   multiply_panels(left, right, k, out);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 
 #include <ballast/core/module.h>
 #include <ballast/core/ops/activation.h>
@@ -41,6 +42,22 @@ struct Tanh : Module {
   Tensor forward(Tensor x) override { return tanh(std::move(x)); }
   LayerInfo info() override { return {.type = &typeid(Tanh), .multiply_adds = 0, .lipschitz = 1}; }
   std::string describe() const override { return "Tanh"; }
+};
+
+struct ELU : Module {
+  real alpha;
+  explicit ELU(real scale = 1) : alpha(scale) {}
+  Tensor forward(Tensor x) override { return elu(std::move(x), alpha); }
+  LayerInfo info() override {
+    return {.type = &typeid(ELU), .multiply_adds = 0, .lipschitz = std::max(1.0, std::abs(double{alpha}))};
+  }
+  std::string describe() const override { return fmt::format("ELU {}", alpha); }
+};
+
+struct Softplus : Module {
+  Tensor forward(Tensor x) override { return softplus(std::move(x)); }
+  LayerInfo info() override { return {.type = &typeid(Softplus), .multiply_adds = 0, .lipschitz = 1}; }
+  std::string describe() const override { return "Softplus"; }
 };
 
 struct SiLU : Module {

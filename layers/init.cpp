@@ -72,15 +72,16 @@ std::string initializer_names() {
   return names;
 }
 
-void initialize(Module& module, const std::string& name) {
-  const auto found = initializers().find(name);
-  check<ValueError>(found != initializers().end(), "unknown initializer '{}'; known are {}", name,
+void initialize(Module& module, const std::string& initializer) {
+  const auto found = initializers().find(initializer);
+  check<ValueError>(found != initializers().end(), "unknown initializer '{}'; known are {}", initializer,
                     initializer_names());
   if (found->second == nullptr) return;
   for_each_parameter(module, [&](const std::string& path, Parameter& p) {
     if (p.decays()) found->second(p);
     //~ found->second(p);
-    if (path.ends_with("bias")) constant(p, 0);
+    const std::string name = path.substr(path.rfind('.') + 1);
+    if (name.find("bias") != std::string::npos) constant(p, 0);
   });
 }
 

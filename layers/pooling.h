@@ -25,8 +25,8 @@ struct MaxPool2d : Module {
   Tensor forward(Tensor x) override { return max_pool2d(std::move(x), window, options); }
   /// Windows of 2 x 2 side by side: what `Then` can do.
   bool halves() const {
-    return window == Pair(2) && options.stride.value_or(window) == window && options.padding == Pair(0);
-    //~ return window == Pair(2);
+    return window == Pair(2) && options.stride.value_or(window) == window && options.padding == Pair(0) &&
+           !options.ceil_mode;
   }
   LayerInfo info() override {
     return {.type = &typeid(MaxPool2d), .multiply_adds = 0, .lipschitz = max_pool_lipschitz(window, options)};
@@ -89,6 +89,17 @@ struct AvgPool1d : Pool1d<avg_pool2d> {
   explicit AvgPool1d(int64_t size, const Pool1dOptions& o = {}) : Pool1d("AvgPool1d", size, o) {}
   LayerInfo info() override { return {.type = &typeid(AvgPool1d), .multiply_adds = 0, .affine = true}; }
   std::string describe() const override { return fmt::format("AvgPool1d {}", window.w); }
+};
+
+/// The means of `size` windows that cover the image evenly; see `adaptive_avg_pool2d`.
+struct AdaptiveAvgPool2d : Module {
+  Pair size;
+  explicit AdaptiveAvgPool2d(Pair windows) : size(windows) {}
+  Tensor forward(Tensor x) override { return adaptive_avg_pool2d(std::move(x), size); }
+  LayerInfo info() override {
+    return {.type = &typeid(AdaptiveAvgPool2d), .multiply_adds = 0, .affine = true};
+  }
+  std::string describe() const override { return fmt::format("AdaptiveAvgPool2d {} x {}", size.h, size.w); }
 };
 
 /// The mean of each channel, (N, C, H, W) -> (N, C, 1, 1).

@@ -6,6 +6,7 @@
 #include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/loss.h>
 #include <ballast/layers/activation.h>
+#include <ballast/layers/attention.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/conv1d.h>
 #include <ballast/layers/conv2d.h>
@@ -15,8 +16,10 @@
 #include <ballast/layers/layer_norm.h>
 #include <ballast/layers/linear.h>
 #include <ballast/layers/pooling.h>
+#include <ballast/layers/recurrent.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/sequential.h>
+#include <ballast/layers/upsample.h>
 
 #include "golden.h"
 
@@ -137,6 +140,51 @@ std::map<std::string, std::shared_ptr<Module>> layers() {
   };
 }
 
+// The cases of sequences().
+std::map<std::string, std::shared_ptr<Module>> sequence_layers() {
+  const RecurrentOptions three{.layers = 3, .bidirectional = true}, two{.layers = 2, .bidirectional = true};
+  const TransformerEncoderLayerOptions encoder{.feedforward = 12, .dropout = 0};
+  TransformerEncoderLayerOptions norm_first = encoder, with_gelu = encoder;
+  norm_first.norm_first = with_gelu.gelu = true;
+  const PoolOptions ceil{.stride = 2, .padding = 1, .ceil_mode = true};
+  PoolOptions no_padding = ceil;
+  no_padding.count_include_pad = false;
+  return {
+      {"rnn", make(RNN(4, 3))},
+      {"gru", make(GRU(4, 3))},
+      {"gru/layers", make(GRU(3, 5, three))},
+      {"lstm", make(LSTM(4, 3))},
+      {"lstm/no_bias", make(LSTM(4, 3, {.bias = false}))},
+      {"lstm/layers", make(LSTM(3, 9, two))},
+      {"attention", make(MultiheadAttention(8, 2))},
+      {"attention/no_bias", make(MultiheadAttention(6, 3, {.bias = false}))},
+      {"attention/causal", make(MultiheadAttention(8, 4, {.causal = true}))},
+      {"attention/long", make(MultiheadAttention(4, 1))},
+      {"encoder", make(TransformerEncoderLayer(8, 2, encoder))},
+      {"encoder/norm_first", make(TransformerEncoderLayer(8, 2, norm_first))},
+      {"encoder/gelu", make(TransformerEncoderLayer(8, 4, with_gelu))},
+      {"conv_transpose2d", make(ConvTranspose2d(2, 3, 3))},
+      {"conv_transpose2d/stride", make(ConvTranspose2d(3, 2, 4, {.stride = 2, .padding = 1, .bias = false}))},
+      {"conv_transpose2d/all", make(ConvTranspose2d(4, 6, {3, 2},
+                                                    {.stride = {2, 3},
+                                                     .padding = {1, 0},
+                                                     .output_padding = {1, 2},
+                                                     .dilation = {2, 1},
+                                                     .groups = 2}))},
+      {"upsample", make(Upsample(2))},
+      {"upsample/bilinear", make(Upsample({3, 2}, UpsampleMode::bilinear))},
+      {"adaptive_avg_pool2d", make(AdaptiveAvgPool2d({3, 2}))},
+      {"adaptive_avg_pool2d/divides", make(AdaptiveAvgPool2d({3, 2}))},
+      {"max_pool2d/ceil", make(MaxPool2d(2, {.ceil_mode = true}))},
+      {"max_pool2d/ceil_padding", make(MaxPool2d(3, ceil))},
+      {"avg_pool2d/ceil", make(AvgPool2d(3, ceil))},
+      {"avg_pool2d/ceil_beyond", make(AvgPool2d(2, {.stride = 3, .padding = 1, .ceil_mode = true}))},
+      {"avg_pool2d/no_padding", make(AvgPool2d(3, no_padding))},
+      {"elu", make(ELU(real(1.5)))},
+      {"softplus", make(Softplus())},
+  };
+}
+
 void check_layer(const Golden& golden, const std::string& name, Module& layer, Mode mode) {
   const std::string prefix = name + ":";
   for_each_parameter(layer, [&](const std::string& path, Parameter& p) {
@@ -186,15 +234,93 @@ TEST_CASE("golden: every layer forward and backward") {
   for (const auto& [name, layer] : table) CHECK(golden.contains(name + ":y"));
 }
 
+TEST_CASE("golden: recurrent layers, attention and what came after the other files") {
+  const Golden golden("sequences");
+  for (const auto& [name, layer] : sequence_layers()) {
+    CAPTURE(name);
+    REQUIRE(golden.contains(name + ":y"));
+    check_layer(golden, name, *layer, Mode::train);
+  }
+}
+
+namespace {
+
+Labels labels_of(const Golden& golden, const std::string& name) {
+  const std::vector<int64_t> given = golden.integers(name);
+  Labels labels(static_cast<int64_t>(given.size()));
+  std::ranges::transform(given, labels.data(), [](int64_t label) { return static_cast<int32_t>(label); });
+  return labels;
+}
+
+void take_parameters(const Golden& golden, const std::string& prefix, Module& layer) {
+  for_each_parameter(layer,
+                     [&](const std::string& path, Parameter& p) { p.assign(golden.tensor(prefix + path)); });
+}
+
+// The gradients, once `loss` has been computed from x.
+void check_gradients(const Golden& golden, const std::string& prefix, Tape& tape, const Tensor& x,
+                     Module& layer, const Tensor& loss) {
+  tape.backward(loss);
+  golden.expect(prefix + "dx", tape.grad(x));
+  for_each_parameter(layer, [&](const std::string& path, Parameter& p) {
+    golden.expect(prefix + "grad:" + path, p.grad());
+  });
+}
+
+void check_padded(const std::string& name, RecurrentLayer& layer) {
+  CAPTURE(name);
+  const Golden golden("sequences");
+  const std::string prefix = name + "/padded:";
+  take_parameters(golden, prefix, layer);
+  Tape tape;
+  Tensor x = golden.tensor(prefix + "x");
+  tape.watch(x);
+  const auto [y, last] = layer(x, labels_of(golden, prefix + "lengths"));
+  golden.expect(prefix + "y", y);
+  golden.expect(prefix + "h", last.h);
+  Tensor loss = sum(y * golden.tensor(prefix + "dy")) + sum(last.h * golden.tensor(prefix + "dh"));
+  if (!last.c.empty()) {
+    golden.expect(prefix + "c", last.c);
+    loss += sum(last.c * golden.tensor(prefix + "dc"));
+  }
+  check_gradients(golden, prefix, tape, x, layer, loss);
+}
+
+}  // namespace
+
+TEST_CASE("golden: padded sequences") {
+  RNN rnn(3, 4, {.layers = 2, .bidirectional = true});
+  GRU gru(3, 4, {.layers = 2, .bidirectional = true});
+  LSTM lstm(3, 4, {.layers = 2, .bidirectional = true});
+  check_padded("rnn", rnn);
+  check_padded("gru", gru);
+  check_padded("lstm", lstm);
+}
+
+TEST_CASE("golden: attention without the keys of padding") {
+  const Golden golden("sequences");
+  const std::string prefix = "attention/padded:";
+  MultiheadAttention layer(8, 2);
+  take_parameters(golden, prefix, layer);
+  Tape tape;
+  Tensor x = golden.tensor(prefix + "x");
+  tape.watch(x);
+  const Labels lengths = labels_of(golden, prefix + "lengths");
+  Tensor padding = zeros({lengths.size(), x.size(1)});
+  for (int64_t n = 0; n < lengths.size(); ++n)
+    for (int64_t key = lengths[n]; key < x.size(1); ++key) padding(n, key) = 1;
+  const Tensor y = layer(x, padding);
+  golden.expect(prefix + "y", y);
+  check_gradients(golden, prefix, tape, x, layer, sum(y * golden.tensor(prefix + "dy")));
+}
+
 TEST_CASE("golden: every loss forward and backward") {
   const Golden golden("losses");
   using Loss = std::function<Tensor(Tensor, const Tensor&)>;
   const auto cross_entropy_of = [&](const char* name, double smoothing) -> std::pair<std::string, Loss> {
     const std::string full = std::string("cross_entropy") + name;
     return {full, [&golden, full, smoothing](Tensor x, const Tensor&) {
-              Labels labels(x.shape()[0]);
-              std::ranges::transform(golden.integers(full + ":targets"), labels.data(),
-                                     [](int64_t label) { return static_cast<int32_t>(label); });
+              const Labels labels = labels_of(golden, full + ":targets");
               return cross_entropy(std::move(x), labels, {.label_smoothing = static_cast<real>(smoothing)});
             }};
   };

@@ -55,6 +55,15 @@ TEST_CASE("gradient: arithmetic with broadcasting") {
   }
 }
 
+TEST_CASE("gradient: maximum and minimum with broadcasting") {
+  manual_seed(31);
+  for (const auto& operands : broadcasting) {
+    const Tensor a = randn(operands.a), b = randn(operands.b);
+    CHECK(gradient_error([](Tensor x, Tensor y) { return maximum(std::move(x), std::move(y)); }, a, b) == "");
+    CHECK(gradient_error([](Tensor x, Tensor y) { return minimum(std::move(x), std::move(y)); }, a, b) == "");
+  }
+}
+
 TEST_CASE("gradient: one tensor used several times, and numbers") {
   manual_seed(2);
   for (const Shape& shape : shapes) {

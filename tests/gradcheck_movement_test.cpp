@@ -226,3 +226,21 @@ TEST_CASE("gradient: linear") {
   CHECK(directional_error([](Tensor x, Tensor w, Tensor b) { return linear(x, w, b); }, randn({200, 70}),
                           randn({90, 70}), randn({90})) == "");
 }
+
+TEST_CASE("gradient: var, min, split, pad") {
+  manual_seed(21);
+  for (const Shape& shape : {Shape{4}, Shape{2, 3}, Shape{3, 2, 4}}) {
+    CAPTURE(shape.str());
+    const Tensor x = randn(shape);
+    CHECK(gradient_error([](Tensor t) { return var(std::move(t)); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return var(std::move(t), {0}, 0, true); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return min(std::move(t), {-1}); }, x) == "");
+    CHECK(gradient_error([](Tensor t) { return pad(std::move(t), -1, 2, 1); }, x) == "");
+    CHECK(gradient_error(
+              [](Tensor t) {
+                const std::vector<Tensor> parts = split(t, 2, -1);
+                return sum(pow(parts.front(), 2)) + sum(parts.back());
+              },
+              x) == "");
+  }
+}

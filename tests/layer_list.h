@@ -40,6 +40,20 @@ void for_each_layer(F f) {
   f(WeightNorm(Conv2d(2, 4, 3, {.padding = 1, .groups = 2})), Shape{2, 2, 5, 4}, Shape{2, 3, 5, 4});
   f(SpectralNorm(Linear(4, 3)), Shape{5, 4}, Shape{5, 3});
   f(SpectralNorm(Conv2d(2, 3, 2, {.bias = false})), Shape{2, 2, 5, 4}, Shape{2, 3, 5, 4});
+  f(ELU(), Shape{3, 4}, any);
+  f(Softplus(), Shape{3, 4}, any);
+  f(Dropout2d(0.4), Shape{3, 4, 2}, Shape{3});
+  f(AdaptiveAvgPool2d({2, 3}), Shape{2, 2, 5, 4}, Shape{2, 2, 5});
+  f(Upsample({2, 3}, UpsampleMode::bilinear), Shape{2, 2, 3, 2}, Shape{2, 2, 3});
+  f(ConvTranspose2d(2, 4, 3, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2}),
+    Shape{2, 2, 3, 4}, Shape{2, 3, 3, 4});
+  f(PositionEmbedding(5, 4), Shape{2, 3, 4}, Shape{2, 6, 4});
+  f(RNN(4, 3), Shape{2, 5, 4}, Shape{2, 5, 3});
+  f(GRU(4, 3, {.layers = 2, .dropout = 0.5}), Shape{2, 5, 4}, Shape{5, 4});
+  f(LSTM(4, 3, {.bidirectional = true}), Shape{2, 5, 4}, Shape{2, 0, 4});
+  f(LSTM(4, 3, {.layer_norm = true}), Shape{2, 5, 4}, Shape{2, 5, 3});
+  f(MultiheadAttention(4, 2), Shape{2, 5, 4}, Shape{2, 5, 3});
+  f(TransformerEncoderLayer(4, 2, {.feedforward = 6, .norm_first = true}), Shape{2, 5, 4}, Shape{2, 5, 3});
   f(Sequential(Linear(4, 3), BatchNorm1d(3), ReLU()), Shape{5, 4}, Shape{5, 3});
   f(Residual(Sequential(Linear(4, 4), Tanh())), Shape{5, 4}, Shape{5, 3});
 }

@@ -155,6 +155,82 @@ TEST_CASE("where picks and routes, and never mixes") {
              Tensor(2)));
 }
 
+TEST_CASE("maximum, minimum and comparisons, with NaN as in PyTorch") {
+  const Tensor a = tensor({1, 5, 3, not_a_number}), b = tensor({2, 4, 3, 0});
+  CHECK(std::isnan(maximum(a, b)(3)));
+  CHECK(std::isnan(minimum(b, a)(3)));
+  CHECK(same(slice(maximum(a, b), 0, 0, 3), tensor({2, 5, 3})));
+  CHECK(same(slice(minimum(a, b), 0, 0, 3), tensor({1, 4, 3})));
+  CHECK(same(a > b, tensor({0, 1, 0, 0})));
+  CHECK(same(a >= b, tensor({0, 1, 1, 0})));
+  CHECK(same(a < b, tensor({1, 0, 0, 0})));
+  CHECK(same(a <= b, tensor({1, 0, 1, 0})));
+  CHECK(same(a == b, tensor({0, 0, 1, 0})));
+  CHECK(same(a != b, tensor({1, 1, 0, 1})));
+  CHECK(same(tensor({{1, 2}, {3, 4}}) > tensor({2, 3}), tensor({{0, 0}, {1, 1}})));
+  CHECK(same(tensor({real(1e-42), 0}) > 0, tensor({1, 0})));  // a denormal number isn't 0
+  // Equals share the gradient.
+  CHECK(same(gradient(slice(a, 0, 0, 3), ones({3}), [&](Tensor x) { return maximum(x, slice(b, 0, 0, 3)); }),
+             tensor({0, 1, real(0.5)})));
+  CHECK(same(gradient(slice(b, 0, 0, 3), ones({3}), [&](Tensor x) { return minimum(slice(a, 0, 0, 3), x); }),
+             tensor({0, 1, real(0.5)})));
+}
+
+TEST_CASE("x += y makes x a new value, and copies keep the old one") {
+  Tensor x = tensor({1, 2});
+  const Tensor copy = x;
+  x += tensor({10, 20});
+  x *= 2;
+  x -= 1;
+  x /= tensor({3, 1});
+  CHECK(same(x, tensor({7, 43})));
+  CHECK(same(copy, tensor({1, 2})));
+  CHECK(same(gradient(tensor({1, 2}), ones({2}),
+                      [](Tensor t) {
+                        Tensor y = t;
+                        y *= t;
+                        return y;
+                      }),
+             tensor({2, 4})));
+}
+
+TEST_CASE("min, var, split, pad and one_hot") {
+  const Tensor x = tensor({{4, 1, 7}, {2, 8, 3}});
+  CHECK(min(x).item() == 1);
+  CHECK(same(min(x, {1}), tensor({1, 2})));
+  CHECK(same(min(x, {0}, true), tensor({{2, 1, 3}})));
+  CHECK(var(x).item() == doctest::Approx(233.0 / 30));  // 143 - 25^2 / 6, over 5
+  CHECK(close(var(x, {1}), tensor({9, real(31.0 / 3)})));
+  CHECK(close(var(x, {1}, 0), tensor({6, real(62.0 / 9)})));
+  CHECK(var(x, {0, 1}, 0, true).shape() == Shape{1, 1});
+  const std::vector<Tensor> parts = split(x, 2, 1);
+  REQUIRE(parts.size() == 2);
+  CHECK(same(parts[0], tensor({{4, 1}, {2, 8}})));
+  CHECK(same(parts[1], tensor({{7}, {3}})));
+  CHECK(same(pad(tensor({{1}, {2}}), 1, 1, 2, 9), tensor({{9, 1, 9, 9}, {9, 2, 9, 9}})));
+  CHECK(same(gradient(tensor({1, 2}), tensor({5, 6, 7}), [](Tensor t) { return pad(std::move(t), 0, 1, 0); }),
+             tensor({6, 7})));
+  CHECK(same(one_hot({2, 0}, 3), tensor({{0, 0, 1}, {1, 0, 0}})));
+  CHECK(message_of<ValueError>([] { one_hot({3}, 3); }).find("label 3 at index 0 is not in 0 ... 2") !=
+        std::string::npos);
+}
+
+TEST_CASE("nll_loss of log_softmax is cross_entropy") {
+  manual_seed(12);
+  for (const Shape& shape : {Shape{5, 4}, Shape{2, 4, 3}}) {
+    const Tensor x = randn(shape), weights = tensor({1, 2, 0, 3});
+    const Labels labels = shape.rank() == 2 ? Labels{0, 3, -100, 1, 2} : Labels{0, 3, -100, 1, 2, 1};
+    for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::none}) {
+      const CrossEntropyOptions options{.weights = weights, .reduction = reduction};
+      const Tensor expected = cross_entropy(x, labels, options);
+      CHECK(close(nll_loss(log_softmax(x, 1), labels, options), expected));
+      const Tensor dy = randn(expected.shape());
+      CHECK(close(gradient(x, dy, [&](Tensor t) { return nll_loss(log_softmax(t, 1), labels, options); }),
+                  gradient(x, dy, [&](Tensor t) { return cross_entropy(t, labels, options); })));
+    }
+  }
+}
+
 TEST_CASE("activations") {
   const Tensor x = tensor({-2, 0, 3});
   CHECK(same(relu(x), tensor({0, 0, 3})));

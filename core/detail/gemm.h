@@ -17,6 +17,9 @@ struct Matrix {
 struct Epilogue {
   const real* bias = nullptr;
   bool relu = false;
+  /// The bits of an element of C depend on its row of op(A) and its column of op(B) alone, not on how many
+  /// others there are: a sequence gets the same result in any batch.
+  bool same_bits = false;
 };
 
 /// C = op(A) op(B) + beta C with op(A) m x k, op(B) k x n and C m x n, row-major, `ldc` elements from row to

@@ -1,279 +1,21 @@
 #include <ballast/core/ops/conv.h>
 
-#include <algorithm>
+#include <utility>
 
-#include <ballast/core/detail/accumulate.h>
-#include <ballast/core/detail/gemm.h>
-#include <ballast/core/detail/map.h>
-#include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/convolution.h>
 #include <ballast/core/detail/tuning.h>
-#include <ballast/core/detail/unfold.h>
-#include <ballast/core/detail/window.h>
-#include <ballast/core/detail/winograd.h>
-#include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/activation.h>
-#include <ballast/core/parallel.h>
+#include <ballast/core/ops/elementwise.h>
+#include <ballast/core/ops/movement.h>
+#include <ballast/core/ops/reduce.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
 using namespace detail;
 namespace {
 
-// The sizes of one convolution. Each group is a matrix product: `filters` x `depth` weights times `depth` x
-// positions unfolded inputs, one row for each weight of a filter.
-struct Sizes {
-  int64_t n, c, o, groups;
-  WindowAxis h, w;
-  int64_t channels = c / groups;
-  int64_t filters = o / groups;
-  int64_t depth = channels * h.taps * w.taps;
-  int64_t inputs = h.in * w.in;
-  int64_t outputs = h.out * w.out;
-
-  Shape x() const { return {n, c, h.in, w.in}; }
-  Shape y() const { return {n, o, h.out, w.out}; }
-  Shape weight() const { return {o, channels, h.taps, w.taps}; }
-  // How many output rows to unfold at a time: as many as stay in L2, but not so few that most inputs would be
-  // unfolded for two blocks. The images of a small batch are partitioned further, into tasks.
-  int64_t block_rows() const {
-    const int64_t fit = std::clamp<int64_t>(tuning::unfolded_elements / (channels * w.taps * w.out),
-                                            2 * h.taps, h.out + 2 * h.taps);
-    const int64_t work = outputs * depth * o,
-                  parts = std::clamp<int64_t>(work / tuning::image_task_work, 1,
-                                              tuning::most_tasks / std::max<int64_t>(n, 1) + 1);
-    return std::clamp<int64_t>(std::min(fit - h.taps, divide_up(h.out, parts)), 1, h.out);
-  }
-};
-
-// Some output rows of one image in one group.
-struct Block {
-  const Sizes& s;
-  int64_t n, group, row, rows;
-
-  int64_t size() const { return rows * s.w.out; }
-  // Offsets of the group's part of x, y and weight.
-  int64_t in_x() const { return (n * s.c + group * s.channels) * s.inputs; }
-  int64_t in_y() const { return (n * s.o + group * s.filters) * s.outputs + row * s.w.out; }
-  int64_t in_weight() const { return group * s.filters * s.depth; }
-};
-
-// Calls body(block) for the blocks begin, ..., end-1 of all images.
-template <class Body>
-void for_each_block(const Sizes& s, int64_t begin, int64_t end, Body body) {
-  const int64_t step = s.block_rows(), of_image = divide_up(s.h.out, step);
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t row = i % of_image * step;
-    for (int64_t group = 0; group < s.groups; ++group)
-      body(Block{s, i / of_image, group, row, std::min(step, s.h.out - row)});
-  }
-}
-
-int64_t block_count(const Sizes& s) {
-  const int64_t step = s.block_rows();
-  return s.n * divide_up(s.h.out, step);
-}
-
-// The unfolding of a convolution's blocks, and the offset of each tap's row in it.
-struct Taps {
-  Unfolding unfolding;
-  Scratch<int64_t> offsets;
-  int64_t size;  // elements to unfold into
-
-  explicit Taps(const Sizes& s)
-      : unfolding(s.channels, s.h, s.w, s.block_rows()),
-        offsets(s.depth),
-        size(unfolding.size() + kernels().panel) {
-    for (int64_t tap = 0; tap < s.depth; ++tap) offsets[tap] = unfolding.offset(tap);
-  }
-};
-
-// Forward and the three gradients
-// ---------------------------------------------------------------------------------------------------------
-
-Winograd winograd(const Sizes& s) { return {s.n, s.c, s.o, s.h, s.w}; }
-
-// y = beta y + conv(x) + bias, then a ReLU if `relu`, by matrix products with unfolded inputs.
-void unfolded_convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta,
-                       bool relu, real* y) {
-  const Taps taps(s);
-  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, tuning::most_tasks);
-  reserve_scratch<real>(taps.size, divide_up(blocks, grain));
-  parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
-    const Scratch<real> unfolded(taps.size);
-    for_each_block(s, begin, end, [&](const Block& b) {
-      taps.unfolding.fill(x + b.in_x(), b.row, b.rows, unfolded.data());
-      kernels().multiply_scattered_rows({.rows = s.filters,
-                                         .columns = b.size(),
-                                         .depth = s.depth,
-                                         .left = weight + b.in_weight(),
-                                         .left_row = s.depth,
-                                         .left_step = 1,
-                                         .right = unfolded.data()},
-                                        taps.offsets.data(),
-                                        {.c = y + b.in_y(),
-                                         .row_step = s.outputs,
-                                         .beta = beta,
-                                         .row_bias = bias ? bias + b.group * s.filters : nullptr,
-                                         .relu = relu});
-    });
-  });
-}
-
-bool by_winograd(const Sizes& s) { return s.groups == 1 && winograd(s).pays(); }
-
-void convolve(const Sizes& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
-              real* y) {
-  if (by_winograd(s)) return winograd(s).convolve(x, weight, bias, beta, relu, y);
-  unfolded_convolve(s, x, weight, bias, beta, relu, y);
-}
-
-// The sizes of the convolution, with stride 1, that computes the input gradient from dy.
-Sizes reversed(const Sizes& s) {
-  const auto back = [](const WindowAxis& a) {
-    return WindowAxis(a.out, a.taps, 1, a.dilation * (a.taps - 1) - a.padding, a.dilation);
-  };
-  return {.n = s.n, .c = s.o, .o = s.c, .groups = s.groups, .h = back(s.h), .w = back(s.w)};
-}
-
-bool can_reverse(const Sizes& s) {
-  const auto can = [](const WindowAxis& a) {
-    return a.stride == 1 && a.padding <= a.dilation * (a.taps - 1);
-  };
-  return can(s.h) && can(s.w);
-}
-
-// Its weights, filters rotated by 180 degrees, group by group: (o, c, kh, kw) -> (c, o, KH-1-kh, KW-1-kw).
-void reverse_weight(const Sizes& s, const real* weight, real* to) {
-  const int64_t taps = s.h.taps * s.w.taps;
-  parallel_for(s.c, row_grain(s.filters * taps), [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      for (int64_t filter = 0; filter < s.filters; ++filter) {
-        const int64_t o = c / s.channels * s.filters + filter;
-        const real* from = weight + (o * s.channels + c % s.channels) * taps;
-        std::reverse_copy(from, from + taps, to + (c * s.filters + filter) * taps);
-        //~ std::copy(from, from + taps, to + (c * s.filters + filter) * taps);
-      }
-    }
-  });
-}
-
-// The adjoint of unfolding: adds the gradient of unfolded inputs, a row of `columns` per tap, to the inputs'.
-void fold(const Block& b, const real* columns, real* x) {
-  const WindowAxis &h = b.s.h, &w = b.s.w;
-  for (int64_t tap = 0; tap < b.s.depth; ++tap, columns += b.size()) {
-    const int64_t kw = tap % w.taps, kh = tap / w.taps % h.taps, c = tap / w.taps / h.taps;
-    const auto rows = h.outputs(kh), outputs = w.outputs(kw);
-    for (int64_t row = std::max(rows.begin, b.row); row < std::min(rows.end, b.row + b.rows); ++row) {
-      const real* from = columns + (row - b.row) * w.out;
-      real* to = x + (c * h.in + h.input(row, kh)) * w.in + w.input(0, kw);
-      for (int64_t ow = outputs.begin; ow < outputs.end; ++ow) to[ow * w.stride] += from[ow];
-      //~ for (int64_t ow = outputs.begin; ow < outputs.end; ++ow) to[ow * w.stride] = from[ow];
-    }
-  }
-}
-
-// dx = beta dx + fold(W^T dy), image by image
-void fold_gradient(const Sizes& s, const real* weight, const real* dy, real beta, real* dx) {
-  const int64_t size = s.depth * s.block_rows() * s.w.out,
-                of_image = block_count(s) / std::max<int64_t>(s.n, 1);
-  reserve_scratch<real>(size, s.n);
-  parallel_for(s.n, 1, [&](int64_t n, int64_t) {
-    const Scratch<real> columns(size);
-    if (beta == 0) std::fill_n(dx + n * s.c * s.inputs, s.c * s.inputs, real{0});
-    for_each_block(s, n * of_image, (n + 1) * of_image, [&](const Block& b) {
-      gemm(s.depth, b.size(), s.filters, {weight + b.in_weight(), s.depth, true}, {dy + b.in_y(), s.outputs},
-           0, columns.data(), b.size());
-      fold(b, columns.data(), dx + b.in_x());
-    });
-  });
-}
-
-void input_gradient(const Sizes& s, const real* weight, const real* dy, real beta, real* dx) {
-  if (!can_reverse(s)) return fold_gradient(s, weight, dy, beta, dx);
-  const Scratch<real> reverse(s.weight().count());
-  reverse_weight(s, weight, reverse.data());
-  convolve(reversed(s), dy, reverse.data(), nullptr, beta, false, dx);
-}
-
-// unfold(x) dy^T, summed over chunks of blocks.
-WeightSums unfolded_weight_gradient(const Sizes& s, const real* x, const real* dy) {
-  const Taps taps(s);
-  const Kernels& kernel = kernels();
-  const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, tuning::most_partial_sums),
-                parts = divide_up(blocks, grain);
-  const int64_t panels = divide_up(s.filters, kernel.panel), table = s.depth * kernel.panel;
-  const int64_t size = s.groups * panels * table,
-                packed_size = panels * s.block_rows() * s.w.out * kernel.panel;
-  const WeightSums sums = {parts, Scratch<real>(parts * size)};
-  reserve_scratch<real>(taps.size, parts);
-  reserve_scratch<real>(packed_size, parts);
-  parallel_for(blocks, grain, [&](int64_t begin, int64_t end) {
-    const Scratch<real> unfolded(taps.size), packed(packed_size);
-    real* part = sums.tables.data() + begin / grain * size;
-    std::fill_n(part, size, real{0});
-    for_each_block(s, begin, end, [&](const Block& b) {
-      taps.unfolding.fill(x + b.in_x(), b.row, b.rows, unfolded.data());
-      kernel.pack(s.filters, b.size(), dy + b.in_y(), s.outputs, 1, packed.data());
-      for (int64_t p = 0; p < panels; ++p) {
-        kernel.multiply_scattered(
-            {.rows = s.depth,
-             .columns = kernel.panel,
-             .depth = b.size(),
-             .left = unfolded.data(),
-             .left_row = 0,
-             .left_step = 1,
-             .right = packed.data() + p * b.size() * kernel.panel},
-            taps.offsets.data(),
-            {.c = part + (b.group * panels + p) * table, .row_step = kernel.panel, .beta = 1});
-        //~ {.c = part + (b.group * panels + p) * table, .row_step = kernel.panel, .beta = 0});
-      }
-    });
-  });
-  return sums;
-}
-
-// dW = beta dW + the gradient, whose partial sums are added up in order.
-void weight_gradient(const Sizes& s, const real* x, const real* dy, real beta, real* dw) {
-  if (s.n == 0) {
-    if (beta == 0) std::fill_n(dw, s.weight().count(), real{0});
-    return;
-  }
-  const WeightSums sums =
-      by_winograd(s) ? winograd(s).weight_gradient(x, dy) : unfolded_weight_gradient(s, x, dy);
-  const int64_t panel = kernels().panel, panels = divide_up(s.filters, panel), table = s.depth * panel;
-  parallel_for(s.groups * panels, row_grain(sums.parts * table), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      real* sum = sums.tables.data() + i * table;
-      for (int64_t part = 1; part < sums.parts; ++part)
-        accumulate(sum, sum + part * s.groups * panels * table, table, 1);
-      //~ accumulate(sum, sum + part * s.groups * panels * table, 0, 1);
-      const int64_t group = i / panels, first = i % panels * panel;
-      kernels().unpack(std::min(panel, s.filters - first), s.depth, sum,
-                       {.c = dw + (group * s.filters + first) * s.depth, .row_step = s.depth, .beta = beta});
-    }
-  });
-}
-
-// db = beta db + dy summed over images and positions: by chunks of images, in the order of memory
-void bias_gradient(const Sizes& s, const real* dy, real beta, real* db) {
-  const int64_t grain = grain_for(s.n, elementwise_grain / (s.o * s.outputs) + 1, tuning::most_tasks);
-  const int64_t chunks = divide_up(s.n, grain);
-  const Scratch<double> sums(chunks * s.o);
-  parallel_for(s.n, grain, [&](int64_t begin, int64_t end) {
-    double* to = sums.data() + begin / grain * s.o;
-    std::fill_n(to, s.o, 0.0);
-    for (int64_t i = begin * s.o; i < end * s.o; ++i)
-      to[i % s.o] += kernels().sum(dy + i * s.outputs, s.outputs);
-  });
-  for (int64_t o = 0; o < s.o; ++o) {
-    double sum = 0;
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * s.o + o];
-    db[o] = static_cast<real>(sum) + (beta == 0 ? 0 : beta * db[o]);
-    //~ db[o] = static_cast<real>(sum);
-  }
-}
-
-Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+Convolution check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const ConvOptions& options) {
   const Shape &in = x.shape(), &w = weight.shape();
   check<ShapeError>(in.rank() == 4, "conv2d: x is {}; it must be (N, C, H, W)", in);
   check<ShapeError>(w.rank() == 4 && w.count() > 0,
@@ -289,7 +31,7 @@ Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
                     w[1] * groups);
   check<ShapeError>(bias.empty() || bias.shape() == Shape{w[0]},
                     "conv2d: bias is {}; weight {} needs ({}), one number per filter", bias.shape(), w, w[0]);
-  const Sizes s = {
+  const Convolution s = {
       .n = in[0],
       .c = in[1],
       .o = w[0],
@@ -305,7 +47,7 @@ Sizes check_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias, con
   return s;
 }
 
-Tensor convolved(const Sizes& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu) {
+Tensor convolved(const Convolution& s, const Tensor& x, const Tensor& weight, const Tensor& bias, bool relu) {
   Tensor y(s.y());
   convolve(s, x.data(), weight.data(), bias.empty() ? nullptr : bias.data(), 0, relu, y.data());
   return y;
@@ -313,7 +55,7 @@ Tensor convolved(const Sizes& s, const Tensor& x, const Tensor& weight, const Te
 
 // The backward function of a convolution.
 struct RecordedConvolution {
-  Sizes s;
+  Convolution s;
   NodeId in_x, in_weight, in_bias;
   Saved x;
   Tensor weight, bias;
@@ -339,13 +81,79 @@ struct RecordedConvolution {
 
 Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, const Then& then) {
   if (then.max_pool) return apply(then, conv2d(std::move(x), weight, bias, options));
-  const Sizes s = check_sizes(x, weight, bias, options);
+  const Convolution s = check_sizes(x, weight, bias, options);
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
   Tensor y = convolved(s, x, weight, bias, then.relu);
   if (!in_weight) x = {};
   return record("conv2d", y, {in_x, in_weight, in_bias},
                 RecordedConvolution{s, in_x, in_weight, in_bias, Saved(x), weight.detach(), bias.detach(),
                                     then.relu ? y.detach() : Tensor()});
+}
+
+namespace {
+
+// The convolution y -> x whose adjoint gives y.
+Convolution adjoint_sizes(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                          const ConvTransposeOptions& options) {
+  const char* op = "conv_transpose2d";
+  const Shape &in = x.shape(), &w = weight.shape();
+  check<ShapeError>(in.rank() == 4, "{}: x is {}; it must be (N, C, H, W)", op, in);
+  check<ShapeError>(
+      w.rank() == 4 && w.count() > 0 && w[0] == in[1],
+      "{}: x is {} and weight {}; the weight must be (C, O/groups, KH, KW), each size at least 1", op, in, w);
+  check_option(op, "stride", options.stride, 1);
+  check_option(op, "padding", options.padding, 0);
+  check_option(op, "dilation", options.dilation, 1);
+  check_option(op, "output_padding", options.output_padding, 0);
+  const Pair more = options.output_padding, stride = options.stride;
+  check<ValueError>(more.h < stride.h && more.w < stride.w,
+                    "{}: output_padding is ({}, {}); both must be less than the stride, ({}, {})", op, more.h,
+                    more.w, stride.h, stride.w);
+  const int64_t groups = options.groups;
+  check<ValueError>(groups >= 1 && w[0] % groups == 0,
+                    "{}: groups is {}; it must divide the {} channels of weight {}", op, groups, w[0], w);
+  const Shape expected{w[1] * groups};
+  check<ShapeError>(bias.empty() || bias.shape() == expected,
+                    "{}: bias is {}; weight {} with groups {} needs {}, one number per channel of the result",
+                    op, bias.shape(), w, groups, expected);
+  const auto length = [](int64_t size, int64_t step, int64_t pad, int64_t spread, int64_t taps,
+                         int64_t added) {
+    return (size - 1) * step - 2 * pad + spread * (taps - 1) + added + 1;
+  };
+  const int64_t height = length(in[2], stride.h, options.padding.h, options.dilation.h, w[2], more.h),
+                width = length(in[3], stride.w, options.padding.w, options.dilation.w, w[3], more.w);
+  check<ShapeError>(in[2] > 0 && in[3] > 0 && height > 0 && width > 0,
+                    "{}: x is {}; the result would be {} x {} pixels; pad less", op, in, height, width);
+  return {
+      .n = in[0],
+      .c = expected[0],
+      .o = in[1],
+      .groups = groups,
+      .h = {height, w[2], stride.h, options.padding.h, options.dilation.h},
+      .w = {width, w[3], stride.w, options.padding.w, options.dilation.w},
+  };
+}
+
+}  // namespace
+
+Tensor conv_transpose2d(Tensor x, Tensor weight, Tensor bias, const ConvTransposeOptions& options) {
+  const Convolution s = adjoint_sizes(x, weight, bias, options);
+  const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
+  Tensor y(s.x());
+  input_gradient(s, std::as_const(weight).data(), std::as_const(x).data(), 0, y.data());
+  if (!bias.empty()) y = std::move(y) + reshape(bias.detach(), Shape{s.c, 1, 1});
+  const Tensor kept_x = in_weight ? x.detach() : Tensor();
+  return record("conv_transpose2d", y, {in_x, in_weight, in_bias},
+                [=, weight = weight.detach()](Tensor dy, Grads& grads) {
+                  const real* from = std::as_const(dy).data();
+                  grads.write(in_x, s.y(), [&](real* dx, real beta) {
+                    convolve(s, from, weight.data(), nullptr, beta, false, dx);
+                  });
+                  grads.write(in_weight, s.weight(), [&](real* dw, real beta) {
+                    weight_gradient(s, from, kept_x.data(), beta, dw);
+                  });
+                  if (grads.wants(in_bias)) grads.add(in_bias, sum(dy, {0, 2, 3}));
+                });
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -26,4 +26,17 @@ struct ConvOptions {
 Tensor conv2d(Tensor x, Tensor weight, Tensor bias = {}, const ConvOptions& options = {},
               const Then& then = {});
 
+struct ConvTransposeOptions {
+  Pair stride = 1;
+  Pair padding = 0;         // taken off each side of the result
+  Pair output_padding = 0;  // rows and columns added at its end, fewer than the stride
+  Pair dilation = 1;
+  int64_t groups = 1;
+};
+
+/// The adjoint of a convolution, which is what its input gradient computes (Zeiler et al. 2010 call it
+/// deconvolution): x (N, C, H, W), weight (C, O/groups, KH, KW), bias (O) or no tensor -> (N, O, H', W') with
+/// H' = (H - 1) stride - 2 padding + dilation (KH - 1) + output_padding + 1.
+Tensor conv_transpose2d(Tensor x, Tensor weight, Tensor bias = {}, const ConvTransposeOptions& options = {});
+
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -21,4 +21,12 @@ Tensor dropout(Tensor x, double p) {
   //~ [mask, in](Tensor dy, Grads& grads) { grads.add(in, std::move(dy)); });
 }
 
+Tensor channel_dropout(Tensor x, double p) {
+  check<ShapeError>(x.rank() >= 2, "channel_dropout: x is {}; it must be (N, C, ...)", x.shape());
+  if (!Scope::dropout() || p == 0) return x;
+  Shape channels = x.shape();
+  for (int axis = 2; axis < x.rank(); ++axis) channels = channels.with(axis, 1);
+  return std::move(x) * dropout(ones(channels), p);
+}
+
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -8,5 +8,7 @@ namespace ballast::inline BALLAST_PRECISION {
 /// al. 2014). Otherwise x. The mask is a function of (seed, number of the tape, number of the call), so runs
 /// repeat and resume bit for bit.
 Tensor dropout(Tensor x, double p = 0.5);
+/// The same for whole channels of (N, C, ...).
+Tensor channel_dropout(Tensor x, double p = 0.5);
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,5 +1,7 @@
 #include <ballast/core/ops/elementwise.h>
 
+#include <functional>
+
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/strided.h>
 #include <ballast/core/kernels/kernels.h>
@@ -17,30 +19,34 @@ Tensor reuse_either(const Shape& shape, Tensor& a, Tensor& b) {
   return Tensor(shape);
 }
 
-// to[i] = f(a[i], b[i]), where an operand with step 0 stays at its first element. `to` may be a or b.
+// Calls f with the function of i that gives element i of an operand, or its first one if it doesn't step.
+template <class F>
+void with_elements(const real* from, bool steps, F f) {
+  if (steps) {
+    f([from](int64_t i) { return from[i]; });
+  } else {
+    f([fixed = *from](int64_t) { return fixed; });
+  }
+}
+
+// to[i] = f(a[i], b[i]). `to` may be a or b.
 template <class F>
 void combine_range(real* to, const real* a, const real* b, bool a_steps, bool b_steps, int64_t count, F f) {
-  if (a_steps && b_steps) {
-    BALLAST_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) to[i] = f(a[i], b[i]);
-  } else if (a_steps) {
-    const real fixed = *b;
-    BALLAST_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) to[i] = f(a[i], fixed);
-  } else {
-    const real fixed = *a;
-    const int64_t step = b_steps;
-    BALLAST_INDEPENDENT
-    for (int64_t i = 0; i < count; ++i) to[i] = f(fixed, b[i * step]);
-  }
+  with_elements(a, a_steps, [=](auto a_at) {
+    with_elements(b, b_steps, [=](auto b_at) {
+      BALLAST_INDEPENDENT
+      for (int64_t i = 0; i < count; ++i) to[i] = f(a_at(i), b_at(i));
+    });
+  });
 }
 
 // f(a, b) element by element, for equal shapes.
 template <class F>
-Tensor combine_equal_shapes(Tensor a, Tensor b, F f) {
+Tensor combine_equal_shapes(Tensor a, Tensor b, F f, bool keep_denormals) {
   const real *from_a = a.data(), *from_b = b.data();
   Tensor y = reuse_either(a.shape(), a, b);
   parallel_for(y.count(), elementwise_grain, [=, to = y.data()](int64_t begin, int64_t end) {
+    const DenormalMode denormals(keep_denormals);
     combine_range(to + begin, from_a + begin, from_b + begin, true, true, end - begin, f);
   });
   return y;
@@ -48,8 +54,8 @@ Tensor combine_equal_shapes(Tensor a, Tensor b, F f) {
 
 // f(a, b) element by element, with broadcasting.
 template <class F>
-Tensor combine(const char* op, Tensor a, Tensor b, F f) {
-  if (a.shape() == b.shape()) return combine_equal_shapes(std::move(a), std::move(b), f);
+Tensor combine(const char* op, Tensor a, Tensor b, F f, bool keep_denormals = false) {
+  if (a.shape() == b.shape()) return combine_equal_shapes(std::move(a), std::move(b), f, keep_denormals);
   const Shape shape = broadcast(op, a.shape(), b.shape());
   const auto axes = broadcast_walk<2>(shape, {a.shape(), b.shape()});
   const real *from_a = a.data(), *from_b = b.data();
@@ -57,6 +63,7 @@ Tensor combine(const char* op, Tensor a, Tensor b, F f) {
   real* to = y.data();
   parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
     const auto [a_steps, b_steps] = axes.inner_stride();
+    const DenormalMode denormals(keep_denormals);
     axes.walk(begin, end,
               [&, a_steps = a_steps != 0, b_steps = b_steps != 0](int64_t position, const auto& offset,
                                                                   int64_t count) {
@@ -65,6 +72,32 @@ Tensor combine(const char* op, Tensor a, Tensor b, F f) {
               });
   });
   return y;
+}
+
+// 1 where compare(a, b), else 0
+template <class Compare>
+Tensor compared(const char* op, const Tensor& a, const Tensor& b, Compare compare) {
+  Tensor y = combine(
+      op, a.detach(), b.detach(), [=](real p, real q) { return compare(p, q) ? real{1} : real{0}; }, true);
+  return y.detach();
+}
+
+// Of two elements the one that comes before the other by `before`, which is < or >.
+template <class Before>
+Tensor extreme(const char* op, Tensor a, Tensor b, Before before) {
+  const NodeId in_a = a.node(), in_b = b.node();
+  const Shape shape_a = a.shape(), shape_b = b.shape();
+  const bool recorded = in_a || in_b;
+  const Tensor kept_a = recorded ? a.detach() : Tensor(), kept_b = recorded ? b.detach() : Tensor();
+  Tensor y = combine(
+      op, std::move(a), std::move(b), [=](real p, real q) { return before(p, q) || p != p ? p : q; }, true);
+  return record(op, y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
+    const auto share = [=](real p, real q) { return p == q ? real(0.5) : before(p, q) ? real{1} : real{0}; };
+    //~ const auto share = [=](real p, real q) { return before(p, q) ? real{1} : real{0}; };
+    const Tensor of_a = combine(op, kept_a, kept_b, share, true);
+    if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * of_a, shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, sum_to(dy * (1 - of_a), shape_b));
+  });
 }
 
 }  // namespace
@@ -146,6 +179,28 @@ Tensor operator-(Tensor x) {
   return record("-", y, {in}, [in](Tensor dy, Grads& grads) { grads.add(in, -std::move(dy)); });
 }
 
+Tensor maximum(Tensor a, Tensor b) {
+  return extreme("maximum", std::move(a), std::move(b), std::greater<real>());
+}
+Tensor minimum(Tensor a, Tensor b) {
+  return extreme("minimum", std::move(a), std::move(b), std::less<real>());
+}
+
+Tensor operator<(const Tensor& a, const Tensor& b) { return compared("a < b", a, b, std::less<real>()); }
+Tensor operator<=(const Tensor& a, const Tensor& b) {
+  return compared("a <= b", a, b, std::less_equal<real>());
+}
+Tensor operator>(const Tensor& a, const Tensor& b) { return compared("a > b", a, b, std::greater<real>()); }
+Tensor operator>=(const Tensor& a, const Tensor& b) {
+  return compared("a >= b", a, b, std::greater_equal<real>());
+}
+Tensor operator==(const Tensor& a, const Tensor& b) {
+  return compared("a == b", a, b, std::equal_to<real>());
+}
+Tensor operator!=(const Tensor& a, const Tensor& b) {
+  return compared("a != b", a, b, std::not_equal_to<real>());
+}
+
 Tensor exp(Tensor x) { return apply(kernels().exp, std::move(x)); }
 Tensor expm1(Tensor x) { return apply(kernels().expm1, std::move(x)); }
 Tensor log(Tensor x) { return apply(kernels().log, std::move(x)); }
@@ -176,8 +231,14 @@ Tensor where(const Tensor& condition, Tensor a, Tensor b) {
     const KeepDenormals denormals;  // a condition of 1e-40 is not 0
     axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
       const real *c = from_c + offset[0], *p = from_a + offset[1], *q = from_b + offset[2];
-      for (int64_t i = 0; i < count; ++i)
-        to[position + i] = c[i * step[0]] != 0 ? p[i * step[1]] : q[i * step[2]];
+      with_elements(c, step[0], [=](auto c_at) {
+        with_elements(p, step[1], [=](auto p_at) {
+          with_elements(q, step[2], [=](auto q_at) {
+            BALLAST_INDEPENDENT
+            for (int64_t i = 0; i < count; ++i) to[position + i] = c_at(i) != 0 ? p_at(i) : q_at(i);
+          });
+        });
+      });
     });
   });
   return record("where", y, {in_a, in_b}, [=, kept = condition.detach()](Tensor dy, Grads& grads) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <utility>
+
 #include <ballast/core/tape.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -13,6 +15,26 @@ Tensor operator-(Tensor a, Tensor b);
 Tensor operator*(Tensor a, Tensor b);
 Tensor operator/(Tensor a, Tensor b);
 Tensor operator-(Tensor x);
+
+// `x += y` is `x = x + y`: x becomes a new value, and copies of the old one keep that.
+inline Tensor& operator+=(Tensor& x, Tensor y) { return x = std::move(x) + std::move(y); }
+inline Tensor& operator-=(Tensor& x, Tensor y) { return x = std::move(x) - std::move(y); }
+inline Tensor& operator*=(Tensor& x, Tensor y) { return x = std::move(x) * std::move(y); }
+inline Tensor& operator/=(Tensor& x, Tensor y) { return x = std::move(x) / std::move(y); }
+
+/// The larger, or the smaller, of two elements; NaN if one of them is NaN. Shapes broadcast. Where they are
+/// equal, each gets half of the gradient, as in PyTorch.
+Tensor maximum(Tensor a, Tensor b);
+Tensor minimum(Tensor a, Tensor b);
+
+// Comparisons give 1 where they hold and 0 elsewhere, for `where` and for counting. Shapes broadcast; no
+// gradient flows through.
+Tensor operator<(const Tensor& a, const Tensor& b);
+Tensor operator<=(const Tensor& a, const Tensor& b);
+Tensor operator>(const Tensor& a, const Tensor& b);
+Tensor operator>=(const Tensor& a, const Tensor& b);
+Tensor operator==(const Tensor& a, const Tensor& b);
+Tensor operator!=(const Tensor& a, const Tensor& b);
 
 // Functions are accurate to 4 units in the last place in float and 1e-14 in double.
 Tensor exp(Tensor x);

@@ -20,14 +20,15 @@ Matrix matrix(const real* data, int64_t columns, bool transposed = false) {
 }
 
 // y = x W + b, or x W^T + b, for a single matrix W: all leading axes of x count as rows of one product.
-Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transposed, bool relu) {
+Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transposed, bool relu,
+                    bool same_bits = false) {
   const NodeId in = x.node(), in_w = w.node(), in_bias = bias.node();
   const Shape x_shape = x.shape(), w_shape = w.shape();
   const int64_t rows = x_shape.count(0, x.rank() - 1), from = x_shape[-1], to = w_shape[transposed ? 0 : 1];
   const Tensor kept_x = in_w ? x.detach() : Tensor(), kept_w = in ? w.detach() : Tensor();
   Tensor y(x_shape.with(-1, to));
   gemm(rows, to, from, matrix(x.data(), from), matrix(w.data(), w_shape[1], transposed), 0, y.data(), to,
-       {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu});
+       {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu, .same_bits = same_bits});
   return record(op, y, {in, in_w, in_bias}, [=, y = relu ? y.detach() : Tensor()](Tensor dy, Grads& grads) {
     if (relu) dy = relu_gradient(std::move(dy), y);
     const real* gradient = std::as_const(dy).data();
@@ -90,8 +91,9 @@ Tensor matmul(Tensor a, Tensor b) {
   });
 }
 
-Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
-  if (then.max_pool) return apply(then, linear(std::move(x), weight, bias));
+namespace {
+
+void check_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check<ShapeError>(weight.rank() == 2, "linear: weight is {}; it must have two axes, (out, in)",
                     weight.shape());
   const int64_t in = weight.size(1), out = weight.size(0);
@@ -99,7 +101,19 @@ Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
                     x.shape(), in);
   check<ShapeError>(bias.empty() || bias.shape() == Shape{out}, "linear: bias is {}; it must be ({})",
                     bias.shape(), out);
+}
+
+}  // namespace
+
+Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
+  if (then.max_pool) return apply(then, linear(std::move(x), weight, bias));
+  check_linear(x, weight, bias);
   return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, then.relu);
+}
+
+Tensor detail::linear_same_bits(Tensor x, Tensor weight, Tensor bias) {
+  check_linear(x, weight, bias);
+  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, false, true);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

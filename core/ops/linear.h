@@ -13,4 +13,9 @@ Tensor matmul(Tensor a, Tensor b);
 /// the same pass.
 Tensor linear(Tensor x, Tensor weight, Tensor bias = {}, const Then& then = {});
 
+namespace detail {
+/// `linear`, whose bits for a row of x are the same whatever other rows there are (Epilogue::same_bits).
+Tensor linear_same_bits(Tensor x, Tensor weight, Tensor bias = {});
+}  // namespace detail
+
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -93,6 +93,26 @@ Tensor classes_last(Tensor logits) {
   return logits;
 }
 
+// A loss of (N, K, positions ...) by means of that of (N, K).
+template <class Loss>
+Tensor by_position(Loss loss, Tensor logits, const Labels& labels, const CrossEntropyOptions& options) {
+  logits = classes_last(std::move(logits));
+  const Shape shape = logits.shape();
+  Tensor y = loss(reshape(std::move(logits), {-1, shape[-1]}), labels, options);
+  return options.reduction == Reduction::none ? reshape(std::move(y), shape.without(shape.rank() - 1)) : y;
+}
+
+// What the sum of all samples' losses is divided by.
+double divisor(const char* op, const Labels& labels, const Tensor& weights,
+               const CrossEntropyOptions& options) {
+  if (options.reduction != Reduction::mean) return 1;
+  double sum = 0;
+  for (const int32_t label : labels) sum += label != options.ignore_index ? double{weights(label)} : 0;
+  //~ for (const int32_t label : labels) sum += label != options.ignore_index;
+  check<ValueError>(sum > 0, "{}: no sample has a weight above 0, so there is no weighted mean", op);
+  return sum;
+}
+
 Tensor weights_of(const CrossEntropyOptions& options, int64_t classes) {
   check<ValueError>(options.label_smoothing >= 0 && options.label_smoothing <= 1,
                     "cross_entropy: label_smoothing is {}; it must be from 0 to 1", options.label_smoothing);
@@ -141,12 +161,7 @@ struct Targets {
 }  // namespace
 
 Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOptions& options) {
-  if (logits.rank() > 2) {
-    logits = classes_last(std::move(logits));
-    const Shape shape = logits.shape();
-    Tensor y = cross_entropy(reshape(std::move(logits), {-1, shape[-1]}), labels, options);
-    return options.reduction == Reduction::none ? reshape(std::move(y), shape.without(shape.rank() - 1)) : y;
-  }
+  if (logits.rank() > 2) return by_position(cross_entropy, std::move(logits), labels, options);
   check_labels("cross_entropy", logits, labels, options.ignore_index);
   const NodeId in = logits.node();
   const int64_t samples = logits.size(0), classes = logits.size(1);
@@ -164,14 +179,7 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOpti
   });
   Tape::forget(p);
   const bool each = options.reduction == Reduction::none;
-  double terms = 1;
-  if (options.reduction == Reduction::mean) {
-    terms = 0;
-    for (int64_t n = 0; n < samples; ++n) terms += labels[n] != ignored ? double{weights(labels[n])} : 0;
-    //~ for (int64_t n = 0; n < samples; ++n) terms += labels[n] != ignored;
-    check<ValueError>(terms > 0,
-                      "cross_entropy: no sample has a weight above 0, so there is no weighted mean");
-  }
+  const double terms = divisor("cross_entropy", labels, weights, options);
   const Tensor y = each ? losses : Tensor(static_cast<real>(kernels().sum(losses.data(), samples) / terms));
   return record("cross_entropy", y, {in}, [=, labels = labels](Tensor dy, Grads& grads) {
     Tensor dx(p.shape());
@@ -188,6 +196,33 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOpti
                  });
     grads.add(in, std::move(dx));
   });
+}
+
+Tensor nll_loss(Tensor x, const Labels& labels, const CrossEntropyOptions& options) {
+  if (x.rank() > 2) return by_position(nll_loss, std::move(x), labels, options);
+  check<ValueError>(options.label_smoothing == 0,
+                    "nll_loss: label_smoothing is {}; only cross_entropy can smooth",
+                    options.label_smoothing);
+  check_labels("nll_loss", x, labels, options.ignore_index);
+  const NodeId in = x.node();
+  const Shape shape = x.shape();
+  const Tensor weights = weights_of(options, shape[1]);
+  const int64_t samples = shape[0];
+  Tensor losses({samples});
+  for (int64_t n = 0; n < samples; ++n)
+    losses(n) = labels[n] == options.ignore_index ? 0 : -weights(labels[n]) * x(n, labels[n]);
+  const bool each = options.reduction == Reduction::none;
+  const double terms = divisor("nll_loss", labels, weights, options);
+  const Tensor y = each ? losses : Tensor(static_cast<real>(kernels().sum(losses.data(), samples) / terms));
+  return record(
+      "nll_loss", y, {in}, [=, labels = labels, ignored = options.ignore_index](Tensor dy, Grads& grads) {
+        Tensor dx = zeros(shape);
+        for (int64_t n = 0; n < samples; ++n) {
+          if (labels[n] == ignored) continue;
+          dx(n, labels[n]) = static_cast<real>(-weights(labels[n]) * (each ? dy(n) : dy.item()) / terms);
+        }
+        grads.add(in, std::move(dx));
+      });
 }
 
 Tensor soft_cross_entropy(Tensor logits, const Tensor& probabilities, const CrossEntropyOptions& options) {

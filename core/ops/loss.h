@@ -25,6 +25,9 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOpti
 Tensor soft_cross_entropy(Tensor logits, const Tensor& probabilities,
                           const CrossEntropyOptions& options = {});
 
+/// cross_entropy where log_softmax was taken already: the loss of a sample is -weight x_label.
+Tensor nll_loss(Tensor log_probabilities, const Labels& labels, const CrossEntropyOptions& options = {});
+
 /// Sigmoid and binary cross-entropy in one: max(x, 0) - x t + log(1 + e^-|x|). Targets in [0, 1], of the
 /// logits' shape. An infinite logit gives the limit: 0 where it is certain of the right target, else
 /// infinity.

@@ -270,6 +270,35 @@ Tensor stack(std::initializer_list<Tensor> parts, int axis) {
   return stack(std::span(parts.begin(), parts.size()), axis);
 }
 
+std::vector<Tensor> split(const Tensor& x, int64_t size, int axis) {
+  axis = x.shape().axis(axis, "split");
+  check<ValueError>(size >= 1, "split: parts of {} positions; they must have at least 1", size);
+  std::vector<Tensor> parts;
+  const int64_t all = x.size(axis);
+  for (int64_t begin = 0; begin < all; begin += size)
+    parts.push_back(slice(x, axis, begin, std::min(begin + size, all)));
+  return parts;
+}
+
+Tensor pad(Tensor x, int axis, int64_t before, int64_t after, real value) {
+  const Shape& shape = x.shape();
+  axis = shape.axis(axis, "pad");
+  check<ValueError>(before >= 0 && after >= 0, "pad: {} and {} positions; both must be at least 0", before,
+                    after);
+  const Tensor first = full(shape.with(axis, before), value), last = full(shape.with(axis, after), value);
+  return concat({first, std::move(x), last}, axis);
+}
+
+Tensor one_hot(const Labels& labels, int64_t classes) {
+  Tensor y = zeros({labels.size(), classes});
+  for (int64_t n = 0; n < labels.size(); ++n) {
+    check<ValueError>(labels[n] >= 0 && labels[n] < classes,
+                      "one_hot: label {} at index {} is not in 0 ... {}", labels[n], n, classes - 1);
+    y(n, labels[n]) = 1;
+  }
+  return y;
+}
+
 Tensor gather(Tensor x, const Labels& positions, int axis) {
   const Shape shape = x.shape();
   axis = shape.axis(axis, "gather");

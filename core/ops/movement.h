@@ -27,6 +27,13 @@ Tensor concat(std::initializer_list<Tensor> parts, int axis);
 /// Stacks tensors of one shape along a new axis.
 Tensor stack(std::span<const Tensor> parts, int axis = 0);
 Tensor stack(std::initializer_list<Tensor> parts, int axis = 0);
+/// The parts of x along `axis`, each of `size` positions but the last, which has what is left (PyTorch's
+/// split).
+std::vector<Tensor> split(const Tensor& x, int64_t size, int axis = 0);
+/// `before` and `after` positions of `value` added at the ends of an axis.
+Tensor pad(Tensor x, int axis, int64_t before, int64_t after, real value = 0);
+/// A row for each label with a 1 at its place and 0 elsewhere: (N) -> (N, classes).
+Tensor one_hot(const Labels& labels, int64_t classes);
 /// The slices of x along `axis` at the given positions, in their order, repeats allowed (PyTorch's
 /// index_select): an embedding is gather(table, words).
 Tensor gather(Tensor x, const Labels& positions, int axis = 0);

@@ -7,6 +7,7 @@
 #include <ballast/core/detail/tuning.h>
 #include <ballast/core/detail/window.h>
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/upsample.h>
 #include <ballast/core/parallel.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -18,6 +19,7 @@ namespace {
 struct Sizes {
   Shape x;
   WindowAxis h, w;
+  bool counts_padding;
   int64_t planes = x[0] * x[1];
   int64_t inputs = h.in * w.in;
   int64_t outputs = h.out * w.out;
@@ -50,8 +52,9 @@ Sizes check_sizes(const char* op, const Tensor& x, Pair window, const PoolOption
                     padding.w, window.h / 2, window.w / 2);
   const Sizes s = {
       .x = x.shape(),
-      .h = {x.size(2), window.h, stride.h, padding.h, 1},
-      .w = {x.size(3), window.w, stride.w, padding.w, 1},
+      .h = {x.size(2), window.h, stride.h, padding.h, 1, options.ceil_mode},
+      .w = {x.size(3), window.w, stride.w, padding.w, 1, options.ceil_mode},
+      .counts_padding = options.count_include_pad,
   };
   check<ValueError>(s.taps() < int64_t{1} << 31,
                     "{}: window is ({}, {}); it must have less than 2^31 elements", op, window.h, window.w);
@@ -106,7 +109,9 @@ void max_pool_gradient_plane(const Sizes& s, const real* dy, const Tap* argmax, 
 
 // The usual case: windows of 2 x 2 that don't overlap.
 bool is_2x2(const Sizes& s) {
-  const auto halves = [](const WindowAxis& a) { return a.taps == 2 && a.stride == 2 && a.padding == 0; };
+  const auto halves = [](const WindowAxis& a) {
+    return a.taps == 2 && a.stride == 2 && a.padding == 0 && 2 * a.out <= a.in;
+  };
   return halves(s.h) && halves(s.w);
 }
 
@@ -155,9 +160,18 @@ Tensor max_pool(const Tensor& x, const Sizes& s) {
 // Average
 // ---------------------------------------------------------------------------------------------------------
 
+// How many elements of a window along one axis a mean counts.
+int64_t counted(const Sizes& s, const WindowAxis& axis, int64_t output) {
+  const auto [begin, end] = axis.inner_taps(output);
+  if (!s.counts_padding) return end - begin;
+  return std::min(axis.taps, axis.in + axis.padding - axis.input(output, 0));
+  //~ return axis.taps;
+}
+
 void avg_pool_plane(const Sizes& s, const real* x, real* y) {
   for (int64_t oh = 0; oh < s.h.out; ++oh) {
     const auto [top, bottom] = s.h.inner_taps(oh);
+    const int64_t rows = counted(s, s.h, oh);
     for (int64_t ow = 0; ow < s.w.out; ++ow) {
       const auto [left, right] = s.w.inner_taps(ow);
       const real* corner = x + s.h.input(oh, 0) * s.w.in + s.w.input(ow, 0);
@@ -165,20 +179,20 @@ void avg_pool_plane(const Sizes& s, const real* x, real* y) {
       for (int64_t kh = top; kh < bottom; ++kh) {
         for (int64_t kw = left; kw < right; ++kw) sum += static_cast<double>(corner[kh * s.w.in + kw]);
       }
-      *y++ = static_cast<real>(sum / static_cast<double>(s.taps()));
+      *y++ = static_cast<real>(sum / static_cast<double>(rows * counted(s, s.w, ow)));
     }
   }
 }
 
 void avg_pool_gradient_plane(const Sizes& s, const real* dy, real* dx) {
-  const real scale = real(1) / static_cast<real>(s.taps());
-  //~ const real scale = real(1);
   for (int64_t oh = 0; oh < s.h.out; ++oh) {
     const auto [top, bottom] = s.h.inner_taps(oh);
+    const int64_t rows = counted(s, s.h, oh);
     for (int64_t ow = 0; ow < s.w.out; ++ow) {
       const auto [left, right] = s.w.inner_taps(ow);
       real* corner = dx + s.h.input(oh, 0) * s.w.in + s.w.input(ow, 0);
-      const real share = *dy++ * scale;
+      const real share = *dy++ / static_cast<real>(rows * counted(s, s.w, ow));
+      //~ const real share = *dy++;
       for (int64_t kh = top; kh < bottom; ++kh) {
         for (int64_t kw = left; kw < right; ++kw) corner[kh * s.w.in + kw] += share;
       }
@@ -209,6 +223,32 @@ Tensor avg_pool2d(Tensor x, Pair window, const PoolOptions& options) {
       });
     });
   });
+}
+
+namespace {
+
+// (in, out): column i holds the weights of window i's mean.
+Tensor averaging(int64_t in, int64_t out) {
+  Tensor weights = zeros({in, out});
+  for (int64_t i = 0; i < out; ++i) {
+    const int64_t begin = i * in / out, end = divide_up((i + 1) * in, out);
+    for (int64_t from = begin; from < end; ++from)
+      weights(from, i) = real(1) / static_cast<real>(end - begin);
+  }
+  return weights;
+}
+
+}  // namespace
+
+Tensor adaptive_avg_pool2d(Tensor x, Pair size) {
+  check_rank("adaptive_avg_pool2d", x);
+  check_option("adaptive_avg_pool2d", "size", size, 1);
+  const int64_t height = x.size(2), width = x.size(3);
+  check<ShapeError>(height > 0 && width > 0, "adaptive_avg_pool2d: x is {}; there is nothing to average over",
+                    x.shape());
+  if (height % size.h == 0 && width % size.w == 0)
+    return avg_pool2d(std::move(x), {height / size.h, width / size.w});
+  return along_axes(std::move(x), averaging(height, size.h), averaging(width, size.w));
 }
 
 Tensor global_avg_pool(Tensor x) {

@@ -7,6 +7,7 @@
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/detail/strided.h>
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/movement.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -194,6 +195,25 @@ Tensor max(Tensor x, std::initializer_list<int> axes, bool keep_axes) {
   return reduce_axes("max", std::move(x), axes, keep_axes, [](Tensor y, const Extent& e, const Shape& shape) {
     return max_middle(std::move(y), e, shape);
   });
+}
+
+Tensor min(Tensor x) { return -max(-std::move(x)); }
+Tensor min(Tensor x, std::initializer_list<int> axes, bool keep_axes) {
+  return -max(-std::move(x), axes, keep_axes);
+}
+
+Tensor var(Tensor x, int64_t correction) {
+  const int64_t terms = x.count() - correction;
+  const Tensor distances = x - mean(x);
+  return sum(pow(distances, 2)) / static_cast<real>(terms);
+}
+
+Tensor var(Tensor x, std::initializer_list<int> axes, int64_t correction, bool keep_axes) {
+  int64_t terms = 1;
+  for (const int axis : axes) terms *= x.size(axis);
+  const Tensor distances = x - mean(x, axes, true);
+  return sum(pow(distances, 2), axes, keep_axes) / static_cast<real>(terms - correction);
+  //~ return sum(pow(distances, 2), axes, keep_axes) / static_cast<real>(terms);
 }
 
 Labels argmax(const Tensor& x) {

@@ -18,6 +18,14 @@ Tensor mean(Tensor x, std::initializer_list<int> axes, bool keep_axes = false);
 /// none.
 Tensor max(Tensor x);
 Tensor max(Tensor x, std::initializer_list<int> axes, bool keep_axes = false);
+/// The smallest element, by the same rules.
+Tensor min(Tensor x);
+Tensor min(Tensor x, std::initializer_list<int> axes, bool keep_axes = false);
+
+/// The variance: squared distances from the mean, added up and divided by their number less `correction`. 1,
+/// PyTorch's default, gives the unbiased estimate; 0 the variance that norms use.
+Tensor var(Tensor x, int64_t correction = 1);
+Tensor var(Tensor x, std::initializer_list<int> axes, int64_t correction = 1, bool keep_axes = false);
 
 /// The index along the last axis of the first largest element: (..., K) -> one label per row. Not
 /// differentiable.

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """Writes the golden files beside it: what PyTorch computes, in double, for every layer, loss, optimizer and
-schedule. Run once with python3-torch (1.13); nothing that is built or tested needs it.
+schedule. Run once with python3-torch (1.13), and with the argument `sequences` by PyTorch 2; nothing that is
+built or tested needs it.
 
 Inputs are representable in single precision, so that both builds of Ballast start from the same values. A
 case is all tensors whose names begin with "<case>:"; the C++ tests hold the same cases under the same names.
@@ -10,6 +11,7 @@ largest element: what errors are measured by.
 import json
 import pathlib
 import struct
+import sys
 import zlib
 
 import torch
@@ -90,7 +92,7 @@ def is_norm(module):
     return isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d))
 
 
-def layer(file, case, module, *shape, std=1.0):
+def layer(file, case, module, *shape, std=1.0, call=lambda module, x: module(x)):
     """`module` forward and backward; in evaluation mode where the case's name ends with "eval"."""
     source = Source(case)
     module.train(not case.endswith("eval"))
@@ -108,7 +110,7 @@ def layer(file, case, module, *shape, std=1.0):
         weight_scale = 1.0
         weight = getattr(module, "weight", None)
         dx_scale = (1.0 if weight is None else weight.abs().max()) / smallest_sigma(module, x)
-    y = module(x)
+    y = call(module, x)
     dy = source.normal(*y.shape)
     y.backward(dy)
     if isinstance(module, (nn.Softmax, nn.LogSoftmax)):
@@ -225,6 +227,93 @@ def layers():
         layer(file, "mlp" + mode, mlp(), 8, 6)
         layer(file, "cnn" + mode, cnn(), 3, 1, 8, 8)
     file.save("layers.safetensors")
+
+
+def recurrent(kind, *sizes, **options):
+    return kind(*sizes, batch_first=True, **options)
+
+
+def padded(file, case, module, *shape, lengths, call):
+    """`call(module, x, lengths)` gives named results; those that aren't integers get a gradient each."""
+    source = Source(case)
+    x = source.normal(*shape).requires_grad_()
+    for name, value in module.state_dict().items():
+        value.copy_(source.normal(*value.shape, std=0.7))
+        file.add(f"{case}:{name}", value)
+    results = call(module, x, torch.tensor(lengths))
+    total = 0
+    for name, y in results.items():
+        dy = source.normal(*y.shape)
+        total = total + (y * dy).sum()
+        file.add(f"{case}:{name}", y)
+        file.add(f"{case}:d{name}", dy)
+    total.backward()
+    file.add(f"{case}:x", x)
+    file.add(f"{case}:lengths", torch.tensor(lengths))
+    file.add(f"{case}:dx", x.grad)
+    for name, parameter in module.named_parameters():
+        file.add(f"{case}:grad:{name}", parameter.grad)
+
+
+def packed(module, x, lengths):
+    sequence = nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    y, last = module(sequence)
+    y, _ = nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=x.shape[1])
+    return {"y": y, "h": last[0], "c": last[1]} if isinstance(last, tuple) else {"y": y, "h": last}
+
+
+def sequences():
+    """Recurrent layers, attention, and what else came after the other files."""
+    file = File()
+    first = lambda module, x: module(x)[0]
+    layer(file, "rnn", recurrent(nn.RNN, 4, 3), 2, 5, 4, call=first)
+    layer(file, "gru", recurrent(nn.GRU, 4, 3), 2, 5, 4, call=first)
+    layer(file, "gru/layers", recurrent(nn.GRU, 3, 5, num_layers=3, bidirectional=True), 3, 4, 3, call=first)
+    layer(file, "lstm", recurrent(nn.LSTM, 4, 3), 2, 5, 4, call=first)
+    layer(file, "lstm/no_bias", recurrent(nn.LSTM, 4, 3, bias=False), 2, 5, 4, call=first)
+    layer(file, "lstm/layers", recurrent(nn.LSTM, 3, 9, num_layers=2, bidirectional=True), 3, 4, 3, call=first)
+    for name, kind in [("rnn", nn.RNN), ("gru", nn.GRU), ("lstm", nn.LSTM)]:
+        padded(file, name + "/padded", recurrent(kind, 3, 4, num_layers=2, bidirectional=True), 3, 6, 3,
+               lengths=[4, 6, 1], call=packed)
+
+    def attention(module, x, mask=None):
+        return module(x, x, x, need_weights=False, attn_mask=mask)[0]
+
+    def no_keys_after(lengths, size):
+        return torch.arange(size) >= lengths[:, None]
+    causal = nn.Transformer.generate_square_subsequent_mask(5).double()
+    layer(file, "attention", nn.MultiheadAttention(8, 2, batch_first=True), 2, 5, 8, call=attention)
+    layer(file, "attention/no_bias", nn.MultiheadAttention(6, 3, bias=False, batch_first=True), 2, 5, 6,
+          call=attention)
+    layer(file, "attention/causal", nn.MultiheadAttention(8, 4, batch_first=True), 2, 5, 8,
+          call=lambda module, x: attention(module, x, causal))
+    layer(file, "attention/long", nn.MultiheadAttention(4, 1, batch_first=True), 1, 150, 4, call=attention)
+    padded(file, "attention/padded", nn.MultiheadAttention(8, 2, batch_first=True), 3, 6, 8, lengths=[4, 6, 1],
+           call=lambda module, x, lengths: {"y": module(
+               x, x, x, need_weights=False, key_padding_mask=no_keys_after(lengths, 6))[0]})
+    encoder = dict(dim_feedforward=12, dropout=0.0, batch_first=True)
+    layer(file, "encoder", nn.TransformerEncoderLayer(8, 2, **encoder), 2, 5, 8)
+    layer(file, "encoder/norm_first", nn.TransformerEncoderLayer(8, 2, norm_first=True, **encoder), 2, 5, 8)
+    layer(file, "encoder/gelu", nn.TransformerEncoderLayer(8, 4, activation="gelu", **encoder), 2, 5, 8)
+
+    layer(file, "conv_transpose2d", nn.ConvTranspose2d(2, 3, 3), 2, 2, 4, 5)
+    layer(file, "conv_transpose2d/stride", nn.ConvTranspose2d(3, 2, 4, stride=2, padding=1, bias=False), 2, 3, 4, 5)
+    layer(file, "conv_transpose2d/all", nn.ConvTranspose2d(4, 6, (3, 2), stride=(2, 3), padding=(1, 0),
+                                                           output_padding=(1, 2), dilation=(2, 1), groups=2),
+          2, 4, 4, 3)
+    layer(file, "upsample", nn.Upsample(scale_factor=2), 2, 3, 3, 4)
+    layer(file, "upsample/bilinear", nn.Upsample(scale_factor=(3, 2), mode="bilinear"), 2, 2, 3, 4)
+    layer(file, "adaptive_avg_pool2d", nn.AdaptiveAvgPool2d((3, 2)), 2, 2, 7, 5)
+    layer(file, "adaptive_avg_pool2d/divides", nn.AdaptiveAvgPool2d((3, 2)), 2, 2, 6, 4)
+    layer(file, "max_pool2d/ceil", nn.MaxPool2d(2, ceil_mode=True), 2, 2, 5, 7)
+    layer(file, "max_pool2d/ceil_padding", nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True), 2, 2, 6, 5)
+    layer(file, "avg_pool2d/ceil", nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True), 2, 2, 6, 5)
+    layer(file, "avg_pool2d/ceil_beyond", nn.AvgPool2d(2, stride=3, padding=1, ceil_mode=True), 2, 2, 5, 7)
+    layer(file, "avg_pool2d/no_padding", nn.AvgPool2d(3, stride=2, padding=1, ceil_mode=True,
+                                                      count_include_pad=False), 2, 2, 6, 5)
+    layer(file, "elu", nn.ELU(1.5), 4, 12, std=3.0)
+    layer(file, "softplus", nn.Softplus(), 4, 12, std=9.0)
+    file.save("sequences.safetensors")
 
 
 # Losses ------------------------------------------------------------------------------------------------
@@ -361,7 +450,10 @@ def schedules():
 
 
 if __name__ == "__main__":
-    layers()
-    losses()
-    optimizers()
-    schedules()
+    if sys.argv[1:] == ["sequences"]:
+        sequences()
+    else:
+        layers()
+        losses()
+        optimizers()
+        schedules()

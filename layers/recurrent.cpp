@@ -1,0 +1,161 @@
+#include <ballast/layers/recurrent.h>
+
+#include <cmath>
+#include <utility>
+
+#include <ballast/core/ops/activation.h>
+#include <ballast/core/ops/dropout.h>
+#include <ballast/core/ops/elementwise.h>
+#include <ballast/core/ops/linear.h>
+#include <ballast/core/ops/movement.h>
+#include <ballast/core/ops/recurrent.h>
+#include <ballast/layers/init.h>
+
+namespace ballast::inline BALLAST_PRECISION {
+
+RecurrentLayer::RecurrentLayer(Cell cell, int64_t in, int64_t hidden, const RecurrentOptions& options)
+    : cell_(cell), in_(in), hidden_(hidden), options_(options) {
+  check<ValueError>(in >= 1 && hidden >= 1 && options.layers >= 1,
+                    "{} {} -> {} with {} layers: all must be at least 1", name(), in, hidden, options.layers);
+  check<ValueError>(options.dropout >= 0 && options.dropout <= 1, "{}: dropout is {}; it must be from 0 to 1",
+                    name(), options.dropout);
+  const double bound = 1 / std::sqrt(static_cast<double>(hidden));
+  const auto parameter = [&](const Shape& shape, bool decay) {
+    Parameter p(Tensor(shape), {.decay = decay});
+    uniform(p, -bound, bound);
+    return p;
+  };
+  const int64_t rows = gates() * hidden;
+  for (int64_t i = 0; i < options.layers * directions(); ++i) {
+    Direction& d = directions_.emplace_back();
+    d.weight_ih = parameter({rows, i < directions() ? in : directions() * hidden}, true);
+    d.weight_hh = parameter({rows, hidden}, true);
+    if (options.layer_norm) {
+      d.norm_ih.emplace(rows), d.norm_hh.emplace(rows);
+      if (cell == Cell::lstm) d.norm_c.emplace(hidden);
+    } else if (options.bias) {
+      d.bias_ih = parameter({rows}, false), d.bias_hh = parameter({rows}, false);
+    }
+  }
+}
+
+// What all layers need to know of the samples' lengths.
+struct RecurrentLayer::Sequence {
+  int64_t length;
+  std::vector<Tensor> present;  // for each position (N, 1): 1 for samples that have it; none if all do
+};
+
+RecurrentState RecurrentLayer::step(Direction& d, Tensor from_input, const RecurrentState& state) {
+  Tensor from_state = detail::linear_same_bits(state.h, d.weight_hh, d.bias_hh);
+  if (d.norm_hh) from_state = (*d.norm_hh)(from_state);
+  if (cell_ == Cell::gru) return {gru_state(std::move(from_input), std::move(from_state), state.h), {}};
+  Tensor gates = std::move(from_input) + std::move(from_state);
+  if (cell_ == Cell::tanh) return {tanh(std::move(gates)), {}};
+  const Tensor c = lstm_state(gates, state.c);
+  return {lstm_output(gates, d.norm_c ? (*d.norm_c)(c) : c), c};
+}
+
+// x (L, N, in) -> (L, N, hidden); `state` becomes the last one.
+Tensor RecurrentLayer::run_direction(Direction& d, const Sequence& sequence, const Tensor& x, bool reverse,
+                                     RecurrentState& state) {
+  Tensor from_input = detail::linear_same_bits(x, d.weight_ih, d.bias_ih);
+  if (d.norm_ih) from_input = (*d.norm_ih)(from_input);
+  const std::vector<Tensor> inputs = split(from_input, 1);
+  std::vector<Tensor> outputs(inputs.size());
+  const Tensor nothing(0);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const size_t position = reverse ? inputs.size() - 1 - i : i;
+    const Shape shape = inputs[position].shape();
+    RecurrentState next = step(d, reshape(inputs[position], {shape[1], shape[2]}), state);
+    outputs[position] = next.h;
+    if (!sequence.present.empty()) {
+      const Tensor& present = sequence.present[position];
+      outputs[position] = where(present, next.h, nothing);
+      next.h = where(present, next.h, state.h);
+      //~
+      if (cell_ == Cell::lstm) next.c = where(present, next.c, state.c);
+      //~
+    }
+    state = next;
+  }
+  return stack(outputs);
+}
+
+RecurrentLayer::Result RecurrentLayer::operator()(Tensor x, const Labels& lengths,
+                                                  const RecurrentState& initial) {
+  const CallScope scope(*this);
+  return run(std::move(x), lengths, initial);
+}
+
+void RecurrentLayer::check_arguments(const Tensor& x, const Labels& lengths,
+                                     const RecurrentState& initial) const {
+  check<ShapeError>(x.rank() == 3 && x.size(1) > 0 && x.size(2) == in_,
+                    "x is {}; it must be (N, L, {}) with at least one position", x.shape(), in_);
+  check<ShapeError>(lengths.size() == 0 || lengths.size() == x.size(0), "{} lengths for {} samples",
+                    lengths.size(), x.size(0));
+  for (const int32_t length : lengths)
+    check<ValueError>(length >= 1 && length <= x.size(1), "{}: a length of {}; it must be from 1 to {}",
+                      name(), length, x.size(1));
+  const Shape state{options_.layers * directions(), x.size(0), hidden_};
+  for (const Tensor* given : {&initial.h, &initial.c})
+    check<ShapeError>(given->empty() || given->shape() == state, "an initial state is {}; it must be {}",
+                      given->shape(), state);
+}
+
+RecurrentLayer::Result RecurrentLayer::run(Tensor x, const Labels& lengths, const RecurrentState& initial) {
+  check_arguments(x, lengths, initial);
+  const int64_t samples = x.size(0);
+  Sequence sequence{x.size(1), {}};
+  for (int64_t position = 0; position < sequence.length && lengths.size() > 0; ++position) {
+    Tensor& present = sequence.present.emplace_back(Tensor({samples, 1}));
+    for (int64_t n = 0; n < samples; ++n) present(n, 0) = position < lengths[n] ? 1 : 0;
+  }
+  const auto initial_of = [&](const Tensor& given, size_t i) {
+    const int64_t at = static_cast<int64_t>(i);
+    return given.empty() ? zeros({samples, hidden_})
+                         : reshape(slice(given, 0, at, at + 1), {samples, hidden_});
+  };
+  std::vector<Tensor> h, c;
+  x = transpose(std::move(x), 0, 1);
+  for (int64_t layer = 0; layer < options_.layers; ++layer) {
+    if (layer > 0) x = dropout(std::move(x), options_.dropout);
+    std::vector<Tensor> results;
+    for (int64_t direction = 0; direction < directions(); ++direction) {
+      const size_t i = h.size();
+      RecurrentState state{initial_of(initial.h, i),
+                           cell_ == Cell::lstm ? initial_of(initial.c, i) : Tensor()};
+      results.push_back(run_direction(directions_[i], sequence, x, direction == 1, state));
+      h.push_back(state.h), c.push_back(state.c);
+    }
+    x = results.size() == 1 ? results[0] : concat(results, 2);
+  }
+  return {transpose(std::move(x), 0, 1), {stack(h), cell_ == Cell::lstm ? stack(c) : Tensor()}};
+}
+
+void RecurrentLayer::visit(Visitor& v) {
+  for (size_t i = 0; i < directions_.size(); ++i) {
+    const size_t each = static_cast<size_t>(directions());
+    const std::string of = fmt::format("_l{}{}", i / each, i % each == 1 ? "_reverse" : "");
+    Direction& d = directions_[i];
+    v("weight_ih" + of, d.weight_ih), v("weight_hh" + of, d.weight_hh);
+    v("bias_ih" + of, d.bias_ih), v("bias_hh" + of, d.bias_hh);
+    v("norm_ih" + of, d.norm_ih), v("norm_hh" + of, d.norm_hh), v("norm_c" + of, d.norm_c);
+  }
+}
+
+LayerInfo RecurrentLayer::info() {
+  int64_t weights = 0;
+  for (const Direction& d : directions_) weights += d.weight_ih.count() + d.weight_hh.count();
+  return {
+      .multiply_adds = weights / (directions() * hidden_), .channel_axis = -1, .dropout = options_.dropout};
+}
+
+std::string RecurrentLayer::describe() const {
+  std::string text = fmt::format("{} {} -> {}", name(), in_, directions() * hidden_);
+  if (options_.layers > 1) text += fmt::format(", {} layers", options_.layers);
+  if (options_.bidirectional) text += ", bidirectional";
+  if (options_.layer_norm) text += ", layer normalization";
+  return text;
+}
+
+}  // namespace ballast::inline BALLAST_PRECISION
