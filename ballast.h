@@ -7,6 +7,7 @@
 #include <ballast/core/parallel.h>
 #include <ballast/core/predict.h>
 #include <ballast/core/random.h>
+#include <ballast/core/recompute.h>
 #include <ballast/data/augment.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/cifar.h>
@@ -47,11 +48,13 @@
 #include <ballast/layers/recurrent.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/rms_norm.h>
+#include <ballast/layers/sequence.h>
 #include <ballast/layers/sequential.h>
 #include <ballast/layers/spectral_norm.h>
 #include <ballast/layers/upsample.h>
 #include <ballast/layers/weight_norm.h>
 #include <ballast/optim/adam.h>
 #include <ballast/optim/ema.h>
+#include <ballast/optim/rmsprop.h>
 #include <ballast/optim/schedule.h>
 #include <ballast/optim/sgd.h>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <mutex>
 #include <type_traits>
@@ -86,7 +87,8 @@ struct Tasks {
   // Threads should work on the same part of the weights in all products of a step, to find it in their
   // caches. So the weights are partitioned first: by panels in their products with the rows of a batch, by
   // rows in the product that is their gradient. Each part of the rows packs the panels again, and must be
-  // long enough to amortise that.
+  // long enough to amortise that. A left operand too large to be read once per panel is partitioned into rows
+  // that stay in L2.
   Tasks(const Operand& left, const Operand& right, int64_t depth, int64_t panel_width, bool transposed)
       : rows(left.count), panels(divide_up(right.count, panel_width)) {
     const int64_t columns = panels * panel_width, work = rows * columns * depth;
@@ -95,7 +97,13 @@ struct Tasks {
     const int64_t fewest = wanted == 1 || by_panels ? 1 : 2;
     const int64_t least_rows = by_panels && panels >= 4 ? tuning::rows_per_packing : right.least_rows();
     row_parts = std::clamp<int64_t>(rows / least_rows, 1, std::max(fewest, divide_up(wanted, panels)));
-    const int64_t bytes = columns * depth * int64_t{sizeof(real)};
+    const int64_t bytes = columns * depth * int64_t{sizeof(real)},
+                  left_bytes = rows * depth * int64_t{sizeof(real)};
+    if (!transposed && left_bytes > tuning::reread_bytes) {
+      by_panels = false;
+      row_parts =
+          std::clamp(left_bytes / tuning::left_bytes, row_parts, std::max(rows / least_rows, row_parts));
+    }
     panel_parts =
         std::min(std::max(divide_up(wanted, row_parts), divide_up(bytes, tuning::packed_bytes)), panels);
   }
@@ -202,15 +210,23 @@ class SingleThreadedBlas {
   static inline int users = 0, before = 1;
 };
 
-// One single-threaded BLAS call per tile of columns.
+// One single-threaded BLAS call per tile. Tiles are as square as can be, since a call reads its rows of A and
+// its columns of B as a whole.
 void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc) {
   const SingleThreadedBlas single_threaded;
   const auto op = [](const Matrix& x) { return x.transposed ? CblasTrans : CblasNoTrans; };
-  parallel_for(n, round_up(divide_up(n, 16), 32), [&](int64_t begin, int64_t end) {
-    blas_gemm(CblasRowMajor, op(a), op(b), static_cast<blasint>(m), static_cast<blasint>(end - begin),
-              static_cast<blasint>(k), 1, a.data, static_cast<blasint>(a.ld),
-              b.data + (b.transposed ? begin * b.ld : begin), static_cast<blasint>(b.ld), beta, c + begin,
-              static_cast<blasint>(ldc));
+  const auto from = [](const Matrix& x, int64_t row, int64_t column) {
+    return x.data + (x.transposed ? column * x.ld + row : row * x.ld + column);
+  };
+  const double square = std::sqrt(static_cast<double>(m) * static_cast<double>(n) / tuning::most_tasks);
+  const int64_t side = round_up(std::max<int64_t>(static_cast<int64_t>(square), 1), 32);
+  const int64_t across = divide_up(n, side), down = divide_up(m, side);
+  parallel_for(across * down, 1, [&](int64_t tile, int64_t) {
+    const Range rows = part_of(m, down, tile / across), columns = part_of(n, across, tile % across);
+    blas_gemm(CblasRowMajor, op(a), op(b), static_cast<blasint>(rows.count()),
+              static_cast<blasint>(columns.count()), static_cast<blasint>(k), 1, from(a, rows.begin, 0),
+              static_cast<blasint>(a.ld), from(b, 0, columns.begin), static_cast<blasint>(b.ld), beta,
+              c + rows.begin * ldc + columns.begin, static_cast<blasint>(ldc));
   });
 }
 
@@ -222,7 +238,8 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
           const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
 #ifndef BALLAST_PLAIN_GEMM
-  if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu && !epilogue.same_bits) return large_gemm(m, n, k, a, b, beta, c, ldc);
+  if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu && !epilogue.same_bits)
+    return large_gemm(m, n, k, a, b, beta, c, ldc);
 #endif
   Operand left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
   Operand right = {b.data, n, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld};

@@ -90,6 +90,19 @@ class Parts {
   Parts& operator=(const Parts&) = default;
 };
 
+/// Parameters that belong to no module, for an optimizer: `ParameterList list({&w, &b}); SGD sgd(list);`.
+/// They are named by their numbers, and must outlive the list.
+class ParameterList : public Parts {
+ public:
+  explicit ParameterList(std::vector<Parameter*> parameters) : parameters_(std::move(parameters)) {}
+  void visit(Visitor& v) override {
+    for (size_t i = 0; i < parameters_.size(); ++i) v(std::to_string(i), *parameters_[i]);
+  }
+
+ private:
+  std::vector<Parameter*> parameters_;
+};
+
 /// A part of a network. A layer that maps one tensor to one tensor overrides `forward` and is called like a
 /// function. A module with other inputs, such as a recurrent cell, defines a call of its own, which begins
 /// with a CallScope. Copies are deep; see Parameter for what an assignment does.

@@ -11,11 +11,10 @@
 namespace ballast::inline BALLAST_PRECISION {
 
 using namespace detail;
-namespace {
-
-std::atomic<uint64_t> next_serial = 1;
-
-}  // namespace
+uint64_t Tape::next_serial() {
+  static std::atomic<uint64_t> next = 1;
+  return next.fetch_add(1, std::memory_order_relaxed);
+}
 
 Tape::Tape(Mode mode)
     : Scope(
@@ -24,9 +23,13 @@ Tape::Tape(Mode mode)
                    Tape* tape) { return State{.recording = tape, .batch_statistics = true, .dropout = true}; }
               : [](const State&, Tape* tape) { return State{.recording = tape}; },
           this),
-      serial_(next_serial.fetch_add(1, std::memory_order_relaxed)),
+      serial_(next_serial()),
       number_(random_state().tapes++),
       exceptions_(std::uncaught_exceptions()) {
+  take_memory();
+}
+
+void Tape::take_memory() {
   auto& memories = spare();
   if (memories.empty()) {
     tape_ = std::make_unique<Memory>();

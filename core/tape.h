@@ -75,6 +75,10 @@ class Tape : public Scope {
   static void forget(Tensor& y);
   template <class Backward>
   void push(const char* op, Tensor& y, Backward&& backward);
+  /// For `recomputed`: a tape that continues another one's numbers, and that one's going on after it.
+  struct Within;
+  explicit Tape(const Within& within);
+  void continue_after(const Tape& inner) { calls_ = inner.calls_; }
 
  private:
   friend class Grads;
@@ -111,11 +115,14 @@ class Tape : public Scope {
   void check_owned();
   void check_result(const char* op, const Tensor& y) const;
   void check_gradients(int32_t node) const;
+  static uint64_t next_serial();
+  void take_memory();
   void release_parameters();
   void drop_gradients();
   void destroy_closures();
 
   std::unique_ptr<Memory> tape_;
+  const Within* within_ = nullptr;
   uint64_t serial_, number_, calls_ = 0;
   int exceptions_;  // in flight when the tape was made
   bool detects_anomaly_ = false;
@@ -140,6 +147,8 @@ class Grads {
     real* g = target(id, shape, beta);
     write_gradient(g, beta);
   }
+  /// A tape that a backward function makes may add to the same parameters' gradients.
+  void let_inner_tapes_write() { tape_.release_parameters(); }
 
  private:
   friend class Tape;

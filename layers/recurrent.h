@@ -48,7 +48,9 @@ class RecurrentLayer : public Module {
   LayerInfo info() override;
   std::string describe() const override;
 
+  int64_t in() const { return in_; }
   int64_t hidden() const { return hidden_; }
+  const RecurrentOptions& options() const { return options_; }
 
  protected:
   enum class Cell { tanh, gru, lstm };

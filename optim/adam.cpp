@@ -14,6 +14,7 @@ Adam::Adam(Parts& model, const AdamOptions& options, bool decoupled_decay)
       decoupled_decay_(decoupled_decay) {
   add_state("exp_avg");
   add_state("exp_avg_sq");
+  if (options.amsgrad) add_state("max_exp_avg_sq");
 }
 
 const AdamOptions& Adam::checked(const AdamOptions& options) {
@@ -43,7 +44,11 @@ void Adam::update(const Part& part) const {
       //~ .v_correction = 1,
       .eps = static_cast<real>(options_.eps),
   };
-  kernels().adam(s, part.count, part.value, part.grad, part.state[0], part.state[1]);
+  if (options_.amsgrad) {
+    kernels().amsgrad(s, part.count, part.value, part.grad, part.state[0], part.state[1], part.state[2]);
+  } else {
+    kernels().adam(s, part.count, part.value, part.grad, part.state[0], part.state[1]);
+  }
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

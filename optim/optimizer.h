@@ -61,7 +61,7 @@ class Optimizer : public Parts {
   void visit(Visitor& v) override;
 
  protected:
-  static constexpr size_t most_states = 2;
+  static constexpr size_t most_states = 3;
 
   /// A contiguous range of one parameter, and of the states in the order of `add_state`.
   struct Part {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <initializer_list>
+#include <limits>
 #include <numbers>
 #include <utility>
 
@@ -76,6 +77,31 @@ Schedule schedule::warm_up(int64_t steps, Schedule then) {
     return then(0) * static_cast<double>(step + 1) / static_cast<double>(steps);
     //~ return then(0) * static_cast<double>(step) / static_cast<double>(steps);
   };
+}
+
+Plateau::Plateau(const PlateauOptions& o)
+    : options(o),
+      best(o.maximize ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity()) {
+  check<ValueError>(o.factor > 0 && o.factor < 1, "Plateau: a factor of {}; it must be between 0 and 1",
+                    o.factor);
+  check<ValueError>(o.patience >= 0 && o.threshold >= 0 && o.min_lr >= 0,
+                    "Plateau: patience {}, threshold {} and min_lr {}; none may be negative", o.patience,
+                    o.threshold, o.min_lr);
+}
+
+double Plateau::operator()(double measure, double lr) {
+  const bool better =
+      options.maximize ? measure > best * (1 + options.threshold) : measure < best * (1 - options.threshold);
+  if (better) {
+    best = measure;
+    waited = 0;
+    //~
+    return lr;
+  }
+  if (++waited <= options.patience) return lr;
+  //~ if (++waited < options.patience) return lr;
+  waited = 0;
+  return std::max(lr * options.factor, std::min(lr, options.min_lr));
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

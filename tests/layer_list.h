@@ -48,6 +48,10 @@ void for_each_layer(F f) {
   f(ConvTranspose2d(2, 4, 3, {.stride = 2, .padding = 1, .output_padding = 1, .groups = 2}),
     Shape{2, 2, 3, 4}, Shape{2, 3, 3, 4});
   f(PositionEmbedding(5, 4), Shape{2, 3, 4}, Shape{2, 6, 4});
+  f(Rows(), Shape{2, 2, 3, 4}, Shape{2, 3, 4});
+  f(Patches(2), Shape{2, 2, 4, 6}, Shape{2, 2, 4, 5});
+  f(LastPosition(), Shape{2, 3, 4}, Shape{2, 3});
+  f(MeanPosition(), Shape{2, 3, 4}, Shape{2, 3});
   f(RNN(4, 3), Shape{2, 5, 4}, Shape{2, 5, 3});
   f(GRU(4, 3, {.layers = 2, .dropout = 0.5}), Shape{2, 5, 4}, Shape{5, 4});
   f(LSTM(4, 3, {.bidirectional = true}), Shape{2, 5, 4}, Shape{2, 0, 4});

@@ -304,3 +304,15 @@ TEST_CASE("Ema refuses an average that isn't a copy, and a decay of 1") {
   CHECK_THROWS_AS(Ema(net, net), UsageError);
   CHECK_THROWS_AS(Ema(net, copy, {.decay = 1}), ValueError);
 }
+
+TEST_CASE("parameters of no module have an optimizer through a list") {
+  Parameter w(tensor({1, 2})), b(tensor({3}));
+  ParameterList list({&w, &b});
+  SGD sgd(list, {.lr = 1});
+  Tape tape;
+  tape.backward(sum(Tensor(w) * real(2)) + sum(Tensor(b)));
+  sgd.step();
+  CHECK(w.value()(0) == -1);
+  CHECK(w.value()(1) == 0);
+  CHECK(b.value()(0) == 2);
+}

@@ -12,8 +12,10 @@
 #include <ballast/layers/pooling.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/rms_norm.h>
+#include <ballast/layers/upsample.h>
 
 #include "trainer/norms.h"
+#include "trainer/sequence_words.h"
 
 namespace ballast::app {
 namespace {
@@ -47,6 +49,21 @@ void conv(Place& place) {
                       .dilation = dilation,
                       .groups = groups,
                       .bias = place.bias()}));
+}
+
+void convtranspose(Place& place) {
+  check<ShapeError>(is_image(place.shape()), "it is for images, (N, C, H, W)");
+  place.add(ConvTranspose2d(place.shape()[1], *place.whole("CHANNELS"), *place.whole("KERNEL"),
+                            {.stride = place.whole("stride").value_or(1),
+                             .padding = place.whole("pad").value_or(0),
+                             .output_padding = place.whole("output_pad").value_or(0),
+                             .bias = place.bias()}));
+}
+
+void upsample(Place& place) {
+  check<ShapeError>(is_image(place.shape()), "it is for images, (N, C, H, W)");
+  const bool bilinear = place.whole("bilinear").value_or(0) != 0;
+  place.add(Upsample(*place.whole("FACTOR"), bilinear ? UpsampleMode::bilinear : UpsampleMode::nearest));
 }
 
 template <class Pool2d, class Pool1d>
@@ -159,6 +176,26 @@ std::vector<Word> layer_words() {
       {.name = "globalavgpool",
        .help = "the mean of each channel of an image, (N, C, H, W) -> (N, C, 1, 1)",
        .make = [](Place& place) { place.add(GlobalAvgPool()); }},
+      {.name = "adaptiveavgpool",
+       .help = "the means of SIZE x SIZE windows that cover an image evenly",
+       .arguments = {{.name = "SIZE", .help = "windows along an edge", .required = true}},
+       .make = [](Place& place) { place.add(AdaptiveAvgPool2d(*place.whole("SIZE"))); }},
+      {.name = "convtranspose",
+       .help = "transposed convolution of images, which enlarges them by its stride",
+       .arguments = {{.name = "CHANNELS", .help = "number of channels of the output", .required = true},
+                     {.name = "KERNEL", .help = "size of the kernel", .required = true},
+                     {.name = "pad", .help = "taken off each side of the output [0]", .least = 0},
+                     {.name = "stride", .help = "pixels of the output for one of the input [1]"},
+                     {.name = "output_pad", .help = "added at the end of the output [0]", .least = 0},
+                     bias},
+       .make = convtranspose},
+      {.name = "upsample",
+       .help = "images enlarged by repeating pixels",
+       .arguments = {{.name = "FACTOR", .help = "how many times", .required = true, .most = 64},
+                     {.name = "bilinear",
+                      .help = "true or false: interpolated instead [false]",
+                      .kind = Kind::flag}},
+       .make = upsample},
       {.name = "flatten", .help = "(N, ...) -> (N, F)", .make = [](Place& place) { place.add(Flatten()); }},
       {.name = "linear",
        .help = "fully connected layer, (N, F) -> (N, WIDTH)",
@@ -180,6 +217,11 @@ std::vector<Word> layer_words() {
                       .most = 1}},
        .make = dropout,
        .options = {"dropout"}},
+      {.name = "channeldropout",
+       .help = "drops whole channels with probability P in training",
+       .arguments =
+           {{.name = "P", .help = "", .required = true, .kind = Kind::number, .least = 0, .most = 1}},
+       .make = [](Place& place) { place.add(Dropout2d(*place.number("P"))); }},
       {.name = "softmax",
        .help = "over channels; the loss includes that of the last layer already",
        .make = [](Place& place) { place.add(Softmax(1)); }},
@@ -223,7 +265,7 @@ std::vector<Word> activation_words() {
 std::deque<Word>& table() {
   static std::deque<Word> all = [] {
     std::deque<Word> found;
-    for (auto& family : {layer_words(), norm_words(), activation_words()})
+    for (auto& family : {layer_words(), sequence_words(), norm_words(), activation_words()})
       found.insert(found.end(), family.begin(), family.end());
     return found;
   }();

@@ -41,6 +41,12 @@ std::string stage(int64_t channels, int64_t stride, int64_t blocks) {
   return blocks == 1 ? line : fmt::format("{}, {}x({})", line, blocks - 1, block(""));
 }
 
+/// A depthwise convolution of 3 x 3 and a pointwise one.
+std::string separable(int64_t from, int64_t to, int64_t stride) {
+  return fmt::format("conv {0} 3 pad=1 groups={0}{1}, norm, act, conv {2} 1, norm, act", from,
+                     stride == 1 ? "" : fmt::format(" stride={}", stride), to);
+}
+
 std::string resnet(const ModelOptions& options) {
   const int64_t depth = depth_of(options.model);
   check<ValueError>(depth >= 8 && depth <= 1202 && depth % 6 == 2,
@@ -140,6 +146,19 @@ const Choices<LineMaker>& presets() {
          return "2x(conv 64 3 pad=1, norm, act), maxpool 2, 2x(conv 128 3 pad=1, norm, act), maxpool 2, "
                 "3x(conv 256 3 pad=1, norm, act), maxpool 2, "
                 "flatten, 2x(linear 512, act, dropout), linear";
+       }},
+      {"mobile", "depthwise separable convolutions, as in MobileNet, Howard et al. 2017, for small images",
+       [](const ModelOptions&) {
+         return fmt::format("conv 32 3 pad=1, norm, act, {}, {}, {}, {}, globalavgpool, flatten, linear",
+                            separable(32, 64, 1), separable(64, 128, 2), separable(128, 128, 1),
+                            separable(128, 256, 2));
+       }},
+      {"lstm", "long short-term memory over the rows of an image",
+       [](const ModelOptions&) -> std::string { return "rows, lstm 128, last, linear"; }},
+      {"transformer",
+       "transformer over patches of 4 x 4 pixels, as in Dosovitskiy et al. 2021, with pre-norm",
+       [](const ModelOptions&) -> std::string {
+         return "patches 4, project 64, positions, 2x(encoder 4 ff=128 norm_first=true), average, linear";
        }},
   };
   return table;

@@ -70,6 +70,8 @@ const Choices<ActivationMaker>& activations() {
       {"tanh", "", [](Sequential& net) { net.add(Tanh()); }},
       {"silu", "", [](Sequential& net) { net.add(SiLU()); }},
       {"gelu", "", [](Sequential& net) { net.add(GELU()); }},
+      {"elu", "", [](Sequential& net) { net.add(ELU()); }},
+      {"softplus", "", [](Sequential& net) { net.add(Softplus()); }},
   };
   return table;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <ballast/optim/adam.h>
+#include <ballast/optim/rmsprop.h>
 #include <ballast/optim/sgd.h>
 
 namespace ballast::app {
@@ -17,6 +18,13 @@ const Choices<OptimizerMaker>& optimizers() {
               model, SGDOptions{.lr = *o.lr, .momentum = o.momentum, .weight_decay = *o.weight_decay});
         }},
        {"momentum"}},
+      {"rmsprop",
+       "",
+       {{.lr = 0.001, .weight_decay = 0},
+        [](Module& model, const TrainingOptions& o) -> std::unique_ptr<Optimizer> {
+          return std::make_unique<RMSprop>(model,
+                                           RMSpropOptions{.lr = *o.lr, .weight_decay = *o.weight_decay});
+        }}},
       {"adam",
        "",
        {{.lr = 0.003, .weight_decay = 0},

@@ -4,18 +4,23 @@
 #include <fmt/ranges.h>
 
 #include <ballast/layers/activation.h>
+#include <ballast/layers/attention.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/conv1d.h>
 #include <ballast/layers/conv2d.h>
 #include <ballast/layers/dropout.h>
+#include <ballast/layers/embedding.h>
 #include <ballast/layers/flatten.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/instance_norm.h>
 #include <ballast/layers/layer_norm.h>
 #include <ballast/layers/linear.h>
 #include <ballast/layers/pooling.h>
+#include <ballast/layers/recurrent.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/rms_norm.h>
+#include <ballast/layers/sequence.h>
+#include <ballast/layers/upsample.h>
 
 namespace ballast::app {
 namespace {
@@ -35,13 +40,16 @@ class Call {
     if (value != standard) arguments_.push_back(fmt::format("{}={}", name, text(value)));
     return *this;
   }
-  std::string str() const { return fmt::format("nn.{}({})", name_, fmt::join(arguments_, ", ")); }
+  std::string str() const { return fmt::format("nn.{}", own()); }
+  /// Of a class that stands in the text itself.
+  std::string own() const { return fmt::format("{}({})", name_, fmt::join(arguments_, ", ")); }
 
  private:
   static std::string text(int64_t value) { return fmt::format("{}", value); }
   static std::string text(int value) { return fmt::format("{}", value); }
   static std::string text(float value) { return fmt::format("{}", value); }
   static std::string text(double value) { return fmt::format("{}", value); }
+  static std::string text(const std::string& value) { return fmt::format("\"{}\"", value); }
   static std::string text(bool value) { return value ? "True" : "False"; }
   static std::string text(const Pair& pair) {
     return pair.h == pair.w ? fmt::format("{}", pair.h) : fmt::format("({}, {})", pair.h, pair.w);
@@ -74,6 +82,8 @@ std::string pool2d(const char* name, const Pool& pool) {
       .with(pool.window)
       .with("stride", pool.options.stride.value_or(pool.window), pool.window)
       .with("padding", pool.options.padding, Pair(0))
+      .with("ceil_mode", pool.options.ceil_mode, false)
+      .with("count_include_pad", pool.options.count_include_pad, true)
       .str();
 }
 
@@ -159,6 +169,81 @@ std::string text_of(const RMSNorm& l) {
       .str();
 }
 
+std::string text_of(const AdaptiveAvgPool2d& l) { return Call("AdaptiveAvgPool2d").with(l.size).str(); }
+std::string text_of(const Upsample& l) {
+  const bool bilinear = l.mode == UpsampleMode::bilinear;
+  return fmt::format("nn.Upsample(scale_factor={}{})",
+                     l.factor.h == l.factor.w ? fmt::format("{}", l.factor.h)
+                                              : fmt::format("({}, {})", l.factor.h, l.factor.w),
+                     bilinear ? ", mode=\"bilinear\"" : "");
+}
+std::string text_of(const ConvTranspose2d& l) {
+  const Shape& w = l.weight.shape();
+  return Call("ConvTranspose2d")
+      .with(w[0])
+      .with(w[1] * l.options.groups)
+      .with(Pair(w[2], w[3]))
+      .with("stride", l.options.stride, Pair(1))
+      .with("padding", l.options.padding, Pair(0))
+      .with("output_padding", l.options.output_padding, Pair(0))
+      .with("dilation", l.options.dilation, Pair(1))
+      .with("groups", l.options.groups, int64_t{1})
+      .with("bias", has(l.bias), true)
+      .str();
+}
+std::string text_of(const Dropout2d& l) { return Call("Dropout2d").with(l.p).str(); }
+std::string text_of(const ELU& l) { return Call("ELU").with(l.alpha).str(); }
+std::string text_of(const Softplus&) { return "nn.Softplus()"; }
+std::string text_of(const Embedding& l) {
+  return Call("Embedding").with(l.weight.shape()[0]).with(l.weight.shape()[1]).own();
+}
+std::string text_of(const PositionEmbedding& l) {
+  return Call("PositionEmbedding").with(l.weight.shape()[0]).with(l.weight.shape()[1]).own();
+}
+std::string text_of(const Rows&) { return "Rows()"; }
+std::string text_of(const Patches& l) { return Call("Patches").with(l.size).own(); }
+std::string text_of(const LastPosition&) { return "LastPosition()"; }
+std::string text_of(const MeanPosition&) { return "MeanPosition()"; }
+
+std::string recurrent(const char* name, const RecurrentLayer& l) {
+  const RecurrentOptions& o = l.options();
+  if (o.layer_norm) return "";
+  return Call(name)
+      .with(l.in())
+      .with(l.hidden())
+      .with("num_layers", o.layers, int64_t{1})
+      .with("bias", o.bias, true)
+      .with("batch_first", true, false)
+      .with("dropout", o.dropout, 0.0)
+      .with("bidirectional", o.bidirectional, false)
+      .own();
+}
+std::string text_of(const RNN& l) { return recurrent("RNN", l); }
+std::string text_of(const GRU& l) { return recurrent("GRU", l); }
+std::string text_of(const LSTM& l) { return recurrent("LSTM", l); }
+std::string text_of(const MultiheadAttention& l) {
+  if (l.causal) return "";
+  return Call("MultiheadAttention")
+      .with(l.width)
+      .with(l.heads)
+      .with("bias", has(l.in_proj_bias), true)
+      .with("batch_first", true, false)
+      .own();
+}
+std::string text_of(const TransformerEncoderLayer& l) {
+  const TransformerEncoderLayerOptions& o = l.options;
+  if (o.causal) return "";
+  return Call("TransformerEncoderLayer")
+      .with(l.self_attn.width)
+      .with(l.self_attn.heads)
+      .with(o.feedforward)
+      .with(o.dropout)
+      .with("activation", std::string(o.gelu ? "gelu" : "relu"), std::string("relu"))
+      .with("batch_first", true, false)
+      .with("norm_first", o.norm_first, false)
+      .str();
+}
+
 /// The text of a layer of one of these types; "" for others.
 template <class... Layers>
 std::string text_of_any(const Module& layer) {
@@ -183,7 +268,10 @@ std::string text_of_layer(const Module& layer, const std::string& indent) {
   const std::string text =
       text_of_any<Linear, Conv2d, Conv1d, MaxPool2d, AvgPool2d, MaxPool1d, AvgPool1d, GlobalAvgPool, Flatten,
                   Dropout, ReLU, LeakyReLU, Sigmoid, Tanh, SiLU, GELU, Softmax, BatchNorm1d, BatchNorm2d,
-                  InstanceNorm1d, InstanceNorm2d, LayerNorm, GroupNorm, RMSNorm>(layer);
+                  InstanceNorm1d, InstanceNorm2d, LayerNorm, GroupNorm, RMSNorm, AdaptiveAvgPool2d, Upsample,
+                  ConvTranspose2d, Dropout2d, ELU, Softplus, Embedding, PositionEmbedding, Rows, Patches,
+                  LastPosition, MeanPosition, RNN, GRU, LSTM, MultiheadAttention, TransformerEncoderLayer>(
+          layer);
   check<ValueError>(!text.empty(), "{}: PyTorch has no such layer", layer.describe());
   return text;
 }
@@ -196,7 +284,13 @@ std::string text_of_sequence(const Sequential& model, const std::string& indent)
   return text + indent + ")";
 }
 
-constexpr auto residual_class = R"(
+/// Classes that PyTorch lacks, or whose call isn't that of a layer in a Sequential: those that a text uses
+/// stand before it.
+struct OwnClass {
+  const char *name, *text;
+};
+constexpr OwnClass own_classes[] = {
+    {"Residual", R"(
 class Residual(nn.Module):
     def __init__(self, body, shortcut):
         super().__init__()
@@ -205,14 +299,87 @@ class Residual(nn.Module):
     def forward(self, x):
         return self.body(x) + self.shortcut(x)
 
-)";
+)"},
+    {"Rows", R"(
+class Rows(nn.Module):
+    def forward(self, x):
+        return x.transpose(1, 2).flatten(2)
+
+)"},
+    {"Patches", R"(
+class Patches(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def forward(self, x):
+        return nn.functional.unfold(x, self.size, stride=self.size).transpose(1, 2)
+
+)"},
+    {"Embedding", R"(
+class Embedding(nn.Embedding):
+    def forward(self, x):
+        return super().forward(x.long())
+
+)"},
+    {"PositionEmbedding", R"(
+class PositionEmbedding(nn.Module):
+    def __init__(self, length, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(length, width))
+
+    def forward(self, x):
+        return x + self.weight[:x.shape[1]]
+
+)"},
+    {"LastPosition", R"(
+class LastPosition(nn.Module):
+    def forward(self, x):
+        return x[:, -1]
+
+)"},
+    {"MeanPosition", R"(
+class MeanPosition(nn.Module):
+    def forward(self, x):
+        return x.mean(1)
+
+)"},
+    {"RNN", R"(
+class RNN(nn.RNN):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+)"},
+    {"GRU", R"(
+class GRU(nn.GRU):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+)"},
+    {"LSTM", R"(
+class LSTM(nn.LSTM):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+)"},
+    {"MultiheadAttention", R"(
+class MultiheadAttention(nn.MultiheadAttention):
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=False)[0]
+
+)"},
+};
 
 }  // namespace
 
 std::string pytorch_text(const Sequential& model) {
   const std::string network = text_of_sequence(model, "");
-  const bool residual = network.find("Residual(") != std::string::npos;
-  return fmt::format("from torch import nn\n{}\nmodel = {}\n", residual ? residual_class : "", network);
+  std::string classes;
+  for (const OwnClass& own : own_classes)
+    if (network.find(fmt::format(" {}(", own.name)) != std::string::npos) classes += own.text;
+  const bool torch = classes.find("torch.zeros") != std::string::npos;
+  return fmt::format("{}from torch import nn\n{}\nmodel = {}\n", torch ? "import torch\n" : "", classes,
+                     network);
 }
 
 }  // namespace ballast::app

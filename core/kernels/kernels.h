@@ -63,6 +63,7 @@ struct PoolPlane {
 
 /// Adam (Kingma & Ba 2015): g = grad + l2 value; m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
 /// value = decay value - rate m / (sqrt(v) / sqrt(1 - beta2^t) + eps). `rate` includes m's bias correction.
+/// AMSGrad (Reddi et al. 2018) has the largest v so far in its place.
 struct AdamStep {
   real l2, beta1, one_minus_beta1, beta2, one_minus_beta2, decay, rate, v_correction, eps;
 };
@@ -100,6 +101,12 @@ struct WinogradWeights {
 struct SGDStep {
   real l2, momentum, one_minus_dampening, rate;
   bool nesterov;
+};
+
+/// RMSprop (Tieleman & Hinton 2012): g = grad + l2 value; v = alpha v + (1 - alpha) g^2; d = g / (sqrt(v) +
+/// eps), or with momentum b = momentum b + d and d = b; value -= rate d.
+struct RMSpropStep {
+  real l2, alpha, one_minus_alpha, eps, momentum, rate;
 };
 
 /// A function of one number, of `count` elements (see functions.inc). a and b are its parameters.

@@ -316,6 +316,56 @@ def sequences():
     file.save("sequences.safetensors")
 
 
+def formula(shape, factor):
+    """Numbers that need not be stored."""
+    i = torch.arange(torch.Size(shape).numel())
+    return (torch.sin(i.double() * factor) + torch.cos(0.01 * (i * i % 1009).double())).reshape(shape)
+
+
+def coming_from():
+    """What docs/coming-from.md's lines of Python compute."""
+    file = File()
+
+    def with_formula(model):
+        for parameter in model.parameters():
+            parameter.data.copy_(formula(parameter.shape, 0.7) * 0.2)
+        return model
+
+    def both_modes(case, model, *shape):
+        file.add(case + ":train", with_formula(model).train()(formula(shape, 0.3)))
+        file.add(case + ":eval", model.eval()(formula(shape, 0.3)))
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 4, 3, padding=1, bias=False)
+            self.bn = nn.BatchNorm2d(4)
+            self.fc = nn.Linear(4 * 4 * 4, 3)
+
+        def forward(self, x):
+            x = F.max_pool2d(F.relu(self.bn(self.conv(x))), 2)
+            return self.fc(torch.flatten(x, 1))
+
+    both_modes("mlp", nn.Sequential(nn.Linear(784, 256), nn.BatchNorm1d(256), nn.ReLU(), nn.Linear(256, 10)), 6, 784)
+    both_modes("cnn", Net(), 5, 1, 8, 8)
+    # Keras's defaults in PyTorch's terms.
+    both_modes("keras", nn.Sequential(nn.Linear(5, 8), nn.BatchNorm1d(8, eps=1e-3, momentum=0.01), nn.ReLU(),
+                                      nn.Linear(8, 3), nn.Softmax(-1)), 4, 5)
+
+    model, x, y = with_formula(Net()), formula((5, 1, 8, 8), 0.3), torch.tensor([0, 1, 2, 0, 1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    model.train()
+    for _ in range(3):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        file.add("trained:logits", model(x))
+    file.save("coming_from.safetensors")
+
+
 # Losses ------------------------------------------------------------------------------------------------
 
 
@@ -356,8 +406,9 @@ steps = 100
 recorded = [1, 2, 10, 100]
 
 
-def optimizers():
-    """100 steps over the same gradients; `part.rare` gets one in every third step only."""
+def optimizers(later=False):
+    """100 steps over the same gradients; `part.rare` gets one in every third step only. `later` makes the file of
+    the optimizers that came after the others."""
     file = File()
     source = Source("optimizers")
     shapes = {"weight": (3, 4), "bias": (3,), "part.rare": (2, 2)}
@@ -389,6 +440,14 @@ def optimizers():
                 for name, parameter in parameters.items():
                     file.add(f"{case}:{step}:{name}", parameter)
 
+    if later:
+        rmsprop, adam, adamw = torch.optim.RMSprop, torch.optim.Adam, torch.optim.AdamW
+        run("rmsprop", rmsprop, lr=0.01)
+        run("rmsprop/momentum", rmsprop, lr=0.01, alpha=0.9, momentum=0.9, eps=1e-3)
+        run("rmsprop/all", rmsprop, part={"lr": 0.05}, lr=0.01, alpha=0.8, momentum=0.5, weight_decay=0.1)
+        run("adam/amsgrad", adam, lr=0.01, amsgrad=True, betas=(0.5, 0.9), weight_decay=0.1)
+        run("adamw/amsgrad", adamw, lr=0.01, amsgrad=True, weight_decay=0.1)
+        return file.save("optimizers_later.safetensors")
     sgd, adam, adamw = torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW
     run("sgd", sgd, lr=0.01)
     run("sgd/decay", sgd, lr=0.01, weight_decay=0.1)
@@ -452,6 +511,8 @@ def schedules():
 if __name__ == "__main__":
     if sys.argv[1:] == ["sequences"]:
         sequences()
+        optimizers(later=True)
+        coming_from()
     else:
         layers()
         losses()

@@ -137,6 +137,20 @@ TEST_CASE("words: each adds its layers") {
       {"maxpool 2, avgpool 2 stride=1 pad=1, flatten, linear",
        "MaxPool2d 2 x 2; AvgPool2d 2 x 2; Flatten; Linear 50 -> 4"},
       {"maxpool 2, avgpool 2, flatten, linear", "MaxPool1d 2; AvgPool1d 2; Flatten; Linear 4 -> 4", {2, 8}},
+      {"rows, lstm 6 layers=2 bidirectional=true, gru 5, rnn 7, last, linear",
+       "Rows; LSTM 16 -> 12, 2 layers, bidirectional; GRU 12 -> 5; RNN 5 -> 7; LastPosition; Linear 7 -> 4"},
+      {"patches 4, project 6, positions, attention 2 causal=true, encoder 3 ff=8 norm_first=true, average, "
+       "linear",
+       "Patches 4 x 4; Linear 32 -> 6; PositionEmbedding 4 x 6; MultiheadAttention 6, 2 heads, causal; "
+       "TransformerEncoderLayer 6, 3 heads, pre-norm; MeanPosition; Linear 6 -> 4"},
+      {"embed 7 3, last, linear", "Embedding 7 x 3; LastPosition; Linear 3 -> 4", {5}},
+      {"convtranspose 3 4 pad=1 stride=2, upsample 2, channeldropout 0.5, adaptiveavgpool 3, elu, softplus, "
+       "flatten, "
+       "linear",
+       "ConvTranspose2d 2 -> 3, 4 x 4; Upsample 2 x 2; Dropout2d 0.5; AdaptiveAvgPool2d 3 x 3; ELU 1; "
+       "Softplus; "
+       "Flatten; "
+       "Linear 27 -> 4"},
       {"linear 5, dropout 0.25, linear", "Linear 3 -> 5; Dropout 0.25; Linear 5 -> 4", {3}},
       {"linear,softmax", "Linear 3 -> 4; Softmax along axis 1", {3}},
       {"linear 4", "Linear 3 -> 4", {3}},
@@ -288,7 +302,8 @@ TEST_CASE("an error of shapes has the word and the shape that it got") {
 TEST_CASE("a single word that is neither a preset nor a word of a line") {
   CHECK(contains(error_of({.model = "cnm"}), "did you mean cnn?"));
   CHECK(contains(error_of({.model = "resnet20"}), "did you mean resnet-20?"));
-  CHECK(contains(error_of({.model = "transformer"}), "known are mlp, lenet, cnn, resnet-N, vgg"));
+  CHECK(contains(error_of({.model = "perceiver"}),
+                 "known are mlp, lenet, cnn, resnet-N, vgg, mobile, lstm, transformer"));
   CHECK(layers(made("linear", {3})) == "Linear 3 -> 10");
 }
 
