@@ -1,0 +1,56 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ballast::app::experiments {
+
+/// A line that the runs are held to.
+struct Check {
+  std::string line, measured;
+  bool holds;
+  /// Said of a line that doesn't hold.
+  std::string why = {};
+};
+
+struct Table {
+  std::string title;
+  std::vector<std::string> columns;
+  std::vector<std::vector<std::string>> rows;
+  std::string note = {};
+};
+
+struct Axis {
+  std::string label;
+  bool log = false;
+  std::optional<double> least = {}, most = {};
+};
+
+/// A line through (x, y), and where `low` and `high` are given a band.
+struct Series {
+  std::string name;
+  std::vector<double> x, y, low = {}, high = {};
+  bool points = false, dashed = false;
+};
+
+struct Plot {
+  std::string title;
+  Axis x, y;
+  std::vector<Series> series;
+  std::string note = {};
+};
+
+/// What the runs of an experiment show.
+struct Findings {
+  std::vector<Table> tables;
+  std::vector<Check> checks;
+  std::vector<Plot> plots;
+  /// What the experiment's claim says, part by part, and whether the runs agree.
+  std::vector<bool> claim;
+};
+
+/// "holds", "holds in part", "doesn't hold".
+std::string verdict(const std::vector<bool>& parts);
+
+}  // namespace ballast::app::experiments

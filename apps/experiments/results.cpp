@@ -1,0 +1,139 @@
+#include "experiments/results.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include <ballast/core/check.h>
+
+namespace ballast::app::experiments {
+namespace {
+
+constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+bool any_nan(const std::vector<double>& all) {
+  return all.empty() || std::ranges::any_of(all, [](double v) { return std::isnan(v); });
+}
+
+}  // namespace
+
+double OverSeeds::mean() const {
+  return all.empty() ? none : std::accumulate(all.begin(), all.end(), 0.0) / static_cast<double>(all.size());
+}
+
+double OverSeeds::least() const { return any_nan(all) ? none : *std::ranges::min_element(all); }
+
+double OverSeeds::largest() const { return any_nan(all) ? none : *std::ranges::max_element(all); }
+
+double OverSeeds::median() const {
+  if (any_nan(all)) return none;
+  std::vector<double> sorted = all;
+  std::ranges::sort(sorted);
+  const size_t half = sorted.size() / 2;
+  return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+double OverSeeds::deviation() const {
+  if (all.size() < 2) return 0;
+  const double center = mean();
+  double squares = 0;
+  for (const double v : all) squares += (v - center) * (v - center);
+  return std::sqrt(squares / static_cast<double>(all.size() - 1));
+  //~ return std::sqrt(squares / static_cast<double>(all.size()));
+}
+
+int64_t OverSeeds::reaching(double threshold) const {
+  return std::ranges::count_if(all, [&](double v) { return v >= threshold; });
+}
+
+std::string OverSeeds::text(int decimals) const {
+  const int64_t lost = std::ranges::count_if(all, [](double v) { return std::isnan(v); });
+  if (lost == static_cast<int64_t>(all.size())) return "NaN";
+  if (lost > 0) return fmt::format("NaN in {} of {}", lost, all.size());
+  if (all.size() == 1) return fmt::format("{:.{}f}", mean(), decimals);
+  return fmt::format("{:.{}f} ± {:.{}f}", mean(), decimals, deviation(), decimals);
+}
+
+std::vector<const Outcome*> Results::matching(const Setting& part) const {
+  std::vector<const Outcome*> found;
+  for (const Outcome& outcome : all_)
+    if (outcome.setting.includes(part)) found.push_back(&outcome);
+  return found;
+}
+
+OverSeeds Results::of(const Setting& part, const std::string& value) const {
+  OverSeeds figures;
+  for (const Outcome* outcome : matching(part)) {
+    const auto found = outcome->figures.values.find(value);
+    if (found != outcome->figures.values.end()) figures.all.push_back(found->second);
+  }
+  check<ValueError>(!figures.all.empty(), "no run of {} has measured {}", part.text(), value);
+  return figures;
+}
+
+Series Results::curve(const Setting& part, const std::string& name, std::vector<double> x,
+                      const std::string& label) const {
+  Series series{label, std::move(x), {}, {}, {}};
+  for (size_t i = 0; i < series.x.size(); ++i) {
+    OverSeeds point;
+    for (const Outcome* outcome : matching(part)) {
+      const auto found = outcome->figures.curves.find(name);
+      if (found != outcome->figures.curves.end() && i < found->second.size() && !std::isnan(found->second[i]))
+        point.all.push_back(found->second[i]);
+    }
+    series.y.push_back(point.mean());
+    series.low.push_back(point.least());
+    series.high.push_back(point.largest());
+  }
+  return series;
+}
+
+Series along(const Results& results, const Setting& part, const GridAxis& axis, const std::string& value,
+             const std::string& label) {
+  Series series{label, {}, {}, {}, {}, true};
+  for (const std::string& at : axis.values) {
+    Setting cell = part;
+    cell.entries.emplace_back(axis.name, at);
+    const OverSeeds figures = results.of(cell, value);
+    series.x.push_back(std::stod(at));
+    series.y.push_back(figures.mean());
+    series.low.push_back(figures.least());
+    series.high.push_back(figures.largest());
+  }
+  return series;
+}
+
+Table table_of(const Results& results, const GridTable& wanted) {
+  Table table{wanted.title, {wanted.rows.name + " \\ " + wanted.columns.name}, {}};
+  table.columns.insert(table.columns.end(), wanted.columns.values.begin(), wanted.columns.values.end());
+  for (const std::string& row : wanted.rows.values) {
+    std::vector<std::string> cells = {row};
+    for (const std::string& column : wanted.columns.values) {
+      Setting cell = wanted.within;
+      cell.entries.emplace_back(wanted.rows.name, row);
+      cell.entries.emplace_back(wanted.columns.name, column);
+      const bool there = std::ranges::any_of(results.all(), [&](const Outcome& outcome) {
+        return outcome.setting.includes(cell) && outcome.figures.values.contains(wanted.value);
+      });
+      cells.push_back(there ? results.of(cell, wanted.value).text(wanted.decimals) : "");
+    }
+    table.rows.push_back(std::move(cells));
+    const auto found = wanted.reference.find(row);
+    if (found == wanted.reference.end()) continue;
+    std::vector<std::string> compared = {"  " + wanted.reference_name};
+    compared.insert(compared.end(), found->second.begin(), found->second.end());
+    table.rows.push_back(std::move(compared));
+  }
+  return table;
+}
+
+std::string verdict(const std::vector<bool>& parts) {
+  const auto agreeing = std::ranges::count(parts, true);
+  if (agreeing == 0) return "doesn't hold";
+  return agreeing == static_cast<std::ptrdiff_t>(parts.size()) ? "holds" : "holds in part";
+}
+
+}  // namespace ballast::app::experiments
