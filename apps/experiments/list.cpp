@@ -2,10 +2,11 @@
 
 namespace ballast::app::experiments {
 
-extern const Experiment lr_tolerance, landscape;
+extern const Experiment bn_mnist, lr_tolerance, depth_init, batch_size, landscape, dropout_order;
 
 const std::vector<const Experiment*>& all_experiments() {
-  static const std::vector<const Experiment*> all = {&lr_tolerance, &landscape};
+  static const std::vector<const Experiment*> all = {&bn_mnist,   &lr_tolerance, &depth_init,
+                                                     &batch_size, &landscape,    &dropout_order};
   return all;
 }
 

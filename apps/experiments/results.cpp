@@ -51,6 +51,7 @@ int64_t OverSeeds::reaching(double threshold) const {
 
 std::string OverSeeds::text(int decimals) const {
   const int64_t lost = std::ranges::count_if(all, [](double v) { return std::isnan(v); });
+  if (all.empty()) return "";
   if (lost == static_cast<int64_t>(all.size())) return "NaN";
   if (lost > 0) return fmt::format("NaN in {} of {}", lost, all.size());
   if (all.size() == 1) return fmt::format("{:.{}f}", mean(), decimals);
@@ -64,12 +65,17 @@ std::vector<const Outcome*> Results::matching(const Setting& part) const {
   return found;
 }
 
-OverSeeds Results::of(const Setting& part, const std::string& value) const {
+OverSeeds Results::of_if_any(const Setting& part, const std::string& value) const {
   OverSeeds figures;
   for (const Outcome* outcome : matching(part)) {
     const auto found = outcome->figures.values.find(value);
     if (found != outcome->figures.values.end()) figures.all.push_back(found->second);
   }
+  return figures;
+}
+
+OverSeeds Results::of(const Setting& part, const std::string& value) const {
+  OverSeeds figures = of_if_any(part, value);
   check<ValueError>(!figures.all.empty(), "no run of {} has measured {}", part.text(), value);
   return figures;
 }

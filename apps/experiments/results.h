@@ -47,6 +47,8 @@ class Results {
 
   /// Throws ValueError if no run with such a setting has such a figure.
   OverSeeds of(const Setting& part, const std::string& value) const;
+  /// The same, but empty if no run has it.
+  OverSeeds of_if_any(const Setting& part, const std::string& value) const;
   double mean(const Setting& part, const std::string& value) const { return of(part, value).mean(); }
   /// A curve over the seeds: mean, least and largest, point by point. NaNs are left out of a point; one
   /// without any number is NaN.
