@@ -36,7 +36,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench, experiment' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -226,6 +226,19 @@ expect 2 "'1.weight': file (8, 784), model (9, 784)" import weights.safetensors 
 [ ! -e wider.safetensors ] || fail "what doesn't fit was written"
 expect 0 'latency' bench $exported --seconds 0.01
 expect 0 'training' bench --model lenet --batch-size 4 --seconds 0.01 --threads 1
+
+echo "experiments"
+expect 0 "landscape" experiment list
+expect 2 'unknown experiment "landscap"; known are list, all, bn-mnist' experiment landscap
+expect 2 'did you mean landscape?' experiment landscap
+expect 2 'missing' experiment landscape --data missing
+expect 0 "no verdict: this was a quick look" experiment landscape --quick --markdown found.md
+grep -q "the built-in digits, drawn by the program (no real MNIST)" out.txt || fail "the data aren't named"
+grep -q "landscape/report" out.txt && fail "the folder of a quick look is that of the experiment"
+[ -s runs/experiments/landscape-quick/report.html ] && [ -s found/landscape.svg ] || fail "no report or picture"
+mv out.txt first.txt
+expect 0 "8 of 8 runs are kept" experiment landscape --quick --markdown again.md
+sed -i s,found.md,again.md, first.txt && same first.txt out.txt
 
 echo "average, accumulation, mixup, class weights: the same bits after a stop"
 odd="--train-size 810 --test-size 50 --epochs 2 --model lenet --dropout 0.3 --batch-size 8 --ema 0.9 --accumulate 3 --mixup 0.2 --class-weights balanced --clip 1"

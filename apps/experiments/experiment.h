@@ -13,10 +13,10 @@ namespace ballast::app::experiments {
 
 /// What the experiments are run on. All runs share it.
 struct Images {
-  Split pixels;        // (1, 28, 28), 0 to 1
-  Split standardized;  // by mean and deviation of all training pixels
-  std::string name;    // for the reader
-  std::string fingerprint;
+  Split pixels = {};        // (1, 28, 28), 0 to 1
+  Split standardized = {};  // by mean and deviation of all training pixels
+  std::string name = {};    // for the reader
+  std::string fingerprint = {};
 };
 
 /// MNIST or what is laid out like it, from a folder; "digits": the built-in ones. `quick`: a few of them.
@@ -38,15 +38,15 @@ struct Trial {
 
 /// A claim, and what tests it.
 struct Experiment {
-  std::string name, claim, source;
+  std::string name, claim = {}, source = {};
   /// What is trained and measured, and what was chosen where the source leaves it open.
-  std::string setup;
+  std::string setup = {};
   /// Where the reference figures are from; or, where nobody has published any, what was expected before the
   /// first run.
-  std::string reference;
-  std::vector<Setting> settings;
-  std::function<Figures(const Trial&)> run;
-  std::function<Findings(const Results&)> judge;
+  std::string reference = {};
+  std::vector<Setting> settings = {};
+  std::function<Figures(const Trial&)> run = {};
+  std::function<Findings(const Results&)> judge = {};
   int64_t seeds = 3;
   /// Its runs measure time: one after the other, on all threads.
   bool alone = false;

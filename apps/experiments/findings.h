@@ -43,11 +43,11 @@ struct Plot {
 
 /// What the runs of an experiment show.
 struct Findings {
-  std::vector<Table> tables;
-  std::vector<Check> checks;
-  std::vector<Plot> plots;
+  std::vector<Table> tables = {};
+  std::vector<Check> checks = {};
+  std::vector<Plot> plots = {};
   /// What the experiment's claim says, part by part, and whether the runs agree.
-  std::vector<bool> claim;
+  std::vector<bool> claim = {};
 };
 
 /// "holds", "holds in part", "doesn't hold".
