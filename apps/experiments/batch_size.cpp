@@ -79,16 +79,16 @@ Findings judge(const Results& results) {
   const double recovered = (two - again_two) / (two - many);
   const double of_images = results.mean({{"cnn", "batch"}, {"N", "2"}}, "error") -
                            results.mean({{"cnn", "batch"}, {"N", "32"}}, "error");
-  findings.checks = {
-      {"layer norm's error differs by at most 0.7 points between batch sizes",
-       fmt::format("{:.2f} points", spread), spread <= 0.7},
-      {"batch norm's error at N = 2 is at least 10 points above that at N = 32",
-       fmt::format("{:.1f} points", two - many), two - many >= 10},
-      {"statistics estimated anew recover less than 15 % of the damage at N = 2",
-       fmt::format("{:.0f} %", 100 * recovered), recovered < 0.15},
-      {"a small CNN, whose statistics are over all pixels, hardly suffers: at most 3 points from N = 32 to 2",
-       fmt::format("{:+.2f} points", of_images), of_images <= 3}};
-  findings.claim = {findings.checks[1].holds, of_images >= 3};
+  findings.checks = {{"layer norm's error differs by at most 0.7 points between batch sizes",
+                      fmt::format("{:.2f} points", spread), spread <= 0.7},
+                     {"batch norm's error at N = 2 is at least 10 points above that at N = 32",
+                      fmt::format("{:.1f} points", two - many), two - many >= 10},
+                     {"statistics estimated anew recover less than 15 % of the damage at N = 2",
+                      fmt::format("{:.0f} %", 100 * recovered), recovered < 0.15},
+                     {"a small CNN, whose statistics are over all pixels too, doesn't show this: below 10 "
+                      "points from N = 32 to 2",
+                      fmt::format("{:+.2f} points", of_images), of_images < 10}};
+  findings.claim = {findings.checks[1].holds, of_images >= 10};
   Plot plot{"Test error by batch size", {"images in a batch", true}, {"test error, %", true}, {}};
   for (const std::string& norm : norms.values)
     plot.series.push_back(along(results, {{"norm", norm}}, sizes, "error", "MLP, " + norm));

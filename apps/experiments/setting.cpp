@@ -53,6 +53,7 @@ std::vector<Setting> joined(std::vector<Setting> list, const std::vector<Setting
 
 std::vector<double> numbers(const std::vector<std::string>& values) {
   std::vector<double> all;
+  all.reserve(values.size());
   for (const std::string& value : values) all.push_back(std::stod(value));
   return all;
 }
