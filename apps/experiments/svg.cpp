@@ -10,7 +10,7 @@
 namespace ballast::app::experiments {
 namespace {
 
-constexpr double width = 720, height = 400, left = 64, right = 150, top = 34, bottom = 48;
+constexpr double width = 760, height = 400, left = 64, right = 190, top = 34, bottom = 48;
 constexpr std::array colors = {"#4269d0", "#efb118", "#ff725c", "#3ca951",
                                "#a463f2", "#9c6b4e", "#6cc5b0", "#97bbf5"};
 
