@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # build.sh [PAGE]: compiles the framework to WebAssembly and joins it with the page that trains live, in one file (default
-# build/demo/demo.html) that opens from disk. Installs Debian's emscripten if it is missing. A build of the program that is configured
-# afterwards has the page in it, for `ballast demo`.
+# build/demo/demo.html) that opens from disk. Installs Debian's emscripten if it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=build/demo
