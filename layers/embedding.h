@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/movement.h>
 #include <ballast/layers/init.h>
 
