@@ -26,8 +26,9 @@ Dataset lines(int64_t size, real noise) {
     const double angle =
         std::numbers::pi * (static_cast<double>(direction) + 0.5 * reading.random.uniform()) / 8;
     for (int64_t i = 0; i < side * side; ++i) {
-      const double across = static_cast<double>(i % side - side / 2) * std::sin(angle) -
-                            static_cast<double>(i / side - side / 2) * std::cos(angle);
+      const int64_t row = i / side, column = i % side, middle = side / 2;
+      const double across = static_cast<double>(column - middle) * std::sin(angle) -
+                            static_cast<double>(row - middle) * std::cos(angle);
       x[i] =
           (std::abs(across) < 1.5 ? real(1) : real(0)) + noise * static_cast<real>(reading.random.normal());
     }
