@@ -101,6 +101,7 @@ SavedRun read_run(const std::string& folder, int64_t layer_records) {
 std::vector<SavedRun> read_runs(const std::vector<std::string>& folders) {
   const int64_t records = std::max<int64_t>(100 / std::max<int64_t>(std::ssize(folders), 1), 25);
   std::vector<SavedRun> runs;
+  runs.reserve(folders.size());
   for (const std::string& folder : folders) runs.push_back(read_run(folder, records));
   return runs;
 }
