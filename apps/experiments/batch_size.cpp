@@ -79,16 +79,18 @@ Findings judge(const Results& results) {
   const double recovered = (two - again_two) / (two - many);
   const double of_images = results.mean({{"cnn", "batch"}, {"N", "2"}}, "error") -
                            results.mean({{"cnn", "batch"}, {"N", "32"}}, "error");
-  findings.checks = {{"layer norm's error differs by at most 0.7 points between batch sizes",
-                      fmt::format("{:.2f} points", spread), spread <= 0.7},
-                     {"batch norm's error at N = 2 is at least 10 points above that at N = 32",
-                      fmt::format("{:.1f} points", two - many), two - many >= 10},
-                     {"statistics estimated anew recover less than 15 % of the damage at N = 2",
-                      fmt::format("{:.0f} %", 100 * recovered), recovered < 0.15},
-                     {"a small CNN, whose statistics are over all pixels too, doesn't show this: below 10 "
-                      "points from N = 32 to 2",
-                      fmt::format("{:+.2f} points", of_images), of_images < 10}};
-  findings.claim = {findings.checks[1].holds, of_images >= 10};
+  findings.checks = {
+      {"layer norm's error differs by at most 0.7 points between batch sizes",
+       fmt::format("{:.2f} points", spread), spread <= 0.7},
+      {"batch norm's error at N = 2 is at least 10 points above that at N = 32",
+       fmt::format("{:.1f} points", two - many), two - many >= 10},
+      {"statistics estimated anew recover less than 15 % of the damage at N = 2",
+       fmt::format("{:.0f} %", 100 * recovered), recovered < 0.15},
+      {"a small CNN, whose statistics are over all pixels too, doesn't show this: at most 3 "
+       "points from N = 32 to 2",
+       fmt::format("{:+.2f} points", of_images), of_images <= 3,
+       "the reference's layers and channels aren't given, and this CNN, another one, is worse at every N"}};
+  findings.claim = {findings.checks[1].holds, of_images > 3};
   Plot plot{"Test error by batch size", {"images in a batch", true}, {"test error, %", true}, {}};
   for (const std::string& norm : norms.values)
     plot.series.push_back(along(results, {{"norm", norm}}, sizes, "error", "MLP, " + norm));
@@ -115,7 +117,9 @@ const Experiment batch_size{
         "N / 128 that falls to 0 linearly. The MLP has two hidden "
         "layers of 256; the CNN three convolutions of 3 x 3 with 16, 32 and 64 channels, two poolings of 2 x "
         "2, and a global average pooling. Running statistics are "
-        "re-estimated over 5,000 training images, in batches of N or at least 50.",
+        "re-estimated over 5,000 training images, in batches of N or at least 50. The line about the CNN is "
+        "not from "
+        "the source; its limit of 3 points was set before the first run.",
     .reference = "PyTorch 1.13, one seed",
     .settings = joined(grid({norms, sizes}), grid({image_norms, image_sizes})),
     .run = run,
