@@ -7,6 +7,12 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
+int64_t Places::operator[](int64_t i) const {
+  const auto scattered = static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15u >> 32;
+  return i * stretch_ + static_cast<int64_t>(scattered % static_cast<uint64_t>(stretch_));
+  //~ return i * stretch_;
+}
+
 Drift drift(const Moments& before, const Moments& now, double eps) {
   double means = 0, variances = 0;
   for (size_t c = 0; c < now.mean.size(); ++c) {

@@ -16,11 +16,7 @@ class Places {
  public:
   Places(int64_t count, int64_t most) : stretch_(most > 0 ? divide_up(count, most) : 1), count_(count) {}
   int64_t size() const { return count_ / stretch_; }
-  int64_t operator[](int64_t i) const {
-    const auto scattered = static_cast<uint64_t>(i) * 0x9e3779b97f4a7c15u >> 32;
-    return i * stretch_ + static_cast<int64_t>(scattered % static_cast<uint64_t>(stretch_));
-    //~ return i * stretch_;
-  }
+  int64_t operator[](int64_t i) const;
 
  private:
   int64_t stretch_, count_;
