@@ -219,7 +219,7 @@ void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, 
     return x.data + (x.transposed ? column * x.ld + row : row * x.ld + column);
   };
   const double square = std::sqrt(static_cast<double>(m) * static_cast<double>(n) / tuning::most_tasks);
-  const int64_t side = round_up(std::max<int64_t>(static_cast<int64_t>(square), 1), 32);
+  const int64_t side = round_up(static_cast<int64_t>(square), 32);
   const int64_t across = divide_up(n, side), down = divide_up(m, side);
   parallel_for(across * down, 1, [&](int64_t tile, int64_t) {
     const Range rows = part_of(m, down, tile / across), columns = part_of(n, across, tile % across);

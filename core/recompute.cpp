@@ -53,14 +53,14 @@ struct RecomputedBlock {
   NodeId in;
   Tensor x;
 
-  void operator()(const Tensor& dy, Grads& grads) {
+  void operator()(Tensor dy, Grads& grads) {
     grads.let_inner_tapes_write();
     const Tape::Within again = within.again();
     Tape tape(again);
     Tensor input = x.detach();
     if (grads.wants(in)) tape.watch(input);
     const Tensor y = block(input);
-    tape.backward(y, dy);
+    tape.backward(y, std::move(dy));  // which may be overwritten
     if (grads.wants(in)) grads.add(in, tape.grad(input));
   }
 };

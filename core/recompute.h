@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <typeinfo>
 
 #include <ballast/core/module.h>
 
@@ -22,7 +23,11 @@ struct Recomputed : Module {
     return recomputed([this](Tensor input) { return block(std::move(input)); }, std::move(x));
   }
   void visit(Visitor& v) override { block.visit(v); }
-  LayerInfo info() override { return block.info(); }
+  LayerInfo info() override {
+    LayerInfo info = block.info();
+    if (info.type && *info.type == typeid(Block)) info.type = &typeid(Recomputed);
+    return info;
+  }
   std::string describe() const override { return block.describe(); }
 };
 

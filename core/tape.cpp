@@ -11,6 +11,7 @@
 namespace ballast::inline BALLAST_PRECISION {
 
 using namespace detail;
+
 uint64_t Tape::next_serial() {
   static std::atomic<uint64_t> next = 1;
   return next.fetch_add(1, std::memory_order_relaxed);

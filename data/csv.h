@@ -67,12 +67,6 @@ struct CsvTable {
 /// follows), UTF8, and of gzip data CRC and TRUNC. ValueError when an option names no column.
 ///
 /// With `skip_bad_rows`, COLUMNS, VALUE and UTF8 within a row aren't thrown.
-///
-/// With `skip_bad_rows`, COLUMNS, VALUE and UTF8 within a row aren't thrown.
-///
-/// With `skip_bad_rows`, COLUMNS, VALUE and UTF8 within a row aren't thrown.
-///
-/// With `skip_bad_rows`, COLUMNS, VALUE and UTF8 within a row aren't thrown.
 CsvTable read_csv(const std::string& path, const CsvOptions& options = {});
 
 /// The same for the columns alone, from the first thousand lines.

@@ -19,10 +19,10 @@ run segmentation 'epoch 1: .* of the pixels right' 64 1
 run regression 'epoch 2: R2' - 2
 run transfer 'measured again afterwards' 200 1
 run own_data 'epoch 1: accuracy' 256 1
-printf 'a,b,y\n' >"${TMPDIR:-/tmp}/ballast_example_$$.csv"
-trap 'rm -f "${TMPDIR:-/tmp}/ballast_example_$$.csv"' EXIT
-for i in $(seq 100); do echo "$i,$((i % 7)),$((3 * i))"; done >>"${TMPDIR:-/tmp}/ballast_example_$$.csv"
-run regression 'epoch 4: R2' "${TMPDIR:-/tmp}/ballast_example_$$.csv" 4
+table=$(mktemp)
+trap 'rm -f "$table"' EXIT
+{ echo a,b,y; for i in $(seq 100); do echo "$i,$((i % 7)),$((3 * i))"; done; } >"$table"
+run regression 'epoch 4: R2' "$table" 4
 all=$(cd "$folder" && ls)
 [ "$(printf '%s\n' "${seen[@]}" | sort -u)" = "$all" ] || { echo "not all examples were run: $all"; exit 1; }
 echo "examples: ok"

@@ -9,15 +9,12 @@
 
 #include "gradcheck.h"
 #include "layer_list.h"
+#include "same_bits.h"
 #include "temp_folder.h"
 
 using namespace ballast;
 
 namespace {
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::equal(a.values().begin(), a.values().end(), b.values().begin());
-}
 
 // A layer of any type, so that each check is compiled once and not for every type.
 struct Subject {

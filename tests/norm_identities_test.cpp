@@ -22,6 +22,8 @@
 #include <ballast/layers/spectral_norm.h>
 #include <ballast/layers/weight_norm.h>
 
+#include "same_bits.h"
+
 using namespace ballast;
 
 namespace {
@@ -39,10 +41,6 @@ double largest(const Tensor& x) {
 double distance(const Tensor& a, const Tensor& b) {
   REQUIRE(a.shape() == b.shape());
   return largest(a - b);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::equal(a.values().begin(), a.values().end(), b.values().begin());
 }
 
 Tensor gradient(const Function& f, Tensor x, const Tensor& dy) {

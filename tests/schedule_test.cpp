@@ -31,3 +31,11 @@ TEST_CASE("plateau: the rate falls after `patience` calls without progress, as i
   CHECK(accuracy(0.6, 1) == 1);
   CHECK(accuracy(0.55, 1) == doctest::Approx(0.1));
 }
+
+TEST_CASE("plateau: progress starts the waiting over") {
+  Plateau plateau({.factor = 0.5, .patience = 1});
+  double lr = 1;
+  for (const double loss : {10.0, 10.0, 5.0, 5.0}) lr = plateau(loss, lr);
+  CHECK(lr == 1);
+  CHECK(plateau(5, lr) == 0.5);
+}

@@ -1,24 +1,20 @@
 // RecurrentLayer layers, attention and embeddings; golden_layers_test.cpp compares them with PyTorch.
 #include <doctest/doctest.h>
 
-#include <sys/resource.h>
-
 #include <algorithm>
-#include <functional>
+#include <limits>
 #include <string>
 
 #include <ballast/ballast.h>
 #include <ballast/core/detail/sanitizer.h>
 
+#include "peak_memory.h"
+#include "same_bits.h"
 #include "thrown.h"
 
 using namespace ballast;
 
 namespace {
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::equal(a.values().begin(), a.values().end(), b.values().begin());
-}
 
 Tensor sample(const Tensor& x, int64_t n, int64_t length) {
   return slice(slice(x, 0, n, n + 1), 1, 0, length);
@@ -31,15 +27,6 @@ Tensor padding_of(const Labels& lengths, int64_t length) {
     for (int64_t position = lengths[n]; position < length; ++position) padding(n, position) = 1;
   return padding;
 }
-
-#if !BALLAST_ADDRESS_SANITIZER && !BALLAST_THREAD_SANITIZER
-// MiB that the process has had at most.
-double peak_memory() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) / 1024;
-}
-#endif
 
 }  // namespace
 

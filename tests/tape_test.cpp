@@ -6,13 +6,11 @@
 
 #include <ballast/ballast.h>
 
+#include "same_bits.h"
+
 using namespace ballast;
 
 namespace {
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape() == b.shape() && std::equal(a.values().begin(), a.values().end(), b.values().begin());
-}
 
 // Linear, batch norm and dropout: a layer of each kind that behaves differently in training.
 struct Net : Module {

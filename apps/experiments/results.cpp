@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 
 #include <ballast/core/check.h>
+
+#include "trainer/mean.h"
 
 namespace ballast::app::experiments {
 namespace {
@@ -20,9 +21,7 @@ bool any_nan(const std::vector<double>& all) {
 
 }  // namespace
 
-double OverSeeds::mean() const {
-  return all.empty() ? none : std::accumulate(all.begin(), all.end(), 0.0) / static_cast<double>(all.size());
-}
+double OverSeeds::mean() const { return mean_of(all).mean; }
 
 double OverSeeds::least() const { return any_nan(all) ? none : *std::ranges::min_element(all); }
 
@@ -36,14 +35,7 @@ double OverSeeds::median() const {
   return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
-double OverSeeds::deviation() const {
-  if (all.size() < 2) return 0;
-  const double center = mean();
-  double squares = 0;
-  for (const double v : all) squares += (v - center) * (v - center);
-  return std::sqrt(squares / static_cast<double>(all.size() - 1));
-  //~ return std::sqrt(squares / static_cast<double>(all.size()));
-}
+double OverSeeds::deviation() const { return mean_of(all).deviation.value_or(0); }
 
 int64_t OverSeeds::reaching(double threshold) const {
   return std::ranges::count_if(all, [&](double v) { return v >= threshold; });

@@ -29,7 +29,7 @@ struct OverSeeds {
   double deviation() const;
   /// How many are at least this.
   int64_t reaching(double threshold) const;
-  /// "95.42 +- 0.13", "NaN in 1 of 3".
+  /// "95.42 ± 0.13", "NaN in 1 of 3".
   std::string text(int decimals = 2) const;
 };
 

@@ -165,9 +165,9 @@ void run_side_by_side(const std::vector<Job>& jobs, size_t threads,
         const std::lock_guard lock(mutex);
         keep(outcome);
       } catch (...) {
+        next = jobs.size();  // at once: another thread may be keeping its outcome
         const std::lock_guard lock(mutex);
         if (!failure) failure = std::current_exception();
-        next = jobs.size();
       }
     }
   };

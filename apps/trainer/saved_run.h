@@ -6,6 +6,7 @@
 
 #include "options/options.h"
 #include "trainer/checkpoint_info.h"
+#include "trainer/mean.h"
 #include "trainer/run.h"
 
 namespace ballast::app {
@@ -38,16 +39,5 @@ struct RunGroup {
 /// The groups in the order of their first run. A run that is alone is called by its model. Throws ValueError
 /// for runs that were measured on different test samples.
 std::vector<RunGroup> groups_of(const std::vector<SavedRun>& runs);
-
-/// Mean and, of several values, their standard deviation (n - 1).
-struct Mean {
-  double mean;
-  std::optional<double> deviation;
-};
-/// Of no values: NaN.
-Mean mean_of(const std::vector<double>& values);
-
-/// "98.54 +- 0.12", in so many decimals.
-std::string text_of(const Mean& mean, int decimals);
 
 }  // namespace ballast::app

@@ -43,6 +43,13 @@ inline constexpr int64_t rows_per_copy = 24, rows_per_packing = 96;
 /// Least side, and least multiply-adds, of the products that OpenBLAS computes.
 inline constexpr int64_t blas_size = 256, blas_work = int64_t{1} << 27;
 
+// Attention
+// ---------------------------------------------------------------------------------------------------------
+
+/// Queries whose weights are computed together: enough to amortise packing the keys, few enough that memory,
+/// so many numbers per key and thread, stays small.
+inline constexpr int64_t attention_queries = 64;
+
 // Convolutions
 // ---------------------------------------------------------------------------------------------------------
 

@@ -10,15 +10,10 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 struct WindowAxis {
   int64_t in, taps, stride, padding, dilation, out;
 
-  /// With `rounds_up`, a last window may reach beyond the end, if it begins before it.
-  WindowAxis(int64_t input_size, int64_t window, int64_t step, int64_t pad, int64_t spread,
-             bool rounds_up = false)
+  WindowAxis(int64_t input_size, int64_t window, int64_t step, int64_t pad, int64_t spread)
       : in(input_size), taps(window), stride(step), padding(pad), dilation(spread) {
     const int64_t room = in + 2 * padding - dilation * (taps - 1) - 1;
     out = room < 0 ? 0 : room / stride + 1;
-    const bool more = rounds_up && room >= 0 && room % stride > 0;
-    if (more && out * stride < in + padding) ++out;
-    //~ if (more) ++out;
   }
 
   int64_t input(int64_t output, int64_t tap) const { return output * stride - padding + tap * dilation; }

@@ -9,6 +9,7 @@
 #include <ballast/core/detail/gradient_target.h>
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
+#include <ballast/core/detail/tuning.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
 
@@ -16,9 +17,6 @@ namespace ballast::inline BALLAST_PRECISION {
 
 using namespace detail;
 namespace {
-
-// Queries whose weights are computed together.
-constexpr int64_t block_size = 64;
 
 // One of q, k and v: `length` positions of `row` numbers for each sample, of which those from `offset` on are
 // its own.
@@ -45,14 +43,14 @@ struct Attention {
   int64_t depth = width / heads;
   real scale = static_cast<real>(1 / std::sqrt(static_cast<double>(depth)));
 
-  int64_t blocks() const { return divide_up(q.length, block_size); }
+  int64_t blocks() const { return divide_up(q.length, tuning::attention_queries); }
 };
 
 // Some queries of one head of one sample.
 struct Block {
   const Attention& a;
   int64_t sample, head, begin;
-  int64_t rows = std::min(block_size, a.q.length - begin);
+  int64_t rows = std::min(tuning::attention_queries, a.q.length - begin);
   int64_t column = head * a.depth;
   int64_t keys = a.causal ? std::min(a.k.length, begin + rows) : a.k.length;
 
@@ -94,13 +92,14 @@ void attention_weights(const Block& b, real* weights) {
 
 Tensor attend(const Attention& a) {
   Tensor y(Shape{a.samples, a.q.length, a.width});
-  const int64_t scores = block_size * a.k.length, tasks = a.samples * a.heads * a.blocks();
+  const int64_t scores = tuning::attention_queries * a.k.length, tasks = a.samples * a.heads * a.blocks();
   reserve_scratch<real>(scores, tasks);
   parallel_for(tasks, 1, [&, to = y.data()](int64_t begin, int64_t end) {
     const Scratch<real> weights(scores);
     for (int64_t task = begin; task < end; ++task) {
       const int64_t of_sample = task / a.blocks();
-      const Block b{a, of_sample / a.heads, of_sample % a.heads, task % a.blocks() * block_size};
+      const Block b{a, of_sample / a.heads, of_sample % a.heads,
+                    task % a.blocks() * tuning::attention_queries};
       attention_weights(b, weights.data());
       real* result = to + (b.sample * a.q.length + b.begin) * a.width + b.column;
       gemm(b.rows, a.depth, b.keys, {weights.data(), b.keys}, b.all_values(), 0, result, a.width,
@@ -135,12 +134,12 @@ void block_gradient(const Block& b, const real* dy, real* dq, real* dk, real* dv
 void gradients(const Attention& a, const Tensor& dy, Grads& grads) {
   const GradientTarget dq(grads, a.q.node, a.q.values.shape()), dk(grads, a.k.node, a.k.values.shape()),
       dv(grads, a.v.node, a.v.values.shape());
-  const int64_t size = block_size * a.k.length;
+  const int64_t size = tuning::attention_queries * a.k.length;
   reserve_scratch<real>(size, a.samples * a.heads);
   parallel_for(a.samples * a.heads, 1, [&](int64_t begin, int64_t end) {
     const Scratch<real> weights(size), scores(size);
     for (int64_t task = begin; task < end; ++task) {
-      for (int64_t first = 0; first < a.q.length; first += block_size) {
+      for (int64_t first = 0; first < a.q.length; first += tuning::attention_queries) {
         const Block b{a, task / a.heads, task % a.heads, first};
         block_gradient(b, dy.data(), dq.data(), dk.data(), dv.data(), weights.data(), scores.data());
       }

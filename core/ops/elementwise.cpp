@@ -77,9 +77,8 @@ Tensor combine(const char* op, Tensor a, Tensor b, F f, bool keep_denormals = fa
 // 1 where compare(a, b), else 0
 template <class Compare>
 Tensor compared(const char* op, const Tensor& a, const Tensor& b, Compare compare) {
-  Tensor y = combine(
+  return combine(
       op, a.detach(), b.detach(), [=](real p, real q) { return compare(p, q) ? real{1} : real{0}; }, true);
-  return y.detach();
 }
 
 // Of two elements the one that comes before the other by `before`, which is < or >.

@@ -37,6 +37,15 @@ void for_each_plane(int64_t planes, int64_t inputs, Body body) {
   });
 }
 
+// With `rounds_up`, a last window may reach beyond the padding, if it begins before it.
+WindowAxis pooled_axis(int64_t in, int64_t window, int64_t stride, int64_t padding, bool rounds_up) {
+  WindowAxis axis(in, window, stride, padding, 1);
+  const bool more = rounds_up && axis.out > 0 && (in + 2 * padding - window) % stride > 0;
+  if (more && axis.out * stride < in + padding) ++axis.out;
+  //~ if (more) ++axis.out;
+  return axis;
+}
+
 void check_rank(const char* op, const Tensor& x) {
   check<ShapeError>(x.rank() == 4, "{}: x is {}; it must be (N, C, H, W)", op, x.shape());
 }
@@ -52,8 +61,8 @@ Sizes check_sizes(const char* op, const Tensor& x, Pair window, const PoolOption
                     padding.w, window.h / 2, window.w / 2);
   const Sizes s = {
       .x = x.shape(),
-      .h = {x.size(2), window.h, stride.h, padding.h, 1, options.ceil_mode},
-      .w = {x.size(3), window.w, stride.w, padding.w, 1, options.ceil_mode},
+      .h = pooled_axis(x.size(2), window.h, stride.h, padding.h, options.ceil_mode),
+      .w = pooled_axis(x.size(3), window.w, stride.w, padding.w, options.ceil_mode),
       .counts_padding = options.count_include_pad,
   };
   check<ValueError>(s.taps() < int64_t{1} << 31,

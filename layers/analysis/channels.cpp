@@ -13,7 +13,7 @@ int64_t Places::operator[](int64_t i) const {
   //~ return i * stretch_;
 }
 
-Drift drift(const Moments& before, const Moments& now, double eps) {
+Drift drift(const ChannelMoments& before, const ChannelMoments& now, double eps) {
   double means = 0, variances = 0;
   for (size_t c = 0; c < now.mean.size(); ++c) {
     const double variance = before.variance[c] + eps;

@@ -32,7 +32,7 @@ struct Units {
 };
 
 /// Mean and biased variance of each channel.
-struct Moments {
+struct ChannelMoments {
   std::vector<double> mean, variance;
 };
 
@@ -41,13 +41,13 @@ struct Moments {
 struct Drift {
   double mean, variance;
 };
-Drift drift(const Moments& before, const Moments& now, double eps = 0);
+Drift drift(const ChannelMoments& before, const ChannelMoments& now, double eps = 0);
 
 /// Some channels of a tensor in some places, each row a channel, centered.
 struct ChannelSample {
   int64_t channels, count;
   std::vector<double> rows;
-  Moments moments;
+  ChannelMoments moments;
 
   /// At most so many of them, unless that is 0.
   ChannelSample(const Tensor& x, const Units& units, int64_t most_channels, int64_t most_places);

@@ -193,7 +193,7 @@ void Probe::step_layer(LayerProbe& layer, Watched& watched, double lr) {
   const auto doubles = [](const Buffer& b) {
     return std::vector<double>(b.value().values().begin(), b.value().values().end());
   };
-  Moments running{doubles(*norm->running_mean), doubles(*norm->running_var)};
+  ChannelMoments running{doubles(*norm->running_mean), doubles(*norm->running_var)};
   if (!watched.running.mean.empty()) {
     const Drift found = drift(watched.running, running, norm->eps);
     layer.mean_drift = found.mean;

@@ -92,10 +92,11 @@ class Probe : public CallObserver {
   struct Watched {
     Module* module;
     LayerInfo info;
-    bool leaf;                       // has no layers inside
-    const Parameter* weight;         // the matrix or kernel of a leaf, if it has one
-    Tensor last_weight;              // at the last step
-    detail::Moments running, input;  // of a norm's running statistics at the last step; at the last call
+    bool leaf;                // has no layers inside
+    const Parameter* weight;  // the matrix or kernel of a leaf, if it has one
+    Tensor last_weight;       // at the last step
+    detail::ChannelMoments running,
+        input;  // of a norm's running statistics at the last step; at the last call
   };
   static Watched watch(Module& part);
   void called(const Module& module, const Tensor& x, const Tensor& y) override;

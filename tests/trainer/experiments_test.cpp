@@ -7,6 +7,7 @@
 #include <ballast/core/random.h>
 
 #include "../temp_folder.h"
+#include "../threads.h"
 #include "experiments/experiment.h"
 #include "experiments/show.h"
 
@@ -132,6 +133,7 @@ TEST_CASE("experiments: verdicts and reasons are shown, but not of a quick look"
 
 TEST_CASE(
     "experiments: a grid that was stopped goes on with the runs that are missing, to the same figures") {
+  const Threads one(1);  // so that no other run is under way when one fails
   const TempFolder folder;
   const Images images{.name = "some", .fingerprint = "1"};
   Fake whole;
