@@ -2,11 +2,12 @@
 
 namespace ballast::app::experiments {
 
-extern const Experiment bn_mnist, lr_tolerance, depth_init, batch_size, landscape, dropout_order;
+extern const Experiment bn_mnist, lr_tolerance, depth_init, batch_size, landscape, dropout_order,
+    weight_decay;
 
 const std::vector<const Experiment*>& all_experiments() {
-  static const std::vector<const Experiment*> all = {&bn_mnist,   &lr_tolerance, &depth_init,
-                                                     &batch_size, &landscape,    &dropout_order};
+  static const std::vector<const Experiment*> all = {&bn_mnist,  &lr_tolerance,  &depth_init,  &batch_size,
+                                                     &landscape, &dropout_order, &weight_decay};
   return all;
 }
 
