@@ -28,8 +28,10 @@ class Scale {
     return std::clamp(from_ + (place(value) - least_) / (most_ - least_) * (to_ - from_),
                       std::min(from_, to_), std::max(from_, to_));
   }
-  /// Round numbers: powers of ten, or steps of 1, 2 or 5 times one.
+  /// Round numbers: steps of 1, 2 or 5 times a power of ten; of logarithms powers of ten, and 2 and 5 times
+  /// them where few would be seen.
   std::vector<double> ticks() const {
+    if (log_ && most_ - least_ < 2) return close_ticks();
     std::vector<double> all;
     const double span = most_ - least_, power = std::pow(10, std::floor(std::log10(span / 4)));
     double step = 10 * power;
@@ -45,6 +47,15 @@ class Scale {
   }
 
  private:
+  std::vector<double> close_ticks() const {
+    std::vector<double> all;
+    for (double power = std::floor(least_); power <= most_; ++power)
+      for (const double times : {1.0, 2.0, 5.0}) {
+        const double at = power + std::log10(times);
+        if (at >= least_ - 1e-9 && at <= most_ + 1e-9) all.push_back(std::pow(10, power) * times);
+      }
+    return all;
+  }
   double place(double value) const { return log_ ? std::log10(value) : value; }
 
   bool log_;

@@ -181,6 +181,9 @@ TEST_CASE("experiments: a line of a picture is broken where there is no number, 
   const std::string svg = svg_of(plot);
   CHECK(svg.find("<path d=\"M64.0 352.0L232.7 193.0M570.0 34.0\"") != std::string::npos);
   CHECK(svg.find("y &lt; 1") != std::string::npos);
+  const std::string near = svg_of({"t", {"x"}, {"y", true}, {{"s", {0, 1}, {3, 30}}}});
+  for (const char* tick : {">5<", ">10<", ">20<"}) CHECK(near.find(tick) != std::string::npos);
+  CHECK(near.find(">2<") == std::string::npos);
 }
 
 TEST_CASE("experiments: each has what its page and its list need") {
