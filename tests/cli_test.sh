@@ -180,9 +180,16 @@ expect 2 'the run has finished no epoch' report cut
 expect 2 'ends in .svg or .png' plot probed -o loss.pdf
 expect 2 'was trained without --probe' plot runs/mlp-layer-1 --what gradients -o gradients.svg
 expect 2 '--layer 3: probed has 2 layers with weights' plot probed --what gradients --layer 3 -o gradients.svg
+expect 2 '--lr-plot requires --lr-find' train --lr-plot lr.svg
+expect 2 '--lr-plot "lr.pdf": give a file that ends in .svg or .png' train --lr-find --lr-plot lr.pdf
+expect 2 "--lr-find can't be given with --resume" train --lr-find --resume probed
 if command -v gnuplot >/dev/null; then
   for what in loss accuracy lr activations gradients; do expect 0 "written: $what.svg" plot probed --what $what -o $what.svg; done
   expect 0 'written: gradients.png' plot probed --what gradients -o gradients.png
+  files=$(find . | sort)
+  expect 0 'suggestion: --lr 0.' train --model mlp --hidden 8 --train-size 200 --test-size 20 --batch-size 20 --lr-find --lr-plot lr-find.svg
+  grep -q 'least$' out.txt && grep -q '<svg' lr-find.svg || fail "no table or plot of learning rates"
+  [ "$(find . | grep -v lr-find | sort)" = "$files" ] || fail "--lr-find left files"
   grep -q '<svg' loss.svg && grep -q '>loss<' loss.svg || fail "no SVG of the loss"
   [ -z "$(ls | grep gnuplot)" ] || fail "files left beside the plot"
 fi

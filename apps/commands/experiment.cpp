@@ -57,7 +57,8 @@ std::string show(const Experiment& experiment, const experiments::Images& images
   if (!shown.findings.plots.empty()) {
     picture = fmt::format("{}/{}.svg", file.stem().native(), experiment.name);
     std::filesystem::create_directories(file.parent_path() / file.stem());
-    write_file_atomically((file.parent_path() / picture).native(), svg_of(shown.findings.plots.front()));
+    write_file_atomically((file.parent_path() / picture).native(),
+                          experiments::svg_of(shown.findings.plots.front()));
   }
   return markdown_of(shown, picture);
 }

@@ -14,7 +14,9 @@
 #include "options/config.h"
 #include "output.h"
 #include "trainer/failure.h"
+#include "trainer/figure.h"
 #include "trainer/layer_record.h"
+#include "trainer/lr_range.h"
 #include "trainer/models.h"
 #include "trainer/progress.h"
 #include "trainer/run_folder.h"
@@ -199,6 +201,18 @@ RunFolder begin_in_folder(Run& run) {
   return folder;
 }
 
+int find_lr(Run& run) {
+  const std::string& figure = run.options.lr_plot;
+  const std::vector<LrTrial> trials = lr_range(run);
+  say("{}suggestion: --lr {}, a third of the rate at which the smoothed loss is least\n", table_of(trials),
+      suggested_lr(trials));
+  if (!figure.empty()) {
+    draw(plot_of(trials), figure);
+    say("written: {}\n", figure);
+  }
+  return 0;
+}
+
 int run(const TrainOptions& given) {
   if (!given.resume.empty()) return resume(given);
   TrainOptions options = given;
@@ -208,9 +222,11 @@ int run(const TrainOptions& given) {
     say("{}", to_toml(options_of(options)));
     return 0;
   }
-  RunFolder::check_free(options.out);
+  if (!options.lr_plot.empty()) check_figure_path("lr-plot", options.lr_plot);
+  if (!options.lr_find) RunFolder::check_free(options.out);
   Run run(options);
   if (!options.training.init_from.empty()) init_from(options.training.init_from, run.model);
+  if (options.lr_find) return find_lr(run);
   const RunFolder folder = begin_in_folder(run);
   announce(run);
   return train_and_report(folder, run);
@@ -238,6 +254,17 @@ OptionList list(TrainOptions& o) {
             .help =
                 "check the result of each operation and each gradient, so that where training meets NaN or "
                 "infinity the operation is named that made it; slower, with --resume too"},
+           {.name = "lr-find",
+            .value = &o.lr_find,
+            .help = "don't train, but look for a learning rate: up to 100 steps while it grows from 1e-7 to "
+                    "10 (the "
+                    "range test, Smith 2015); prints the losses and a suggestion and leaves no files; --lr, "
+                    "--schedule, --warmup and --epochs play no part"},
+           {.name = "lr-plot",
+            .value = &o.lr_plot,
+            .help = "draw the losses by learning rate into this file, .svg or .png",
+            .placeholder = "FILE",
+            .needs = "lr-find"},
            {.name = "print-config",
             .value = &o.print_config,
             .help = "print all options as --config reads them, and do nothing else"},
@@ -267,6 +294,8 @@ const Command train{
     "  ballast train --resume runs/group                        resume, bit-identical to a run that wasn't "
     "stopped\n"
     "  ballast train --config runs/group --seed 1               the same once more, from another seed\n"
+    "  ballast train --model mlp --lr-find --lr-plot lr.svg     a learning rate for a network, and a look at "
+    "it\n"
     "  ballast train --init-from runs/group --freeze '[0-7]' --data mnist/   only the layers after these "
     "learn",
     invocation(list, run)};

@@ -1,8 +1,9 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
+
+#include "trainer/figure.h"
 
 namespace ballast::app::experiments {
 
@@ -18,26 +19,6 @@ struct Table {
   std::string title;
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
-  std::string note = {};
-};
-
-struct Axis {
-  std::string label;
-  bool log = false;
-  std::optional<double> least = {}, most = {};
-};
-
-/// A line through (x, y), and where `low` and `high` are given a band.
-struct Series {
-  std::string name;
-  std::vector<double> x, y, low = {}, high = {};
-  bool points = false, dashed = false;
-};
-
-struct Plot {
-  std::string title;
-  Axis x, y;
-  std::vector<Series> series;
   std::string note = {};
 };
 

@@ -55,8 +55,8 @@ struct TrainOptions {
   ModelOptions model;
   TrainingOptions training;
   // Where, not what: these are no part of config.toml.
-  std::string out, resume, config;
-  bool print_config = false, anomaly = false;
+  std::string out, resume, config, lr_plot;
+  bool print_config = false, anomaly = false, lr_find = false;
   Given given;
 };
 /// Those that config.toml holds.

@@ -181,8 +181,8 @@ Run::Run(const TrainOptions& o, const LoadedData& data)
       loader(prepared(augmented_images(options, data.split.train)),
              loader_options(options.training, model, data.split.train)),
       optimizer(make_optimizer(options.training, model)),
-      class_weights_(weights_of_classes(options.training.class_weights, data.split.train)),
-      schedule_(make_schedule(options.training, steps())) {
+      schedule(make_schedule(options.training, steps())),
+      class_weights_(weights_of_classes(options.training.class_weights, data.split.train)) {
   if (average) ema.emplace(model, *average, EmaOptions{.decay = options.training.ema, .warm_up = true});
   at.random = random_state();
 }
@@ -272,7 +272,7 @@ void Run::update() {
                                  anomaly_advice()));
     }
   }
-  optimizer->set_lr(schedule_(at.step));
+  optimizer->set_lr(schedule(at.step));
   optimizer->step();
   if (ema) ema->update();
   // NaN in a large matrix shows in the next loss; that needn't be so of biases, norms and their statistics.

@@ -68,7 +68,7 @@ class Run {
   int64_t steps() const { return options.training.epochs * steps_per_epoch(); }
   bool classifies() const { return test.kind != TargetKind::values; }
   /// The learning rate of the last step, or of the first if there was none.
-  double last_lr() const { return schedule_(std::max<int64_t>(at.step - 1, 0)); }
+  double last_lr() const { return schedule(std::max<int64_t>(at.step - 1, 0)); }
   /// The share of labels met in this epoch so far, each by the model as it was then; NaN of a regression.
   double train_accuracy() const;
   CheckpointInfo info() const;
@@ -88,6 +88,7 @@ class Run {
   std::optional<Ema> ema;             // keeps `average`
   Loader loader;
   std::unique_ptr<Optimizer> optimizer;
+  Schedule schedule;
   Position at;
 
  private:
@@ -103,7 +104,6 @@ class Run {
   [[noreturn]] void fail_forward(const Batch& batch);
 
   Tensor class_weights_;  // none: all alike
-  Schedule schedule_;
 };
 
 }  // namespace ballast::app

@@ -12,6 +12,7 @@
 #include "experiments/show.h"
 
 using namespace ballast;
+using namespace ballast::app;
 using namespace ballast::app::experiments;
 
 namespace {

@@ -11,6 +11,7 @@
 #include <ballast/core/ops.h>
 
 #include "../temp_folder.h"
+#include "state_of.h"
 #include "trainer/training.h"
 
 using namespace ballast;
@@ -41,14 +42,6 @@ void train(Run& run, LayerRecord* record, int64_t stop = 1'000'000) {
                               .save = [](Run&) {},
                               .stop = [&] { return run.at.step >= stop; }};
   run_training(run, events);
-}
-
-std::vector<real> state_of(Run& run) {
-  std::vector<real> all;
-  const auto add = [&](const Tensor& t) { all.insert(all.end(), t.values().begin(), t.values().end()); };
-  for_each_parameter(run.model, [&](const std::string&, Parameter& p) { add(p); });
-  for_each_buffer(run.model, [&](const std::string&, Buffer& b) { add(b); });
-  return all;
 }
 
 }  // namespace
