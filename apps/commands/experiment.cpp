@@ -17,7 +17,7 @@ namespace {
 using experiments::Experiment;
 
 struct ExperimentOptions {
-  std::string name, data = "digits", out = "runs/experiments", markdown;
+  std::string name, data = "digits", out = "runs/experiments", reference, markdown;
   int64_t seeds = 0, threads = 0;
   bool quick = false;
   Given given;
@@ -70,7 +70,8 @@ int run(const ExperimentOptions& options) {
   }
   const std::vector<const Experiment*> list = chosen(options.name);
   use_threads(options.threads);
-  const experiments::Images images = experiments::load_images(options.data, options.quick);
+  experiments::Images images = experiments::load_images(options.data, options.quick);
+  images.reference = options.reference;
   say("data: {}\n\n", images.name);
   std::string document =
       "# Experiments\n\n"
@@ -112,6 +113,12 @@ OptionList list(ExperimentOptions& o) {
       {.name = "out",
        .value = &o.out,
        .help = "the folder in which each experiment has one: finished runs are kept there and not repeated",
+       .placeholder = "FOLDER"},
+      {.name = "reference",
+       .value = &o.reference,
+       .help = "a folder with the programs that apps/bench/reference/build.sh builds: time-to-accuracy runs "
+               "the same "
+               "program in PyTorch in turn",
        .placeholder = "FOLDER"},
       {.name = "markdown",
        .value = &o.markdown,

@@ -17,10 +17,16 @@ struct Images {
   Split standardized = {};  // by mean and deviation of all training pixels
   std::string name = {};    // for the reader
   std::string fingerprint = {};
+  /// Where they are from, to be read again: a folder, or "digits".
+  std::string source = {};
+  /// The folder of programs to compare with; "": none.
+  std::string reference = {};
 };
 
-/// MNIST or what is laid out like it, from a folder; "digits": the built-in ones. `quick`: a few of them.
-/// Throws FileError.
+/// MNIST or what is laid out like it, from a folder; "digits": the built-in ones, few of them for a quick
+/// look. Throws FileError, and ValueError for images that experiments are not set up for.
+Split read_source(const std::string& source, bool quick);
+/// The same in memory, of MNIST too but few for a quick look.
 Images load_images(const std::string& data, bool quick);
 
 /// One run: a setting and a seed. The thread's random numbers begin at that seed.
@@ -45,6 +51,8 @@ struct Experiment {
   /// first run.
   std::string reference = {};
   std::vector<Setting> settings = {};
+  /// More of them, which run programs to compare with: only where there are any.
+  std::vector<Setting> compared = {};
   std::function<Figures(const Trial&)> run = {};
   std::function<Findings(const Results&)> judge = {};
   int64_t seeds = 3;

@@ -3,11 +3,12 @@
 namespace ballast::app::experiments {
 
 extern const Experiment bn_mnist, lr_tolerance, depth_init, batch_size, landscape, dropout_order,
-    weight_decay;
+    weight_decay, time_to_accuracy;
 
 const std::vector<const Experiment*>& all_experiments() {
-  static const std::vector<const Experiment*> all = {&bn_mnist,  &lr_tolerance,  &depth_init,  &batch_size,
-                                                     &landscape, &dropout_order, &weight_decay};
+  static const std::vector<const Experiment*> all = {&bn_mnist,     &lr_tolerance,    &depth_init,
+                                                     &batch_size,   &landscape,       &dropout_order,
+                                                     &weight_decay, &time_to_accuracy};
   return all;
 }
 

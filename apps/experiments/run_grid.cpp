@@ -192,12 +192,14 @@ class OneThread {
 
 Results run_grid(const Experiment& experiment, const Images& images, const GridOptions& options) {
   Kept kept(experiment, images, options);
+  const std::vector<Setting> settings =
+      images.reference.empty() ? experiment.settings : joined(experiment.settings, experiment.compared);
   std::vector<Job> jobs;
   for (uint64_t seed = 0; seed < static_cast<uint64_t>(options.seeds); ++seed)
-    for (const Setting& setting : experiment.settings)
+    for (const Setting& setting : settings)
       if (!kept.find(setting, seed)) jobs.push_back({&setting, seed});
 
-  const size_t all = experiment.settings.size() * static_cast<size_t>(options.seeds);
+  const size_t all = settings.size() * static_cast<size_t>(options.seeds);
   size_t done = all - jobs.size();
   if (done > 0) complain("{}: {} of {} runs are kept in {}\n", experiment.name, done, all, options.folder);
   const auto work = [&](const Job& job) { return run(experiment, images, options.quick, job); };
@@ -211,7 +213,7 @@ Results run_grid(const Experiment& experiment, const Images& images, const GridO
   run_side_by_side(jobs, one ? static_cast<size_t>(one->before) : 1, work, keep);
 
   std::vector<Outcome> outcomes;
-  for (const Setting& setting : experiment.settings)
+  for (const Setting& setting : settings)
     for (uint64_t seed = 0; seed < static_cast<uint64_t>(options.seeds); ++seed)
       outcomes.push_back(*kept.find(setting, seed));
   return Results(std::move(outcomes));
