@@ -3,12 +3,12 @@
 namespace ballast::app::experiments {
 
 extern const Experiment bn_mnist, lr_tolerance, depth_init, batch_size, landscape, dropout_order,
-    weight_decay, time_to_accuracy;
+    weight_decay, time_to_accuracy, gan_leak, covariance, gradient_flow;
 
 const std::vector<const Experiment*>& all_experiments() {
-  static const std::vector<const Experiment*> all = {&bn_mnist,     &lr_tolerance,    &depth_init,
-                                                     &batch_size,   &landscape,       &dropout_order,
-                                                     &weight_decay, &time_to_accuracy};
+  static const std::vector<const Experiment*> all = {
+      &bn_mnist,     &lr_tolerance,     &depth_init, &batch_size, &landscape,    &dropout_order,
+      &weight_decay, &time_to_accuracy, &gan_leak,   &covariance, &gradient_flow};
   return all;
 }
 
