@@ -84,9 +84,12 @@ class Gan {
 /// The gradient of the output for the first real image by all fakes, as a share of that by the image itself.
 double leak(Gan& gan, Tensor real_images, Tensor fake) {
   Tape tape;
-  const FrozenStatisticsScope frozen;
   tape.watch(real_images), tape.watch(fake);
-  const Tensor first = slice(gan.judged(real_images, fake), 0, 0, 1);
+  Tensor first;
+  {
+    const FrozenStatisticsScope frozen;
+    first = slice(gan.judged(real_images, fake), 0, 0, 1);
+  }
   tape.backward(first, ones({1, 1}));
   zero_grad(gan.d);
   const Tensor by_fake = tape.grad(fake), by_real = tape.grad(real_images);
