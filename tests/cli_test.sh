@@ -36,7 +36,7 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench, experiment' trian
+expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench, experiment, demo' trian
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
@@ -259,6 +259,14 @@ grep -qa '"average.0.weight"' average/state.safetensors || fail "the state has n
 [ "$(tensor average/last.safetensors 0.weight)" = "$(tensor average/state.safetensors average.0.weight)" ] || fail "last.safetensors isn't the average"
 expect 2 '--class-weights 1,2: 2 weights for 10 classes' train $small --norm layer --class-weights 1,2
 expect 2 'did you mean balanced?' train $small --norm layer --class-weights balance
+
+echo "demo"
+mkdir -p tree/bin tree/share/ballast
+cp "$ballast" tree/bin/ballast
+tree/bin/ballast demo 2>err.txt && fail "a page that was not built is written"
+grep -q 'apps/demo/build.sh of the sources builds it' err.txt || fail "how to build the page isn't said"
+echo "a page" >tree/share/ballast/demo.html
+tree/bin/ballast demo live.html >/dev/null && cmp -s live.html tree/share/ballast/demo.html || fail "the installed page is not written"
 
 echo "the bar on a terminal"
 script -qec "stty cols 80; '$ballast' train $long --epochs 1 --save-every 5 --out bar" typescript >/dev/null

@@ -5,7 +5,7 @@ namespace ballast::app {
 // clang-format off
 extern const Command train, eval, predict, compare, report, plot,
     data, summary, models, explain, recalibrate, fold, certify,
-    export_weights, import_weights, bench, experiment;
+    export_weights, import_weights, bench, experiment, demo;
 // clang-format on
 
 const std::vector<const Command*>& commands() {
@@ -14,7 +14,7 @@ const std::vector<const Command*>& commands() {
       &train, &eval, &predict, &compare, &report, &plot,
       &data, &summary, &models, &explain,
       &recalibrate, &fold, &certify,
-      &export_weights, &import_weights, &bench, &experiment,
+      &export_weights, &import_weights, &bench, &experiment, &demo,
   };
   // clang-format on
   return all;

@@ -24,6 +24,6 @@ function cubeSvg(norm) {
   for (let c = 0; c < units; ++c) for (let p = 0; p < positions; ++p) faces += face([at(images, c, p), at(images, c + 1, p), at(images, c + 1, p + 1), at(images, c, p + 1)], together(images - 1, c));
   const text = (x, y, words) => `<text x="${x}" y="${y}" fill="var(--text)" font-size="13">${words}</text>`;
   return `<svg viewBox="0 0 290 240" role="img" aria-label="A cube of images by units by positions. Marked for ${normNames[norm]}: ${averages[norm].text}">${faces}` +
-    text(x0 + 20, y0 + positions * s + 18, "images of the batch") + text(x0 + images * s + 62, y0 + 60, "units") +
+    text(x0 + 20, y0 + positions * s + 18, "images of the batch") + text(x0 + images * s + 3.5 * dx, y0 + positions * s + 3.5 * dy + 24, "units") +
     `<text transform="translate(${x0 - 12} ${y0 + 95}) rotate(-90)" fill="var(--text)" font-size="13">positions</text></svg>`;
 }

@@ -119,7 +119,7 @@ function drawLayers(canvas, { rows, ranges, at, steps, side }) {
 // Two curves, one for each side, the right one dashed. `curves` are lists of [x, y]; a mark stands at x = `mark`.
 function drawCurves(canvas, { curves, mark, low, high, label, ticks, last, lines = true }) {
   const { context, width, height } = prepared(canvas);
-  const left = 40, bottom = height - 18, top = 8;
+  const left = Math.max(...ticks.map((tick) => context.measureText(tick.text).width)) + 8, bottom = height - 18, top = 8;
   const x = (v) => left + (width - left - 8) * (v / (last || 1));
   const y = (v) => bottom - (bottom - top) * Math.min(1, Math.max(0, (v - low) / (high - low)));
   context.strokeStyle = color("line"), context.fillStyle = color("faint");

@@ -51,3 +51,80 @@ TEST_CASE("weight-decay: length and angle follow from the gradient's length") {
   CHECK(figures.values["angle error"] < 1e-3);
   CHECK(figures.values["angle"] > 0);
 }
+
+TEST_CASE("time-to-accuracy: without the fastest and the slowest, and of those that got there alone") {
+  std::vector<Outcome> outcomes;
+  for (uint64_t seed = 0; seed < 5; ++seed) {
+    const double seconds = std::vector<double>{1, 10, 12, 100, 500}[seed];
+    outcomes.push_back({{{"program", "Ballast"}},
+                        seed,
+                        {{{"seconds", seconds},
+                          {"processor", seconds},
+                          {"steps", 300},
+                          {"accuracy", seed == 4 ? 98.99 : 99.1}},
+                         {}},
+                        1});
+  }
+  const Findings findings = named("time-to-accuracy").judge(Results(outcomes));
+  CHECK(findings.tables[0].rows[0][1] == "4 of 5");
+  CHECK(findings.tables[0].rows[0][2] == "11.0 ± 1.4");
+  REQUIRE(findings.checks.size() == 1);  // nothing to compare with
+  CHECK(!findings.checks[0].holds);
+}
+
+TEST_CASE("time-to-accuracy: a reference program that isn't there is an error that says how to build it") {
+  const Experiment& experiment = named("time-to-accuracy");
+  Images images;
+  images.reference = "/nowhere";
+  CHECK_THROWS_WITH_AS(experiment.run({experiment.compared[0], 0, images, true}),
+                       doctest::Contains("apps/bench/reference/build.sh"), ValueError);
+}
+
+TEST_CASE("gan-leak: only batch norm over both sorts lets the output for a real image depend on the fakes") {
+  CHECK(quick_run("gan-leak", {{"discriminator", "batch"}}).values["leak at first"] > 0.01);
+  for (const char* norm : {"none", "batch, apart", "layer", "spectral"}) {
+    CAPTURE(norm);
+    Figures figures = quick_run("gan-leak", {{"discriminator", norm}});
+    CHECK(figures.values["leak at last"] == 0);
+    CHECK(figures.values["flipped"] == 0);
+  }
+}
+
+TEST_CASE("gradient-flow: gradients grow by sqrt(pi / (pi - 1)) per layer of ReLU with batch norm") {
+  const double growth =
+      quick_run("gradient-flow", {{"norm", "batch"}, {"act", "relu"}, {"depth", "30"}}).values["growth"];
+  CHECK(growth == doctest::Approx(1.211).epsilon(0.03));
+}
+
+TEST_CASE("covariance: the verdict's rank correlation is 1 where the better conditioned is faster") {
+  std::vector<Outcome> outcomes;
+  double figure = 1;
+  for (const Setting& setting : named("covariance").settings) {
+    outcomes.push_back(
+        {setting,
+         0,
+         {{{"condition at first", figure}, {"condition at last", figure}, {"steps", 2 * figure}}, {}},
+         1});
+    ++figure;
+  }
+  CHECK(named("covariance").judge(Results(outcomes)).checks.back().measured == "1.00");
+}
+
+TEST_CASE("certificate: new statistics of a tenth of the contrast void it, and the network is steeper") {
+  Figures figures = quick_run("certificate", {{"hidden layers", "1"}, {"contrast", "0.1"}});
+  CHECK(figures.values["steepest"] <= figures.values["bound"]);
+  CHECK(figures.values["refused"] == 1);
+  CHECK(figures.values["bound after"] > 5 * figures.values["bound"]);
+  CHECK(figures.values["steepest after"] > 5 * figures.values["steepest"]);
+}
+
+TEST_CASE("style: to an instance norm images of other contrast and brightness are the same") {
+  Figures figures = quick_run("style", {{"norm", "instance"}});
+  for (const char* style : {"contrast 0.5", "contrast 4", "brightness 1"})
+    CHECK(figures.values[style] == doctest::Approx(figures.values["as trained"]).epsilon(0.02));
+}
+
+TEST_CASE("noise: the gap is test less training loss") {
+  Figures figures = quick_run("noise", {{"norm", "batch"}, {"dropout", "0"}, {"batch", "16"}});
+  CHECK(figures.values["gap"] < figures.values["test loss"]);
+}
