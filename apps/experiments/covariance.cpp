@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include <ballast/layers/analysis/probe.h>
 #include <ballast/optim/sgd.h>
@@ -61,6 +62,7 @@ Figures run(const Trial& trial) {
 double rank_correlation(const std::vector<double>& x, const std::vector<double>& y) {
   const auto ranks = [](const std::vector<double>& values) {
     std::vector<double> found;
+    found.reserve(values.size());
     for (const double value : values)
       found.push_back(
           static_cast<double>(std::ranges::count_if(values, [&](double v) { return v < value; })));
@@ -100,11 +102,13 @@ Findings judge(const Results& results) {
             {},
             "A point for each norm and activation, means over seeds."};
   for (const std::string& norm : norms.values) {
-    Series series{norm, {}, {}, {}, {}, true};
+    std::map<double, double> points;
     for (const std::string& act : acts.values) {
       conditions.push_back(mean(norm, act, "condition at last")), steps.push_back(mean(norm, act, "steps"));
-      series.x.push_back(conditions.back()), series.y.push_back(steps.back());
+      points[conditions.back()] = steps.back();
     }
+    Series series{norm, {}, {}, {}, {}, true};
+    for (const auto& [x, y] : points) series.x.push_back(x), series.y.push_back(y);
     plot.series.push_back(std::move(series));
   }
   findings.plots.push_back(std::move(plot));

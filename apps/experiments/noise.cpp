@@ -68,7 +68,7 @@ Findings judge(const Results& results) {
   findings.checks = {
       {"batch norm's gap is smaller with batches of 16, whose statistics are noisier, than of 128",
        fmt::format("{:.3f} and {:.3f}", few, many), few < many},
-      {"that is not so without norm, as far: the gap falls by a smaller share",
+      {"from batches of 128 to ones of 16 its gap falls by a larger share than that without norm",
        fmt::format("to {:.0f} % with, to {:.0f} % without", 100 * few / many, 100 * none / none_many),
        few / many < none / none_many},
       {"batch norm's gap is smaller than that without norm, in batches of 16",
