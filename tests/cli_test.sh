@@ -161,7 +161,10 @@ expect 0 '' train $small --norm batch --schedule constant --epochs 2 --out const
 same constant/last.safetensors constant2/last.safetensors
 
 echo "report"
-expect 0 'run folder: probed' train $small --norm layer --probe 2 --out probed
+expect 0 'run folder: probed' train $small --norm layer --probe 2 --tensorboard --out probed
+for tag in step/loss loss/val parameters/2.weight gradients/1 outputs/1 mistakes/01; do
+  grep -q "$tag" probed/events.out.tfevents.ballast || fail "no $tag for TensorBoard"
+done
 same probed/last.safetensors runs/mlp-layer-1/last.safetensors
 [ "$(wc -l <probed/layers.jsonl)" -eq 3 ] || fail "--probe 2: $(wc -l <probed/layers.jsonl) lines for steps 0 and 2"
 grep -q '"layers_over_time":{"about":' probed/report.html || fail "no layers in the report"

@@ -103,7 +103,7 @@ if [ -f "$tree/apps/commands/classes.cpp" ] && [ -f "$build/apps/libballast_trai
   done
   for pid in "${compiling[@]}"; do wait "$pid" || fail "the command of docs/extending.md doesn't compile"; done
   "${CXX:-c++}" "${objects[@]}" "$build/apps/libballast_trainer.a" -Wl,--start-group "$build"/libballast_{core,layers,optim,data}.a -Wl,--end-group \
-    -lfmt -ljpeg -lpng -lzip -lz -lopenblas -pthread -o "$work/ballast"
+    -lprotobuf-lite -lfmt -ljpeg -lpng -lzip -lz -lopenblas -pthread -o "$work/ballast"
   "$work/ballast" classes --train-size 100 >"$work/output"
   grep -q 'class 9: [0-9]* training images' "$work/output" || fail "ballast classes"
   "$work/ballast" --help >"$work/output"

@@ -22,6 +22,7 @@
 #include "trainer/run_folder.h"
 #include "trainer/run_page.h"
 #include "trainer/stop_signal.h"
+#include "trainer/tensorboard.h"
 #include "trainer/test_report.h"
 #include "trainer/text.h"
 #include "trainer/trained.h"
@@ -101,7 +102,7 @@ void init_from(const std::string& given, Module& model) {
 }
 
 /// Measures the network of the best epoch on the test part, which nothing else has seen.
-void test_best(Run& run, const RunFolder& folder) {
+void test_best(Run& run, const RunFolder& folder, std::optional<TensorBoard>& board) {
   const EpochMetrics& best = *best_epoch(run.at.history);
   if (run.out_of_patience())
     say("stopped early: no better epoch since epoch {} (--patience {})\n", best.epoch,
@@ -111,6 +112,7 @@ void test_best(Run& run, const RunFolder& folder) {
   const TestReport test = test_report(model, run.test);
   folder.write_summary(run, test.total);
   folder.write_test(to_json(test, run.info(), run.test));
+  if (board) board->mistakes(run, test, run.test);
   write_run_page({read_run(folder.path())}, folder.file("report.html"));
   say("{} after epoch {}, the best{}\n", test_text(test.total, run.test.kind, run.target_standardization),
       best.epoch, run.validation.size > 0 ? " on the validation part" : "");
@@ -130,15 +132,25 @@ void test_best(Run& run, const RunFolder& folder) {
       result.diverged.epoch, result.diverged.step, result.why, *run.options.training.lr, folder.path()));
 }
 
+/// With --tensorboard.
+std::optional<TensorBoard> tensorboard_in(const RunFolder& folder, const Run& run) {
+  if (!run.options.training.tensorboard) return {};
+  return TensorBoard(run, folder.file("events.out.tfevents.ballast"));
+}
+
 int train_in(const RunFolder& folder, Run& run) {
   const StopSignal stop;
   Progress progress;
+  std::optional<TensorBoard> board = tensorboard_in(folder, run);
   std::optional<LayerRecord> layers;
   if (const int64_t every = run.options.training.probe; every > 0)
-    layers.emplace(run, folder.file("layers.jsonl"), every);
+    layers.emplace(run, folder.file("layers.jsonl"), every, [&](int64_t step, const Probe& probe) {
+      if (board) board->layers(step, probe);
+    });
   const TrainingEvents events{.step =
                                   [&](const Run& r) {
                                     progress.step(r);
+                                    if (board) board->step(r);
                                     if (layers) layers->step(r);
                                   },
                               .epoch =
@@ -146,6 +158,7 @@ int train_in(const RunFolder& folder, Run& run) {
                                     folder.write_weights(r);
                                     folder.write_metrics(r.at.history);
                                     folder.write_summary(r);
+                                    if (board) board->epoch(r, line);
                                     progress.epoch(r, line);
                                   },
                               .save = [&](Run& r) { folder.save_state(r); },
@@ -154,7 +167,7 @@ int train_in(const RunFolder& folder, Run& run) {
   progress.clear();
   if (result.end == TrainingResult::End::diverged) fail_diverged(run, folder, result);
   if (result.end == TrainingResult::End::finished) {
-    test_best(run, folder);
+    test_best(run, folder, board);
     return 0;
   }
   say("stopped after step {} and saved; go on with: ballast train --resume {}\n", run.at.step, folder.path());
@@ -176,7 +189,8 @@ int resume(const TrainOptions& given) {
   Run run = folder.resume(given);
   if (run.done()) {
     say("{} is finished after {} epochs\n", folder.path(), run.at.epoch);
-    test_best(run, folder);  // it may have been stopped before
+    std::optional<TensorBoard> board = tensorboard_in(folder, run);
+    test_best(run, folder, board);  // it may have been stopped before
     return 0;
   }
   folder.write_config(run.options);
@@ -246,7 +260,8 @@ OptionList list(TrainOptions& o) {
             .help =
                 "go on with the run in this folder from its last saved state; besides this only --threads, "
                 "--workers, "
-                "--save-every, --probe, --data (if it has moved) and, with a constant schedule, --epochs may "
+                "--save-every, --probe, --tensorboard, --data (if it has moved) and, with a constant "
+                "schedule, --epochs may "
                 "be given",
             .placeholder = "DIR"},
            {.name = "anomaly",

@@ -239,6 +239,12 @@ OptionList options_of(TrainingOptions& o) {
            "is usual, 0 for never; the result doesn't depend on it",
        .least = 0,
        .most = 1e9},
+      {.name = "tensorboard",
+       .value = &o.tensorboard,
+       .help = "write a file of events that TensorBoard shows into the run's folder: loss and learning rate "
+               "of each "
+               "step, the figures of each epoch, histograms of parameters and of what --probe looks at, "
+               "mistakes"},
       {.name = "save-every",
        .value = &o.save_every,
        .help = "save what resuming needs this often within an epoch, in seconds (60s) or steps (500); after "

@@ -43,7 +43,7 @@ struct TrainingOptions {
   int64_t accumulate = 1, probe = 0;
   double clip = 0, label_smoothing = 0, ema = 0, mixup = 0;
   std::string class_weights = "none";
-  bool overfit_one_batch = false;
+  bool overfit_one_batch = false, tensorboard = false;
   std::string augment = "none", save_every = "60s";
   std::string init_from;
   std::vector<std::string> freeze, freeze_stats, freeze_mode;

@@ -98,8 +98,13 @@ Json parsed(const std::string& path, const std::vector<std::string>& lines, size
 
 }  // namespace
 
-LayerRecord::LayerRecord(Run& run, std::string path, int64_t every)
-    : path_(std::move(path)), every_(every), batch_(first_batch(run)), model_(run.model) {
+LayerRecord::LayerRecord(Run& run, std::string path, int64_t every,
+                         std::function<void(int64_t, const Probe&)> seen)
+    : path_(std::move(path)),
+      every_(every),
+      seen_(std::move(seen)),
+      batch_(first_batch(run)),
+      model_(run.model) {
   probe_.emplace(model_, options);
   probe_->pause();
   const std::vector<std::string> lines = lines_of(path_);
@@ -135,6 +140,7 @@ void LayerRecord::record(const Run& run) {
   }();
   tape.backward(loss);
   probe_->step(run.last_lr());
+  if (seen_) seen_(run.at.step, *probe_);
   Json layers = Json::array();
   for (const LayerProbe& layer : probe_->layers()) layers.push_back(json_of(layer));
   const Json line = {{"step", run.at.step},

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -26,7 +27,9 @@ namespace ballast::app {
 class LayerRecord {
  public:
   /// Begins the file, or goes on with that of a run that is resumed: lines of steps to come are removed.
-  LayerRecord(Run& run, std::string path, int64_t every);
+  /// `seen` is told of each look.
+  LayerRecord(Run& run, std::string path, int64_t every,
+              std::function<void(int64_t step, const Probe&)> seen = {});
   /// Where the run has done another `every` steps. Throws FileError WRITE.
   void step(const Run& run);
 
@@ -35,6 +38,7 @@ class LayerRecord {
 
   std::string path_;
   int64_t every_, last_ = -1;
+  std::function<void(int64_t, const Probe&)> seen_;
   Batch batch_;
   Sequential model_;  // the copy
   std::optional<Probe> probe_;

@@ -132,9 +132,17 @@ void check_same_data(const Run& run, const Json& saved) {
 }
 
 // The files of a run that are replaced while it goes on.
-constexpr const char* files[] = {"config.toml",      "metrics.jsonl",    "metrics.csv", "summary.json",
-                                 "test.json",        "layers.jsonl",     "report.html", "last.safetensors",
-                                 "best.safetensors", "state.safetensors"};
+constexpr const char* files[] = {"config.toml",
+                                 "metrics.jsonl",
+                                 "metrics.csv",
+                                 "summary.json",
+                                 "test.json",
+                                 "layers.jsonl",
+                                 "report.html",
+                                 "last.safetensors",
+                                 "best.safetensors",
+                                 "state.safetensors",
+                                 "events.out.tfevents.ballast"};
 
 Json machine() {
   return {{"processor", processor_name()},
@@ -157,8 +165,8 @@ bool is_empty(const std::string& folder) {
 constexpr auto state_key = "ballast_state";
 
 void check_resumable(const TrainOptions& saved, const Given& given) {
-  const Given changeable = {"resume", "threads", "workers", "save-every",
-                            "probe",  "data",    "epochs",  "anomaly"};
+  const Given changeable = {"resume", "threads", "workers", "save-every", "probe",
+                            "data",   "epochs",  "anomaly", "tensorboard"};
   for (const std::string& name : given)
     check<ValueError>(changeable.contains(name),
                       "--{} can't be given with --resume: the run goes on with the options it began with",

@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include <ballast/core/scope.h>
-#include <ballast/data/image.h>
 #include <ballast/data/loader.h>
 
 namespace ballast::app {
@@ -22,19 +21,6 @@ std::string base64(const std::vector<uint8_t>& bytes) {
     for (size_t k = 0; k < 4; ++k) text += i + k > bytes.size() ? '=' : digits[group >> (18 - 6 * k) & 63];
   }
   return text;
-}
-
-/// A standardized image as a PNG in the text of a URI.
-std::string picture(const std::vector<real>& x, const Shape& shape, const Standardization& standardization) {
-  Image image{shape[0], shape[1], shape[2], {}};
-  image.pixels.reserve(x.size());
-  for (size_t i = 0; i < x.size(); ++i) {
-    const size_t channel = i / static_cast<size_t>(shape[1] * shape[2]);
-    const size_t c = standardization.mean.size() == 1 ? 0 : channel;
-    const double value = double{x[i]} * standardization.std[c] + standardization.mean[c];
-    image.pixels.push_back(static_cast<uint8_t>(std::lround(255 * std::clamp(value, 0.0, 1.0))));
-  }
-  return "data:image/png;base64," + base64(encode_png(image));
 }
 
 void add_classes(Json& json, const ClassReport& report, const std::vector<std::string>& names) {
@@ -80,7 +66,9 @@ void add_mistakes(Json& json, const TestReport& report, const CheckpointInfo& in
                  {"prediction", names[static_cast<size_t>(mistake.prediction)]},
                  {"probability", mistake.probability}};
     if (channels == 1 || channels == 3)
-      line["image"] = picture(test.sample(mistake.index).x, test.sample_shape, info.standardization);
+      line["image"] =
+          "data:image/png;base64," +
+          base64(encode_png(image_of(test.sample(mistake.index).x, test.sample_shape, info.standardization)));
     json["mistakes"].push_back(std::move(line));
   }
 }
@@ -117,6 +105,18 @@ void add_outputs(TestReport& report, Module& model, const Dataset& test) {
 }
 
 }  // namespace
+
+Image image_of(const std::vector<real>& x, const Shape& shape, const Standardization& standardization) {
+  Image image{shape[0], shape[1], shape[2], {}};
+  image.pixels.reserve(x.size());
+  for (size_t i = 0; i < x.size(); ++i) {
+    const size_t channel = i / static_cast<size_t>(shape[1] * shape[2]);
+    const size_t c = standardization.mean.size() == 1 ? 0 : channel;
+    const double value = double{x[i]} * standardization.std[c] + standardization.mean[c];
+    image.pixels.push_back(static_cast<uint8_t>(std::lround(255 * std::clamp(value, 0.0, 1.0))));
+  }
+  return image;
+}
 
 TestReport test_report(Module& model, const Dataset& test, int64_t batch_size) {
   TestReport report{.kind = test.kind, .total = {}};

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include <ballast/data/image.h>
+
 #include "trainer/checkpoint_info.h"
 #include "trainer/report.h"
 
@@ -16,6 +18,9 @@ struct TestReport {
   std::vector<real> targets = {}, outputs = {};  // of a regression: (samples, values), standardized; of at
                                                  // most 500 samples, evenly spaced
 };
+
+/// The image that was standardized as `x`, of one or three channels.
+Image image_of(const std::vector<real>& x, const Shape& shape, const Standardization& standardization);
 
 TestReport test_report(Module& model, const Dataset& test, int64_t batch_size = 256);
 
