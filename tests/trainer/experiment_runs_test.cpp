@@ -128,3 +128,39 @@ TEST_CASE("noise: the gap is test less training loss") {
   Figures figures = quick_run("noise", {{"norm", "batch"}, {"dropout", "0"}, {"batch", "16"}});
   CHECK(figures.values["gap"] < figures.values["test loss"]);
 }
+
+TEST_CASE("transfer: statistics estimated anew on the other device's images help without a label") {
+  const auto target = [](const char* statistics) {
+    return quick_run("transfer", {{"trained", "nothing"}, {"statistics", statistics}}).values["target"];
+  };
+  CHECK(target("estimated anew") > target("of the source") + 10);
+}
+
+TEST_CASE("batch-effects: laboratories that go with classes mislead, unless they change nothing") {
+  const auto seen = [](const char* method, const char* laboratory) {
+    return quick_run("batch-effects", {{"method", method}, {"laboratory", laboratory}}).values["seen"];
+  };
+  CHECK(seen("no effects", "by chance") == seen("no effects", "by class"));
+  CHECK(seen("batch norm", "by chance") > seen("batch norm", "by class") + 10);
+  CHECK(seen("harmonized", "by class") > seen("batch norm", "by class") + 10);
+}
+
+TEST_CASE("resnet-depth: residual blocks without norm diverge") {
+  Figures figures = quick_run("resnet-depth", {{"net", "residual"}, {"norm", "none"}, {"depth", "56"}});
+  CHECK(std::isnan(figures.values["accuracy"]));
+}
+
+TEST_CASE("segmentation: trained one by one, images are told by their own statistics, not the running ones") {
+  Figures figures = quick_run("segmentation", {{"norm", "batch"}, {"N", "1"}});
+  CHECK(figures.values["alone"] > figures.values["overlap"] + 10);
+}
+
+TEST_CASE("recurrent: padding alone moves what a batch norm gives in training, and nothing else") {
+  for (const char* norm : {"none", "layer", "layer in cells"})
+    CHECK(quick_run("recurrent", {{"norm", norm}, {"padded to", "28"}}).values["moved"] == 0);
+  CHECK(quick_run("recurrent", {{"norm", "batch"}, {"padded to", "28"}}).values["moved"] > 0.05);
+}
+
+TEST_CASE("transformer: more places are right than by chance after few steps") {
+  CHECK(quick_run("transformer", {{"norm", "pre"}, {"lr", "0.01"}}).values["right"] > 25);
+}
