@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include <ballast/optim/sgd.h>
 
@@ -90,8 +91,8 @@ Findings judge(const Results& results) {
        std::ranges::all_of(bare_residual.all, [](double v) { return std::isnan(v); })});
   for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   check_depths(results, "slow net", "at 0.005, added when lines above had failed: ", "", findings);
-  std::vector<double> steps;
-  for (int step = 0; step < 400; ++step) steps.push_back(step);
+  std::vector<double> steps(400);
+  std::iota(steps.begin(), steps.end(), 0);
   for (const auto& [rate, entry] :
        std::vector<std::pair<std::string, std::string>>{{"0.005", "slow net"}, {"0.05", "net"}}) {
     Plot plot{"Training loss by step, batch norm, lr " + rate, {"step"}, {"loss", true}, {}};
