@@ -3,7 +3,7 @@
 # into build/PRESET. What it does goes to stderr, so that the output of what is run afterwards stays its own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-packages=(cmake doctest-dev g++ libcli11-dev libfmt-dev libjpeg-dev libjs-chart.js libopenblas-dev libpng-dev libprotobuf-dev librandom123-dev libtomlplusplus-dev libxxhash-dev
+packages=(ca-certificates cmake curl doctest-dev g++ libcli11-dev libfmt-dev libjpeg-dev libjs-chart.js libopenblas-dev libpng-dev libprotobuf-dev librandom123-dev libtomlplusplus-dev libxxhash-dev
           libzip-dev ninja-build nlohmann-json3-dev protobuf-compiler zlib1g-dev)
 packages+=(${BALLAST_EXTRA_PACKAGES:-})
 

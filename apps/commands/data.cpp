@@ -13,6 +13,7 @@
 #include "output.h"
 #include "trainer/convert.h"
 #include "trainer/data.h"
+#include "trainer/data_sets.h"
 #include "trainer/formats.h"
 #include "trainer/text.h"
 
@@ -20,7 +21,7 @@ namespace ballast::app {
 namespace {
 
 struct DataCommandOptions {
-  std::string action, to, sheet, augment = "light";
+  std::string action, to, sheet, mirror, augment = "light";
   DataOptions data;
   Given given;
 };
@@ -144,6 +145,18 @@ int convert_to(const std::string& to, const DataOptions& data) {
   return 0;
 }
 
+/// Fetches a data set into a folder of its name, or --to.
+int get(const DataCommandOptions& options) {
+  for (const std::string& name : options.given)
+    check<ValueError>(name == "DATA" || name == "to" || name == "mirror",
+                      "--{} has no effect on `ballast data get`", name);
+  const RemoteDataSet& set = find("data", remote_data_sets(), options.data.data).make;
+  const std::string folder = options.to.empty() ? options.data.data : options.to;
+  fetch(set, options.mirror, folder);
+  say("written: {0}; train on it by ballast train --data {0}\n", folder);
+  return 0;
+}
+
 int print_info(const DataCommandOptions& options) {
   const DataSource source = data_source(options.data.data);
   const LoadedData data = load_data(options.data);
@@ -179,9 +192,12 @@ int print_info(const DataCommandOptions& options) {
 }
 
 int run(const DataCommandOptions& options) {
+  if (options.action == "get") return get(options);
   check_effect(options.data, options.given);
-  check<ValueError>((options.action == "convert") == !options.to.empty(),
-                    "`ballast data convert` takes --to, and only that; see ballast data --help");
+  check<ValueError>(
+      (options.action == "convert") == !options.to.empty(),
+      "`ballast data convert` takes --to, as get may; the others don't; see ballast data --help");
+  check<ValueError>(options.mirror.empty(), "--mirror has no effect here: it is for `ballast data get`");
   check<ValueError>(options.action == "preview" || !options.given.contains("augment"),
                     "--augment has no effect here: it is for `ballast data preview`");
   check<ValueError>(options.action != "preview" || !options.sheet.empty(),
@@ -199,14 +215,15 @@ int run(const DataCommandOptions& options) {
 }
 
 OptionList list(DataCommandOptions& o) {
-  OptionList options = {{.name = "ACTION",
-                         .value = &o.action,
-                         .help =
-                             "info: what the data are; preview: draw what --augment does to them; convert: "
-                             "write them in another format",
-                         .choices = {"info", "preview", "convert"},
-                         .positional = true,
-                         .required = true}};
+  OptionList options = {
+      {.name = "ACTION",
+       .value = &o.action,
+       .help = "info: what the data are; preview: draw what --augment does to them; convert: "
+               "write them in another format; get: fetch a data set from the network: " +
+               help_of(remote_data_sets()),
+       .choices = {"info", "preview", "convert", "get"},
+       .positional = true,
+       .required = true}};
   for (Option& option : options_of(o.data)) {
     if (option.name == "data") {
       option.name = "DATA";
@@ -218,8 +235,13 @@ OptionList list(DataCommandOptions& o) {
                      .value = &o.to,
                      .help =
                          "of convert: format and name of what to write; images, mnist and csv are folders, "
-                         "npz is a file; images with classes only",
+                         "npz is a file; images with classes only; of get: the folder to write [DATA]",
                      .placeholder = "FORMAT:PATH"});
+  options.push_back(
+      {.name = "mirror",
+       .value = &o.mirror,
+       .help = "of get: address of a folder that has the files, instead of those that are known",
+       .placeholder = "URL"});
   options.push_back({.name = "sheet",
                      .value = &o.sheet,
                      .help = "draw into this PNG file, a row for each class: the first training images; of "
@@ -248,11 +270,12 @@ std::string description() {
 }  // namespace
 
 extern const Command data;
-const Command data{"data", "look at data before training on them, or convert them", description(),
+const Command data{"data", "look at data before training on them, convert or fetch them", description(),
                    "Examples:\n"
                    "  ballast data info photos/ --sheet sheet.png    a folder of images, and a look at them\n"
                    "  ballast data info table.csv --label price      a table\n"
                    "  ballast data preview photos/ --augment \"rotate 10, flip\" --sheet changed.png\n"
+                   "  ballast data get mnist                         into a folder of that name\n"
                    "  ballast data convert mnist/ --to npz:mnist.npz",
                    invocation(list, run)};
 

@@ -5,11 +5,12 @@
 #include <unistd.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
 #include <ballast/core/check.h>
+
+#include "trainer/programs.h"
 
 namespace ballast::app {
 namespace {
@@ -69,18 +70,6 @@ std::string script_of(const Plot& plot, const std::string& out, bool png) {
   return text + fmt::format("plot {}\n", fmt::join(bands, ", "));
 }
 
-/// Files beside the plot, which aren't left behind.
-struct Temporary {
-  std::string path;
-  explicit Temporary(std::string p) : path(std::move(p)) {}
-  Temporary(const Temporary&) = delete;
-  Temporary& operator=(const Temporary&) = delete;
-  ~Temporary() {
-    std::error_code error;
-    fs::remove(path, error);
-  }
-};
-
 }  // namespace
 
 void check_figure_path(const std::string& option, const std::string& path) {
@@ -89,17 +78,13 @@ void check_figure_path(const std::string& option, const std::string& path) {
 }
 
 void draw(const Plot& plot, const std::string& path) {
-  const Temporary script(fmt::format("{}.{}.gnuplot", path, getpid())),
+  const TemporaryFile script(fmt::format("{}.{}.gnuplot", path, getpid())),
       drawn(fmt::format("{}.{}.tmp", path, getpid()));
   std::ofstream file(script.path);
   file << script_of(plot, drawn.path, path.ends_with(".png"));
   file.close();
   if (!file) throw FileError(path, "WRITE", "can't write to its folder");
-  std::string shell;
-  for (const char c : script.path) shell += c == '\'' ? std::string("'\\''") : std::string{c};
-  const int status = std::system(fmt::format("gnuplot -- '{}' >/dev/null 2>&1", shell).c_str());
-  check<ValueError>(status != 127 * 256,
-                    "plots are drawn by gnuplot, which isn't here: apt-get install gnuplot-nox");
+  const int status = run_program({"gnuplot", "--", script.path}, "gnuplot-nox", true);
   std::error_code error;
   if (status == 0) fs::rename(drawn.path, path, error);
   if (status != 0 || error) throw FileError(path, "WRITE", "gnuplot couldn't draw it");
