@@ -107,6 +107,10 @@ Findings judge(const Results& results) {
                          .columns = lengths,
                          .value = "accuracy",
                          .decimals = 1}));
+  findings.tables.back().note =
+      "Where padding moves nothing, training with the one and the other length differs by rounding alone, "
+      "which "
+      "it amplifies.";
   findings.tables.push_back(table_of(
       results, {.title = "Change of the outputs in training when 28 rows of padding are added, share",
                 .rows = norms,
