@@ -154,6 +154,10 @@ Findings judge(const Results& results) {
       {"and as with batch norm in its place", both(best("pre"), best("batch")),
        best("pre") >= best("batch")}};
   for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
+  Plot plot{"Places that are right by learning rate", {"learning rate", true}, {"%", false, {}, 100}, {}};
+  for (const std::string& norm : norms.values)
+    plot.series.push_back(along(results, {{"norm", norm}}, rates, "right", norm));
+  findings.plots.push_back(std::move(plot));
   return findings;
 }
 
