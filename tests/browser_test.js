@@ -45,6 +45,13 @@ addEventListener("load", async () => {
     for (const each of document.querySelectorAll("canvas"))
       check(each.getAttribute("aria-label") && each.tabIndex === 0, "a plot without text or out of the keyboard's reach");
     for (const image of document.querySelectorAll("img")) check(image.alt && image.naturalWidth > 0, "a picture without text or pixels");
+    const network = [...document.querySelectorAll("h2")].find(each => each.textContent === "The network")?.parentElement;
+    if (network && /Norm/.test(network.querySelector("table").textContent)) {
+      const box = network.querySelector(".box svg");
+      check(box?.getAttribute("aria-label"), "no box of what a norm averages over");
+      // Batch norm: of 4 samples and 6 channels the first one, over 4 positions: 16 cells in front, 4 above, 4 at the side.
+      check(box?.querySelectorAll('polygon[fill^="rgb"]').length === 24, "the box marks other cells");
+    }
     check(document.documentElement.scrollWidth <= innerWidth, `wider than its window: ${document.documentElement.scrollWidth}`);
     for (const chart of Object.values(Chart.instances))
       for (const axis of ["x", "y"]) check(chart.options.scales[axis].title.text, "an axis without a label");

@@ -11,6 +11,7 @@
 #include "output.h"
 #include "trainer/formats.h"
 #include "trainer/models.h"
+#include "trainer/norm_sets.h"
 #include "trainer/norms.h"
 #include "trainer/text.h"
 
@@ -26,14 +27,6 @@ struct ExplainOptions {
 
 /// Cells of the drawing; the tensor has more.
 constexpr int64_t samples = 5, channels = 8, positions = 4;
-
-/// Layer norm counts each element of its axes as a channel; here a channel is one whatever its positions.
-NormInfo by_channels(NormInfo norm, const Shape& x) {
-  if (norm.channels_together <= x[1]) return norm;
-  norm.channels_together = x[1];
-  norm.over_positions = true;
-  return norm;
-}
 
 /// Whether a cell shares its mean and variance with the first one; `together` are the cells of a group.
 bool shared(const NormInfo& norm, int64_t together, int64_t n, int64_t c, int64_t p) {
@@ -58,29 +51,10 @@ std::vector<std::string> drawing(const NormInfo& norm, const Shape& x) {
   return rows;
 }
 
-/// "samples x channels of its group x positions = 1,024 values"
-std::string set_text(const NormInfo& norm, const Shape& x) {
-  const int64_t size = x.count(2, x.rank());
-  std::string text;
-  int64_t values = 1;
-  const auto add = [&](bool over, int64_t count, const char* what) {
-    if (!over) return;
-    text += fmt::format("{}{} {}", text.empty() ? "" : " x ", grouped(count), what);
-    values *= count;
-  };
-  add(norm.over_batch, x[0], "samples");
-  add(norm.channels_together > 1, norm.channels_together, "channels");
-  add(norm.over_positions && x.rank() > 2, size, "positions");
-  return fmt::format("{} = {} values", text.empty() ? "a value by itself" : text, grouped(values));
-}
-
 void print_norm(const LayerSummary& layer, const NormInfo& norm, bool draw) {
   const Shape& x = layer.input;
   say("\n{} {}: x of {}\n", layer.path, layer.layer, x);
-  const int64_t sets = (norm.over_batch ? 1 : x[0]) * (x[1] / norm.channels_together);
-  say("  {} {} of {}{}\n", grouped(sets),
-      norm.subtracts_mean ? "means and variances, each" : "mean squares, each", set_text(norm, x),
-      norm.tracks() ? "; in evaluation those that training has kept" : "; the same in evaluation");
+  say("  {}\n", norm_text(norm, x));
   if (norm.weight && !norm.weight->empty())
     say("  {} scales and shifts, which are learned\n", grouped(norm.channels));
   if (!draw) return;

@@ -192,6 +192,18 @@ function showSettings() {
   sideNames.forEach(title);
   showCube(state.settings["right.norm"]);
 }
+// Which values of the box share a mean.
+const averages = {
+  none: { text: "Nothing is averaged.", together: () => false },
+  batch: { text: "One unit over all images of the batch (and, of images in a convolutional network, all positions). The result for one image depends on the others: evaluation needs running statistics instead.", together: (n, c) => c === 0 },
+  layer: { text: "All units of one image. No batch takes part, so training and evaluation are the same.", together: (n) => n === 3 },
+  group: { text: "A group of the units of one image: between layer norm (one group) and instance norm (groups of one). In this page's networks there are five groups if five divides the width, else one.", together: (n, c) => n === 3 && c < 3 },
+  instance: { text: "One unit of one image, over its positions. A fully connected network, like those on this page, has a single position: each value would be its own mean, and nothing but 0 would be left. That is why you can't choose it above.", together: (n, c) => n === 3 && c === 0 },
+  rms: { text: "All units of one image, as in layer norm; but no mean is subtracted, the values are only divided by the root of their mean square.", together: (n) => n === 3 },
+  weight: { text: "No activations at all: each unit's vector of weights is divided by its length, and a learned number gives it another one.", together: () => false },
+};
+const normNames = { none: "no norm", batch: "batch norm", layer: "layer norm", group: "group norm", instance: "instance norm", rms: "RMS norm", weight: "weight norm" };
+
 function showStory() {
   [...$("stories").children].forEach((button, i) => button.setAttribute("aria-pressed", String(stories[i] === state.story)));
   $("watch").textContent = state.story.watch;
@@ -204,9 +216,11 @@ function showEnd() {
 }
 function showCube(norm) {
   $("cube-norm").value = norm;
-  $("cube").innerHTML = cubeSvg(norm);
+  const {text, together} = averages[norm];
+  $("cube").innerHTML = cubeSvg({samples: 4, channels: 6, positions: 4, names: ["images of the batch", "units", "positions"], together,
+    color: "var(--left)", label: `A box of images by units by positions. Marked for ${normNames[norm]}: ${text}`});
   const name = normNames[norm];
-  $("cube-text").innerHTML = `<p><strong>${name[0].toUpperCase() + name.slice(1)}.</strong> ${averages[norm].text}</p>` +
+  $("cube-text").innerHTML = `<p><strong>${name[0].toUpperCase() + name.slice(1)}.</strong> ${text}</p>` +
     `<p class="note">The values in a layer form a block: images by units by positions. Those marked share a mean and a standard deviation; every other one that you could mark likewise has its own.</p>`;
 }
 

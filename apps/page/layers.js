@@ -98,7 +98,7 @@ const layersOverTime = allGroups => {
                         {name: "median, and 25 to 75 %", x: stepsOf(groups[0]), y: quantile(groups[0], 2), low: quantile(groups[0], 1),
                          high: quantile(groups[0], 3), color: 0}]
                      : groups.map(group => ({name: `${group.name}: median, and 1 to 99 %`, x: stepsOf(group), y: quantile(group, 2),
-                                             low: quantile(group, 0), high: quantile(group, 4), color: place(group), dashed: false}))}),
+                                             low: quantile(group, 0), high: quantile(group, 4), color: place(group)}))}),
          "layer");
   }
 

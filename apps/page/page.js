@@ -32,7 +32,7 @@ const page = (() => {
     if (typeof value !== "number") return String(value);
     const size = Math.abs(value);
     if (Number.isInteger(value) && size < 1e9) return value.toLocaleString("en");
-    if (size !== 0 && (size < 1e-3 || size >= 1e6)) return value.toExponential(2);
+    if (size !== 0 && (size < 1e-4 || size >= 1e6)) return value.toExponential(2);
     return String(Number(value.toPrecision(4)));
   };
 
@@ -184,6 +184,10 @@ const page = (() => {
     return chart;
   }
 
+  function colored(part) {
+    for (const use of ["stroke", "fill"]) part.setAttribute(use, color(part.dataset.place));
+  }
+
   function swatch(series, index) {
     const own = series.color ?? index;
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
@@ -193,9 +197,17 @@ const page = (() => {
     for (const [name, value] of Object.entries({x1: 0, x2: 30, y1: 5, y2: 5, "stroke-width": 3,
                                                 "stroke-dasharray": dashOf(series, own).join(" ")}))
       line.setAttribute(name, value);
-    line.dataset.place = own;
-    line.setAttribute("stroke", color(own));
     svg.append(line);
+    const corners = {rect: "11,1 19,1 19,9 11,9", triangle: "15,0 20,9 10,9", rectRot: "15,0 20,5 15,10 10,5"}[marks[own % marks.length]];
+    if (series.points && corners) {
+      const mark = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
+      mark.setAttribute("points", corners);
+      svg.append(mark);
+    }
+    for (const part of svg.children) {
+      part.dataset.place = own;
+      colored(part);
+    }
     return svg;
   }
 
@@ -296,7 +308,7 @@ const page = (() => {
     document.documentElement.classList.toggle("dark", dark);
     document.getElementById("theme").textContent = dark ? "Light" : "Dark";
     Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
-    for (const line of document.querySelectorAll("line[data-place]")) line.setAttribute("stroke", color(line.dataset.place));
+    document.querySelectorAll(".legend [data-place]").forEach(colored);
     for (const chart of charts) {
       paint(chart);
       chart.update("none");

@@ -124,6 +124,27 @@ pages.runs = data => {
     const figure = page.table(part, {title: "Layers", columns: ["", "layer", "output", "parameters", "multiply-adds"],
                                      rows: group.layers.map(l => [l.path, l.layer, l.output, l.parameters, l.multiply_adds])});
     figure.append(...page.advice(group));
+    for (const norm of group.norms) boxOf(part, norm, group.norms);
+  }
+
+  // What a norm averages over, for the first of those that are alike. A box has fewer cells than there are values.
+  const kind = norm => JSON.stringify([norm.over_batch, cellsTogether(norm), norm.over_positions, norm.positions > 1]);
+  const cells = 6;
+  const cellsTogether = norm => norm.channels_together === 1 ? 1
+      : Math.max(2, Math.floor(cells * norm.channels_together / norm.channels));
+  function boxOf(part, norm, norms) {
+    const alike = norms.filter(other => kind(other) === kind(norm));
+    if (norm !== alike[0]) return;
+    const positions = norm.positions > 1 ? 4 : 1, samples = 4;
+    const together = (n, c, p) => (norm.over_batch || n === samples - 1) && c < cellsTogether(norm) && (norm.over_positions || p === 0);
+    const figure = page.add(part, page.element("figure", {}, page.element("figcaption", {}, alike.length === 1 ? `What layer ${norm.path} averages over` : `What the layers ${alike.map(o => o.path).join(", ")} average over`)));
+    const box = page.element("div", {class: "box"});
+    box.innerHTML = cubeSvg({samples, channels: cells, positions, names: ["samples", "channels", "positions"], together, color: "rgb(var(--shade))",
+                             label: `A box of samples by channels by positions, in which those values are marked that share a mean`});
+    figure.append(box, ...alike.map(o => page.element("p", {class: "note"}, `${o.path} ${o.layer}: ${o.text}.`)));
+    if (norm === norms[0])
+      figure.append(page.element("p", {class: "note"}, "Marked are the values that share a mean and a variance with one of them; each other set that could be marked likewise has its own. "
+                      + "The box has fewer cells than there are values (after Wu & He 2018, figure 2)."));
   }
 
   function origin(group) {

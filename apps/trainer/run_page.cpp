@@ -13,6 +13,7 @@
 
 #include "page/page.h"
 #include "trainer/models.h"
+#include "trainer/norm_sets.h"
 #include "trainer/optimizers.h"
 
 namespace ballast::app {
@@ -86,6 +87,26 @@ Json results(const RunGroup& group) {
       {"images_per_s", mean([](const SavedRun& run) -> Value { return run.history.back().images_per_s; })}};
 }
 
+/// What the norms of a network average over in training, in batches of this size.
+Json norms_of(const std::vector<LayerSummary>& layers, int64_t batch_size) {
+  Json json = Json::array();
+  for (const LayerSummary& layer : layers) {
+    const LayerInfo info = layer.module->info();
+    if (!info.norm || layer.input.rank() < 2) continue;
+    const Shape x = layer.input.without(0).inserted(0, batch_size);
+    const NormInfo norm = by_channels(*info.norm, x);
+    json.push_back({{"path", layer.path},
+                    {"layer", layer.layer},
+                    {"channels", x[1]},
+                    {"positions", x.count(2, x.rank())},
+                    {"over_batch", norm.over_batch},
+                    {"channels_together", norm.channels_together},
+                    {"over_positions", norm.over_positions},
+                    {"text", norm_text(norm, x)}});
+  }
+  return json;
+}
+
 /// The layers of a run's network, and the advice that applies to it.
 void add_model(Json& json, const SavedRun& run) {
   json["layers"] = json["advice"] = Json::array();
@@ -105,6 +126,7 @@ void add_model(Json& json, const SavedRun& run) {
            {"parameters", layer.parameters},
            {"multiply_adds", layer.multiply_adds ? Json(*layer.multiply_adds) : Json()}});
   const TrainingOptions& training = run.options.training;
+  json["norms"] = norms_of(found.layers, training.batch_size);
   for (const Advice& advice :
        advise(model, {.batch_size = training.batch_size, .weight_decay = *training.weight_decay}))
     json["advice"].push_back(
