@@ -52,7 +52,7 @@ Result train(Make make) {
 #if !BALLAST_ADDRESS_SANITIZER && !BALLAST_THREAD_SANITIZER
 template <class Make>
 Tensor first_gradient(Make make) {
-  constexpr int64_t width = 64, blocks = 10;
+  constexpr int64_t width = 16, blocks = 10;
   manual_seed(5);
   Sequential net;
   for (int64_t i = 0; i < blocks; ++i) {
@@ -61,7 +61,7 @@ Tensor first_gradient(Make make) {
     net.add(make(std::move(layers)));
   }
   Tape tape;
-  tape.backward(mean(net(randn({16384, width}))));
+  tape.backward(mean(net(randn({32768, width}))));
   Tensor gradient;
   for_each_parameter(net, [&](const std::string&, Parameter& p) {
     if (gradient.empty()) gradient = p.grad().clone();
@@ -82,7 +82,7 @@ TEST_CASE("a hundred recomputed layers need under a quarter of the memory, and g
   const double kept = peak_memory() - before;
   CAPTURE(recomputed);
   CAPTURE(kept);
-  CHECK(recomputed < kept / 4);
+  CHECK(recomputed / kept < 0.25);
   CHECK(same_bits(little, much));
 }
 #endif

@@ -57,6 +57,9 @@ inline constexpr int64_t attention_queries = 64;
 inline constexpr int64_t unfolded_elements = int64_t{1} << 15;
 /// Least multiply-adds per task where the images of a small batch are partitioned.
 inline constexpr int64_t image_task_work = int64_t{1} << 19;
+/// Most filters per group whose weight gradient is formed filter by filter: of a panel of filters, most would
+/// be padding.
+inline constexpr int64_t few_filters = 8;
 /// Channels per task where a single image is partitioned: the same in convolutions and norms, so that a
 /// thread finds its channels in its cache.
 inline constexpr int64_t image_channels = 32;

@@ -174,6 +174,7 @@ WeightSums unfolded_weight_gradient(const Convolution& s, const real* x, const r
   const int64_t panels = divide_up(s.filters, kernel.panel), table = s.depth * kernel.panel;
   const int64_t size = s.groups * panels * table,
                 packed_size = panels * block_rows(s) * s.w.out * kernel.panel;
+  const bool few_filters = panels == 1 && s.filters <= tuning::few_filters;
   const WeightSums sums = {parts, Scratch<real>(parts * size)};
   reserve_scratch<real>(taps.size, parts);
   reserve_scratch<real>(packed_size, parts);
@@ -183,19 +184,31 @@ WeightSums unfolded_weight_gradient(const Convolution& s, const real* x, const r
     std::fill_n(part, size, real{0});
     for_each_block(s, begin, end, [&](const Block& b) {
       taps.unfolding.fill(x + b.in_x(), b.row, b.rows, unfolded.data());
+      real* to = part + b.group * panels * table;
+      if (few_filters) {
+        for (int64_t filter = 0; filter < s.filters; ++filter)
+          kernel.add_scattered_product({.rows = s.depth,
+                                        .columns = 1,
+                                        .depth = b.size(),
+                                        .left = unfolded.data(),
+                                        .left_row = 0,
+                                        .left_step = 1,
+                                        .right = dy + b.in_y() + filter * s.outputs},
+                                       taps.offsets.data(), {.c = to + filter, .row_step = kernel.panel});
+        return;
+      }
       kernel.pack(s.filters, b.size(), dy + b.in_y(), s.outputs, 1, packed.data());
       for (int64_t p = 0; p < panels; ++p) {
-        kernel.multiply_scattered(
-            {.rows = s.depth,
-             .columns = kernel.panel,
-             .depth = b.size(),
-             .left = unfolded.data(),
-             .left_row = 0,
-             .left_step = 1,
-             .right = packed.data() + p * b.size() * kernel.panel},
-            taps.offsets.data(),
-            {.c = part + (b.group * panels + p) * table, .row_step = kernel.panel, .beta = 1});
-        //~ {.c = part + (b.group * panels + p) * table, .row_step = kernel.panel, .beta = 0});
+        kernel.multiply_scattered({.rows = s.depth,
+                                   .columns = kernel.panel,
+                                   .depth = b.size(),
+                                   .left = unfolded.data(),
+                                   .left_row = 0,
+                                   .left_step = 1,
+                                   .right = packed.data() + p * b.size() * kernel.panel},
+                                  taps.offsets.data(),
+                                  {.c = to + p * table, .row_step = kernel.panel, .beta = 1});
+        //~ {.c = to + p * table, .row_step = kernel.panel, .beta = 0});
       }
     });
   });

@@ -3,12 +3,10 @@
 namespace ballast::inline BALLAST_PRECISION::detail {
 
 void Unfolding::fill(const real* x, int64_t row, int64_t rows, real* to) const {
-  const int64_t height = shared_ ? rows + h_.dilation * (h_.taps - 1) : rows;
+  const int64_t height = rows + first_row(h_.taps - 1);
   for (int64_t c = 0; c < channels_; ++c) {
-    for (int64_t copy = 0; copy < copies_; ++copy, to += height_ * w_.out) {
-      const int64_t kh = shared_ ? 0 : copy / w_.taps, kw = shared_ ? copy : copy % w_.taps;
-      fill_copy(x + c * h_.in * w_.in, h_.input(row, kh), h_.stride, height, kw, to);
-    }
+    for (int64_t copy = 0; copy < copies_; ++copy, to += height_ * w_.out)
+      fill_copy(x + c * h_.in * w_.in, h_.input(row, copy / w_.taps), h_.stride, height, copy % w_.taps, to);
   }
 }
 
@@ -26,10 +24,12 @@ void Unfolding::fill_copy(const real* plane, int64_t first, int64_t step, int64_
     // All rows by one copy, then the zeros of the padding on both sides.
     const real* from = plane + (first + r) * width + shift;
     std::copy(from + begin, from + (inner - r - 1) * width + end, to + r * width + begin);
-    for (; r < inner; ++r) {
-      std::fill(to + r * width, to + r * width + begin, real{0});
-      std::fill(to + r * width + end, to + (r + 1) * width, real{0});
-    }
+    const auto clear = [=](int64_t column) {
+      for (int64_t row = r; row < inner; ++row) to[row * width + column] = 0;
+    };
+    for (int64_t column = 0; column < begin; ++column) clear(column);
+    for (int64_t column = end; column < width; ++column) clear(column);
+    r = inner;
   }
   for (; r < inner; ++r) {
     const real* from = plane + (first + r * step) * w_.in + shift;
@@ -37,6 +37,8 @@ void Unfolding::fill_copy(const real* plane, int64_t first, int64_t step, int64_
     std::fill(row, row + begin, real{0});
     if (w_.stride == 1) {
       std::copy(from + begin, from + end, row + begin);
+    } else if (w_.stride == 2) {  // with a constant, the compiler uses vectors
+      for (int64_t ow = begin; ow < end; ++ow) row[ow] = from[ow * 2];
     } else {
       for (int64_t ow = begin; ow < end; ++ow) row[ow] = from[ow * w_.stride];
     }

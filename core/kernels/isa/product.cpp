@@ -168,22 +168,24 @@ struct Range {
   int64_t begin, end;
 };
 
+// In tiles of V vectors, and of half as many where fewer columns are left.
+template <int R, int V, class Left, class Right>
+[[gnu::always_inline]] inline void multiply_columns(int64_t depth, const Left& left, const Right& right,
+                                                    const Output& out, int64_t row, Range columns) {
+  int64_t column = columns.begin;
+  for (; columns.end - column > (V - 1) * lanes; column += V * lanes)
+    multiply_tile<R, V>(depth, left, right.from_column(column), out, row, column, columns.end - column);
+  if constexpr (V > 1) {
+    if (column < columns.end) multiply_columns<R, V / 2>(depth, left, right, out, row, {column, columns.end});
+  }
+}
+
 // In tiles of R rows.
 template <int R, class Left, class Right>
 void multiply_tiles(int64_t depth, const Left& left, const Right& right, const Output& out, Range rows,
                     Range columns) {
-  for (int64_t row = rows.begin; row < rows.end; row += R) {
-    for (int64_t column = columns.begin; column < columns.end; column += panel) {
-      const auto left_rows = left.from_row(row);
-      const auto right_columns = right.from_column(column);
-      const int64_t count = columns.end - column;
-      if (count > lanes) {
-        multiply_tile<R, 2>(depth, left_rows, right_columns, out, row, column, count);
-      } else {
-        multiply_tile<R, 1>(depth, left_rows, right_columns, out, row, column, count);
-      }
-    }
-  }
+  for (int64_t row = rows.begin; row < rows.end; row += R)
+    multiply_columns<R, 2>(depth, left.from_row(row), right, out, row, columns);
 }
 
 template <class Left, class Right>
@@ -218,11 +220,55 @@ void multiply_scattered(const Product& p, const int64_t* offsets, const Output& 
   multiply(p, LeftScattered{p.left, offsets}, RightPanels{p.right, p.depth}, out, {0, p.columns});
 }
 
-// One panel at a time: it is read from all rows of `right`, and stays in L1 for all rows of `left`.
+// One panel at a time: it is read from all rows of `right`, and stays in L1 for all rows of `left`. With one
+// row or two, the few sums of a panel would wait for each other: the latency of additions is hidden by wider
+// tiles.
 void multiply_scattered_rows(const Product& p, const int64_t* offsets, const Output& out) {
+  const LeftRows left = {p.left, p.left_row};
+  const RightScattered right = {p.right, offsets};
+  if (p.rows == 1) return multiply_columns<1, 8>(p.depth, left, right, out, 0, {0, p.columns});
+  if (p.rows == 2) return multiply_columns<2, 4>(p.depth, left, right, out, 0, {0, p.columns});
   for (int64_t column = 0; column < p.columns; column += panel)
-    multiply(p, LeftRows{p.left, p.left_row}, RightScattered{p.right, offsets}, out,
-             {column, least(column + panel, p.columns)});
+    multiply(p, left, right, out, {column, least(column + panel, p.columns)});
+}
+
+namespace {
+
+// R rows of `left` times a vector.
+template <int R>
+void multiply_rows_by_vector(const Product& p, const int64_t* offsets, const Output& out, int64_t row) {
+  const real* rows[R];
+  for (int r = 0; r < R; ++r) rows[r] = p.left + offsets[row + r];
+  Vector sums[R] = {};
+  const auto add = [&](int64_t k, auto count) {
+    const Vector right = load_first(p.right + k, count);
+    for (int r = 0; r < R; ++r) sums[r] += load_first(rows[r] + k, count) * right;
+  };
+  int64_t k = 0;
+  for (; k + lanes <= p.depth; k += lanes) add(k, AllLanes());
+  if (k < p.depth) add(k, p.depth - k);
+  for (int r = 0; r < R; ++r) out.c[(row + r) * out.row_step] += sum_of_lanes(sums[r]);
+  //~ for (int r = 0; r < R; ++r) out.c[(row + r) * out.row_step] = sum_of_lanes(sums[r]);
+}
+
+// As many sums as hide the latency of additions; a filter of 3 x 3 has them at once.
+template <int... R>
+void add_scattered_vector(const Product& p, const int64_t* offsets, const Output& out,
+                          std::integer_sequence<int, R...>) {
+  static constexpr void (*table[])(const Product&, const int64_t*, const Output&,
+                                   int64_t) = {multiply_rows_by_vector<R + 1>...};
+  constexpr int64_t most = sizeof...(R);
+  for (int64_t row = 0, tiles = (p.rows + most - 1) / most; tiles > 0; --tiles) {
+    const int64_t each = (p.rows - row + tiles - 1) / tiles;
+    table[each - 1](p, offsets, out, row);
+    row += each;
+  }
+}
+
+}  // namespace
+
+void add_scattered_product(const Product& p, const int64_t* offsets, const Output& out) {
+  add_scattered_vector(p, offsets, out, std::make_integer_sequence<int, 9>());
 }
 
 void multiply_vector(const Product& p, const Output& out) {
