@@ -1,71 +1,14 @@
 // A training step in its steady state calls the system allocator not once.
 #include <doctest/doctest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
-#include <ballast/core/detail/sanitizer.h>
 #include <ballast/core/detail/scratch.h>
 
+#include "count_allocations.h"
 #include "models.h"
 #include "threads.h"
 
 using namespace ballast;
 using namespace ballast::detail;
-
-namespace {
-std::atomic<int64_t> calls = 0;
-}
-
-#if BALLAST_ADDRESS_SANITIZER
-
-// The sanitizer owns malloc; counting operator new is what is left.
-void* operator new(std::size_t bytes) {
-  ++calls;
-  if (void* memory = std::malloc(bytes)) return memory;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  ++calls;
-  return std::malloc(bytes);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
-#else
-
-// glibc's own functions under their other names; operator new comes through malloc.
-extern "C" {
-void* __libc_malloc(std::size_t);
-void* __libc_calloc(std::size_t, std::size_t);
-void* __libc_realloc(void*, std::size_t);
-void* __libc_memalign(std::size_t, std::size_t);
-
-void* malloc(std::size_t bytes) {
-  ++calls;
-  return __libc_malloc(bytes);
-}
-void* calloc(std::size_t count, std::size_t bytes) {
-  ++calls;
-  return __libc_calloc(count, bytes);
-}
-void* realloc(void* memory, std::size_t bytes) {
-  ++calls;
-  return __libc_realloc(memory, bytes);
-}
-void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
-  ++calls;
-  return __libc_memalign(alignment, bytes);
-}
-int posix_memalign(void** memory, std::size_t alignment, std::size_t bytes) {
-  ++calls;
-  *memory = __libc_memalign(alignment, bytes);
-  return *memory ? 0 : 12;
-}
-}
-
-#endif
 
 namespace {
 
@@ -76,12 +19,12 @@ void check_steady(Sequential net) {
   int step = 0;
   for (int epoch = 0; epoch < 4; ++epoch) {
     for (const Batch& batch : loader) {
-      const int64_t before = calls;
+      const int64_t before = allocations;
       Tape tape;
       const Tensor loss = cross_entropy(net(batch.x), batch.y);
       tape.backward(loss);
       optimizer.step();
-      const int64_t made = calls - before;
+      const int64_t made = allocations - before;
       CAPTURE(step);
       if (++step > 3) CHECK(made == 0);
     }
@@ -92,10 +35,10 @@ void check_steady(Sequential net) {
 }  // namespace
 
 TEST_CASE("the counter counts") {
-  const int64_t before = calls;
+  const int64_t before = allocations;
   const auto several = std::make_unique<std::vector<int>>(3);
   CHECK(several->size() == 3);
-  CHECK(calls - before == 2);
+  CHECK(allocations - before == 2);
 }
 
 TEST_CASE("an mlp's training step allocates nothing") { check_steady(small_mlp()); }
@@ -106,9 +49,9 @@ TEST_CASE("to predict one image allocates nothing") {
   Sequential net(Conv2d(16, 150, 3, {.padding = 1}), ReLU());
   const Tensor x = randn({1, 16, 12, 12});
   for (int step = 0; step < 6; ++step) {
-    const int64_t before = calls;
+    const int64_t before = allocations;
     predict(net, x);
-    if (step > 2) CHECK(calls == before);
+    if (step > 2) CHECK(allocations == before);
   }
 }
 
@@ -116,8 +59,8 @@ TEST_CASE("memory reserved for a loop of two threads is there twice for each at 
   const Threads scope(2);
   constexpr int64_t size = 20'000'000;  // a size class that no other test takes
   reserve_scratch<real>(size, 2);
-  const int64_t earlier = calls;
+  const int64_t earlier = allocations;
   const Scratch<real> of_each[] = {Scratch<real>(size), Scratch<real>(size), Scratch<real>(size),
                                    Scratch<real>(size)};
-  CHECK(calls == earlier);
+  CHECK(allocations == earlier);
 }

@@ -2,8 +2,7 @@
 # Every C++ file is as clang-format leaves it. (Compares the output: --dry-run misjudges `namespace a::inline b`.)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-bad=0
-for file in $(git ls-files '*.h' '*.cpp' 2>/dev/null || find ballast.h core layers optim data apps tests -name '*.h' -o -name '*.cpp'); do
-  clang-format "$file" | cmp -s - "$file" || { echo "not formatted: $file (clang-format -i $file)"; bad=1; }
-done
-exit $bad
+check() { clang-format "$1" | cmp -s - "$1" || { echo "not formatted: $1 (clang-format -i $1)"; return 1; }; }
+export -f check
+{ git ls-files '*.h' '*.cpp' 2>/dev/null || find ballast.h core layers optim data apps tests -name '*.h' -o -name '*.cpp'; } |
+  xargs -P "$(nproc)" -I{} bash -c 'check {}'

@@ -9,16 +9,15 @@ trap 'rm -rf "$work"' EXIT
 
 cmake --install "$build" --prefix "$work/prefix" >/dev/null
 
-# extract NAME: the code block of README that follows the line <!-- NAME -->
+# extract DOCUMENT NAME FOLDER FILE: the code block that follows the line <!-- NAME -->.
 extract() {
-  awk -v mark="<!-- $1 -->" '$0 == mark { found = 1; next } found && /^```/ { if (inside) exit; inside = 1; next } inside' "$root/README.md"
+  mkdir -p "$work/$3"
+  awk -v mark="<!-- $2 -->" '$0 == mark { found = 1; next } found && /^```/ { if (inside) exit; inside = 1; next } inside' "$root/$1" >"$work/$3/$4"
+  [ -s "$work/$3/$4" ] || { echo "$1 has no block for $4"; exit 1; }
 }
-mkdir "$work/user"
-extract example >"$work/user/example.cpp"
-extract cmake >"$work/user/CMakeLists.txt"
-for file in example.cpp CMakeLists.txt; do
-  [ -s "$work/user/$file" ] || { echo "README has no block for $file"; exit 1; }
-done
+extract README.md example user example.cpp
+extract README.md cmake user CMakeLists.txt
+for file in classify.cpp mine.cpp CMakeLists.txt; do extract docs/program.md "$file" own "$file"; done
 cat >>"$work/user/CMakeLists.txt" <<'CMAKE'
 if(NOT CMAKE_MODULE_PATH STREQUAL "mine")
   message(FATAL_ERROR "find_package(Ballast) changed CMAKE_MODULE_PATH to ${CMAKE_MODULE_PATH}")
@@ -33,3 +32,17 @@ for compiler in g++ clang++; do
   (cd "$work" && "$work/$compiler/example") | tee "$work/output"
   grep -Eq '^[0-9.]+%$' "$work/output" || { echo "$compiler: the example did not print its accuracy"; exit 1; }
 done
+
+# The programs of docs/program.md: a word of their own, and a network used in C++, which says what the program says.
+cmake -S "$work/own" -B "$work/own/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
+  -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
+cmake --build "$work/own/build"
+cd "$work"
+prefix/bin/ballast data convert digits --to images:pictures --train-size 100 --test-size 20 >/dev/null
+own/build/mine train --data pictures --model "flatten, linear 32, relu2, linear" --epochs 1 --out own_run >/dev/null
+prefix/bin/ballast train --data pictures --model "flatten, linear 32, norm, act, linear" --epochs 1 --out run >/dev/null
+picture=$(find pictures/test -name '*.png' | sort | head -n 1)
+said=$(prefix/bin/ballast predict run "$picture")
+[ "$(own/build/classify run "$picture")" = "$said" ] || { echo "classify doesn't say what the program says: $said"; exit 1; }
+! prefix/bin/ballast predict own_run "$picture" >/dev/null 2>&1 || { echo "the program knows relu2"; exit 1; }
+own/build/mine predict own_run "$picture" >/dev/null || { echo "mine doesn't know its word"; exit 1; }

@@ -128,7 +128,7 @@ tests_of() {  # tests_of FOLDER: lists of tests, as --source-file takes them
     layers) echo "*/init_test.cpp,*/layer_test.cpp,$layers,$norms,*/module_test.cpp,*/freeze_test.cpp,*/gradcheck_layers_test.cpp,*/gradcheck_norms_test.cpp"
             echo '*/advice_test.cpp,*/fold_test.cpp,*/fusing_test.cpp,*/lipschitz_test.cpp,*/norm_*_test.cpp,*/probe_test.cpp,*/recalibrate_test.cpp,*/sequences_test.cpp' ;;
     optim) echo '*/module_test.cpp,*/optimizer_test.cpp,*/golden_optim_test.cpp,*/schedule_test.cpp' ;;
-    apps) echo '*/arrays_test.cpp,*/experiments_test.cpp,*/experiment_runs_test.cpp,*/layer_record_test.cpp,*/options_test.cpp,*/models_test.cpp,*/report_test.cpp,*/saved_run_test.cpp,*/table_test.cpp,*/training_test.cpp' ;;
+    apps) echo '*/trainer/*_test.cpp' ;;
     data) echo '*/atomic_file_test.cpp,*/augment_test.cpp,*/checkpoint_test.cpp,*/cifar_test.cpp,*/csv_test.cpp,*/dataset_test.cpp,*/digits_test.cpp,*/evaluate_test.cpp,*/idx_test.cpp,*/image_test.cpp,*/image_folder_test.cpp,*/loader_test.cpp,*/nearest_test.cpp,*/npy_test.cpp,*/random_stream_test.cpp,*/safetensors_test.cpp,*/standardization_test.cpp' ;;
   esac
 }

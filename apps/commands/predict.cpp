@@ -5,24 +5,21 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
-#include <ballast/core/ops/activation.h>
-#include <ballast/core/predict.h>
-#include <ballast/data/loader.h>
+#include <ballast/core/ops/movement.h>
 
 #include "commands/command.h"
 #include "options/options.h"
 #include "output.h"
-#include "trainer/inputs.h"
-#include "trainer/trained.h"
+#include "trainer/predictor.h"
 
 namespace ballast::app {
 namespace {
 
 struct PredictOptions {
-  TrainedOptions trained;
+  std::string path;
   std::vector<std::string> files;
   bool json = false, csv = false;
-  int64_t top = 1;
+  int64_t top = 1, threads = 0;
   Given given;
 };
 
@@ -34,26 +31,18 @@ struct Prediction {
 
 constexpr int64_t batch_size = 256;
 
-std::vector<Prediction> predictions_of(Trained& trained, const Inputs& inputs) {
-  const CheckpointInfo& info = trained.info;
-  Labels unknown(inputs.x.size(0));
-  std::fill_n(unknown.data(), unknown.size(), 0);
-  const Dataset samples = standardized(from_tensors(inputs.x, unknown), info.standardization);
-  const std::vector<double> offsets = info.schema.target_offsets();
+std::vector<Prediction> predictions_of(const Predictor& predictor, const Inputs& inputs) {
+  const CheckpointInfo& info = predictor.info();
+  const bool regression = info.kind == TargetKind::values;
   std::vector<Prediction> found;
-  Loader loader(samples, {.batch_size = batch_size, .shuffle = false});
-  for (const Batch& batch : loader) {
-    Tensor y = ballast::predict(trained.model, batch.x);
-    if (info.kind == TargetKind::classes) y = softmax(std::move(y));
-    for (int64_t n = 0; n < batch.size(); ++n) {
-      Prediction prediction{inputs.names[found.size()], {}};
+  for (int64_t begin = 0; begin < inputs.x.size(0); begin += batch_size) {
+    const int64_t end = std::min(begin + batch_size, inputs.x.size(0));
+    const Tensor x = slice(inputs.x, 0, begin, end), y = regression ? predictor.output(x) : predictor(x);
+    for (int64_t n = begin; n < end; ++n) {
+      Prediction prediction{inputs.names[static_cast<size_t>(n)], {}};
       for (int64_t k = 0; k < info.outputs; ++k) {
-        double value = y.data()[n * info.outputs + k];
-        if (info.kind == TargetKind::values)
-          value = value * info.target_standardization.std[static_cast<size_t>(k)] +
-                  info.target_standardization.mean[static_cast<size_t>(k)] +
-                  (offsets.empty() ? 0 : offsets[static_cast<size_t>(k)]);
-        prediction.outputs.push_back(value);
+        const double value = y.data()[(n - begin) * info.outputs + k];
+        prediction.outputs.push_back(regression ? predictor.in_units(value, k) : value);
       }
       found.push_back(std::move(prediction));
     }
@@ -72,8 +61,8 @@ std::vector<size_t> ranking(const std::vector<double>& outputs) {
 /// One of the ways to print predictions.
 class Printer {
  public:
-  Printer(const PredictOptions& options, const CheckpointInfo& info)
-      : options_(options), classes_(info.kind == TargetKind::classes), names_(output_names(info)) {
+  Printer(const PredictOptions& options, const Predictor& predictor)
+      : options_(options), classes_(predictor.info().kind == TargetKind::classes), names_(predictor.names()) {
     if (options_.csv) {
       std::vector<std::string> titles = {"file"};
       if (classes_) titles.insert(titles.end(), {"prediction", "probability"});
@@ -146,26 +135,22 @@ class Printer {
 
 int run(const PredictOptions& options) {
   check<ValueError>(!options.json || !options.csv, "--json and --csv: choose one of them");
-  use_threads(options.trained.threads);
-  Trained trained = load_trained(checkpoint_of(options.trained.path), options.trained, options.given);
-  check<ValueError>(trained.described,
-                    "{}: this checkpoint doesn't say what its model's inputs and classes are; "
-                    "`predict` takes those that `ballast train` wrote",
-                    trained.path);
-  check<ValueError>(trained.info.kind != TargetKind::positions,
-                    "{}: the model gives a class for each pixel, which can't be printed", trained.path);
-  const Printer printer(options, trained.info);
+  use_threads(options.threads);
+  const Predictor predictor(options.path);
+  check<ValueError>(predictor.info().kind != TargetKind::positions,
+                    "{}: the model gives a class for each pixel, which can't be printed", options.path);
+  const Printer printer(options, predictor);
   int64_t bad = 0;
   for (const std::string& path : options.files) {
     // A file that can't be read is named, and the others are predicted.
     try {
       for (const std::string& file : files_below(path)) {
         try {
-          const Inputs inputs = read_inputs(file, trained.info);
+          const Inputs inputs = predictor.read(file);
           for (const std::string& error : inputs.errors) complain("error: {}\n", error);
           bad += static_cast<int64_t>(inputs.errors.size());
           if (inputs.names.empty()) continue;
-          for (const Prediction& prediction : predictions_of(trained, inputs)) printer.print(prediction);
+          for (const Prediction& prediction : predictions_of(predictor, inputs)) printer.print(prediction);
         } catch (const Error& error) {
           complain("error: {}\n", error.message);
           ++bad;
@@ -181,7 +166,7 @@ int run(const PredictOptions& options) {
 
 OptionList list(PredictOptions& o) {
   return {
-      path_option(o.trained.path, true),
+      path_option(o.path, true),
       {.name = "FILES",
        .value = &o.files,
        .help = "images, folders of images, tables, IDX, .npy or .npz files; - for standard input",
@@ -191,7 +176,7 @@ OptionList list(PredictOptions& o) {
       {.name = "json", .value = &o.json, .help = "print a JSON object per sample, with all probabilities"},
       {.name = "csv", .value = &o.csv, .help = "print a table in CSV, with all probabilities"},
       {.name = "threads",
-       .value = &o.trained.threads,
+       .value = &o.threads,
        .help = "threads to compute with, 0 for all processors",
        .least = 0,
        .most = 256}};
