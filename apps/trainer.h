@@ -1,6 +1,7 @@
 #pragma once
 
-// What a program of your own takes from the trainer: `find_package(Ballast REQUIRED COMPONENTS trainer)`, ballast::trainer.
+// What a program of your own takes from the trainer: `find_package(Ballast REQUIRED COMPONENTS trainer)`,
+// ballast::trainer.
 
 #include "program.h"
 #include "trainer/model_words.h"

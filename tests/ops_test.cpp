@@ -203,6 +203,8 @@ TEST_CASE("min, var, split, pad and one_hot") {
   CHECK(close(var(x, {1}), tensor({9, real(31.0 / 3)})));
   CHECK(close(var(x, {1}, 0), tensor({6, real(62.0 / 9)})));
   CHECK(var(x, {0, 1}, 0, true).shape() == Shape{1, 1});
+  CHECK(std::isnan(var(Tensor(Shape{0})).item()));
+  CHECK(std::isnan(var(Tensor(Shape{0, 2}), {0})(0)));
   const std::vector<Tensor> parts = split(x, 2, 1);
   REQUIRE(parts.size() == 2);
   CHECK(same(parts[0], tensor({{4, 1}, {2, 8}})));

@@ -113,16 +113,16 @@ double divisor(const char* op, const Labels& labels, const Tensor& weights,
   return sum;
 }
 
-Tensor weights_of(const CrossEntropyOptions& options, int64_t classes) {
+Tensor weights_of(const char* op, const CrossEntropyOptions& options, int64_t classes) {
   check<ValueError>(options.label_smoothing >= 0 && options.label_smoothing <= 1,
-                    "cross_entropy: label_smoothing is {}; it must be from 0 to 1", options.label_smoothing);
+                    "{}: label_smoothing is {}; it must be from 0 to 1", op, options.label_smoothing);
   if (options.weights.empty()) return ones({classes});
   check<ShapeError>(options.weights.shape() == Shape{classes},
-                    "cross_entropy: the weights are {} for {} classes; they must be {}",
-                    options.weights.shape(), classes, Shape{classes});
+                    "{}: the weights are {} for {} classes; they must be {}", op, options.weights.shape(),
+                    classes, Shape{classes});
   for (const real weight : options.weights.values())
     check<ValueError>(weight >= 0 && std::isfinite(weight),
-                      "cross_entropy: a class weight of {}; it must be finite and at least 0", weight);
+                      "{}: a class weight of {}; it must be finite and at least 0", op, weight);
   return options.weights.detach();
 }
 
@@ -165,7 +165,7 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOpti
   check_labels("cross_entropy", logits, labels, options.ignore_index);
   const NodeId in = logits.node();
   const int64_t samples = logits.size(0), classes = logits.size(1);
-  const Tensor weights = weights_of(options, classes);
+  const Tensor weights = weights_of("cross_entropy", options, classes);
   const double smoothing = options.label_smoothing;
   const Targets targets{1 - smoothing, smoothing / static_cast<double>(classes), weights, classes};
   const int32_t ignored = options.ignore_index;
@@ -206,7 +206,7 @@ Tensor nll_loss(Tensor x, const Labels& labels, const CrossEntropyOptions& optio
   check_labels("nll_loss", x, labels, options.ignore_index);
   const NodeId in = x.node();
   const Shape shape = x.shape();
-  const Tensor weights = weights_of(options, shape[1]);
+  const Tensor weights = weights_of("nll_loss", options, shape[1]);
   const int64_t samples = shape[0];
   Tensor losses({samples});
   for (int64_t n = 0; n < samples; ++n)
@@ -230,7 +230,7 @@ Tensor soft_cross_entropy(Tensor logits, const Tensor& probabilities, const Cros
                     "soft_cross_entropy: logits are {} and the probabilities {}; both must be (N, K, ...)",
                     logits.shape(), probabilities.shape());
   const real classes = static_cast<real>(logits.size(1)), smoothing = options.label_smoothing;
-  const Tensor weights = weights_of(options, logits.size(1));
+  const Tensor weights = weights_of("soft_cross_entropy", options, logits.size(1));
   const Tensor q = classes_last(probabilities) * (1 - smoothing) + smoothing / classes;
   const Tensor losses = -sum(q * weights * log_softmax(classes_last(std::move(logits))), {-1});
   switch (options.reduction) {

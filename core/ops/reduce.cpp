@@ -202,18 +202,28 @@ Tensor min(Tensor x, std::initializer_list<int> axes, bool keep_axes) {
   return -max(-std::move(x), axes, keep_axes);
 }
 
+namespace {
+
+// What the squared distances of so many numbers are divided by; 0, which gives NaN or infinity, where that is
+// none.
+real degrees_of_freedom(int64_t count, int64_t correction) {
+  return static_cast<real>(std::max<int64_t>(count - correction, 0));
+  //~ return static_cast<real>(count - correction);
+}
+
+}  // namespace
+
 Tensor var(Tensor x, int64_t correction) {
-  const int64_t terms = x.count() - correction;
+  const real freedom = degrees_of_freedom(x.count(), correction);
   const Tensor distances = x - mean(x);
-  return sum(pow(distances, 2)) / static_cast<real>(terms);
+  return sum(pow(distances, 2)) / freedom;
 }
 
 Tensor var(Tensor x, std::initializer_list<int> axes, int64_t correction, bool keep_axes) {
-  int64_t terms = 1;
-  for (const int axis : axes) terms *= x.size(axis);
+  int64_t count = 1;
+  for (const int axis : axes) count *= x.size(axis);
   const Tensor distances = x - mean(x, axes, true);
-  return sum(pow(distances, 2), axes, keep_axes) / static_cast<real>(terms - correction);
-  //~ return sum(pow(distances, 2), axes, keep_axes) / static_cast<real>(terms);
+  return sum(pow(distances, 2), axes, keep_axes) / degrees_of_freedom(count, correction);
 }
 
 Labels argmax(const Tensor& x) {
