@@ -21,7 +21,7 @@ const layersOverTime = allGroups => {
   const part = page.section("Layers over time",
       `What a copy of the network does on a batch of ${about.samples} training samples, always the same one, with the weights of that step. `
       + (one ? "" : "Runs are compared at the layer of weights that is chosen here; the first run of each group is drawn. ")
-      + "Percentiles and histograms are of up to " + format(about.values) + " values of each tensor, from all over it.");
+      + "A look is what was recorded at one step (every so many steps, as --probe says). Percentiles and histograms are of up to " + format(about.values) + " values of each tensor, from all over it.");
   part.id = "layers";
 
   // Controls: which step, which layer.
@@ -133,9 +133,9 @@ const layersOverTime = allGroups => {
                              {rules: ["bias-before-norm"]});
   overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look",
            "How far the means of what arrives at the layer have moved since the step before that was looked at: what a layer learns has to "
-           + "follow. Ioffe & Szegedy (2015) call this internal covariate shift.", {rules: ["small-batch", "dropout-before-norm"]});
+           + "follow. Ioffe & Szegedy (2015) call this internal covariate shift. A network that doesn't learn doesn't drift either.", {rules: ["small-batch", "dropout-before-norm"]});
   overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look",
-           "The same of the variances, as a share of those before.");
+           "How far the variances have moved since then, as a share of what they were.");
   condition();
   const dead = overTime("dead_units", "Dead units", "dead units, %",
                         "A unit of a ReLU that is 0 for every sample of the batch passes no gradient on.", {log: false, factor: 100});
@@ -143,29 +143,30 @@ const layersOverTime = allGroups => {
            "Units that are 0 for a quarter to three quarters of the samples and positions: they tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
   overTime("effective_lr", "Effective learning rate", "learning rate / |w|² (no unit)",
            "Behind a norm the length of the weights w doesn't matter to the result, and this is the rate at which their direction learns: "
-           + "it falls as they grow (van Laarhoven 2017).", {rules: ["decayed-norm"]});
-  overTime("angle", "Angle moved", "degrees since the look before", "How far the weights have turned.", {factor: 180 / Math.PI});
-  overTime("gamma_over_sigma", "γ/σ of norms with running statistics", "mean of γ/σ (no unit)",
-           "What the norm multiplies its inputs by in evaluation: its scale by the running standard deviation.",
+           + "it falls as they grow (van Laarhoven 2017). Of weights with no norm behind them it says nothing.", {rules: ["decayed-norm"]});
+  overTime("angle", "Angle moved", "degrees since the last look", "How far the weights have turned.", {factor: 180 / Math.PI});
+  overTime("gamma_over_sigma", "Scale of norms in evaluation, γ/σ", "mean of γ/σ (no unit)",
+           "What a norm with running statistics multiplies its inputs by in evaluation: its weight γ by the running standard deviation σ. "
+           + "A network without such norms has no line.",
            {figure: layer => layer.gamma_over_sigma?.[1]});
 
   // All layers at the step of the slider.
   function profile() {
     const layers = having(groups[0], "output");
     const quantile = q => layers.map(i => recordAt(groups[0]).layers[i].output?.percentiles[q] ?? null);
-    live(() => ({title: "Outputs of all layers at the step", x: {label: "layer, numbered from 1 as in the table of layers", whole: true},
+    live(() => ({title: "Outputs of all layers at the step", x: {label: "layer, by its number in the table of layers", whole: true},
                  y: {label: "output (no unit)"},
-                 series: [{name: "1 to 99 %", x: layers.map((_, k) => k + 1), y: quantile(2), low: quantile(0), high: quantile(4), scatter: true, color: 5},
-                          {name: "median, and 25 to 75 %", x: layers.map((_, k) => k + 1), y: quantile(2), low: quantile(1), high: quantile(3),
+                 series: [{name: "1 to 99 %", x: layers, y: quantile(2), low: quantile(0), high: quantile(4), scatter: true, color: 5},
+                          {name: "median, and 25 to 75 %", x: layers, y: quantile(2), low: quantile(1), high: quantile(3),
                            points: true, color: 0}],
-                 note: "Widths that grow or shrink from layer to layer make gradients do the same."}), "step");
+                 note: "Where the spread of the outputs grows or shrinks from layer to layer, so do the gradients."}), "step");
   }
 
   // Covariance against correlation: what arrives, and what a batch norm would make of it.
   function condition() {
     const note = `Largest by smallest eigenvalue, of ${about.channels} channels at most. The larger, the more directions in which gradient descent `
         + "is slow (LeCun et al. 1998). A batch norm brings the covariance (drawn through) to the correlation (dashed): where the two are far "
-        + "apart it helps, and where they are close there is nothing for it to do.";
+        + "apart, it helps. The number says nothing of what the inputs tell about a sample: pure noise has the best one, 1.";
     const pair = (name, group, i, color) => [["covariance", "condition", false], ["correlation", "correlation_condition", true]].map(
         ([kind, key, dashed]) => ({name: `${name}, ${kind}`, x: stepsOf(group), y: over(group, i, layer => layer[key]), dashed, color}));
     live(() => ({title: "Condition number of the inputs", note, x: step, y: {label: "condition number (no unit)", log: true},

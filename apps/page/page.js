@@ -157,7 +157,7 @@ const page = (() => {
 
   function axisOptions(axis) {
     return {type: axis.log ? "logarithmic" : "linear", min: axis.min ?? undefined, max: axis.max ?? undefined,
-            title: {display: true, text: axis.label}, grid: {}, afterBuildTicks: axis.log ? thinTicks : undefined,
+            title: {display: true, text: axis.label + (axis.log ? ", log" : "")}, grid: {}, afterBuildTicks: axis.log ? thinTicks : undefined,
             ticks: {callback: value => format(value), maxRotation: 0, autoSkipPadding: 12,
                     precision: axis.whole ? 0 : undefined}};
   }
