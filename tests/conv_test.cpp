@@ -59,6 +59,7 @@ const std::vector<Case> cases = {
     {"one pixel, padded", {1, 1, 1, 1}, {1, 1, 3, 3}, {.padding = 1}},
     {"one row", {2, 2, 1, 9}, {3, 2, 1, 3}, {.padding = {0, 1}}},
     {"unfolded in several blocks", {1, 64, 22, 20}, {2, 64, 3, 3}, {.padding = 1}},
+    {"more images than partial sums", {70, 2, 4, 5}, {9, 2, 3, 3}, {.padding = 1}},
     {"blocks of rows that see padding only", {1, 64, 4, 128}, {8, 64, 1, 3}, {.padding = 1}},
     {"dilation beyond the image", {1, 1, 16, 16}, {1, 1, 3, 3}, {.padding = 18, .dilation = 18}},
     {"Winograd", {3, 16, 22, 19}, {18, 16, 3, 3}, {.padding = 1}},

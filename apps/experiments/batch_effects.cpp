@@ -158,7 +158,6 @@ Findings judge(const Results& results) {
        "between laboratories",
        points(harmonized_by_chance - harmonized_confounded),
        harmonized_by_chance - harmonized_confounded >= 2}};
-  for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   return findings;
 }
 

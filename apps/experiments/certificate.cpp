@@ -122,7 +122,6 @@ Findings judge(const Results& results) {
        fmt::format("{:.1f} times", growth), growth >= 5},
       {"and the network is steeper than the old certificate allowed, with every seed",
        fmt::format("at least {:.1f}, allowed were at most {:.1f}", steepest, bound), steepest > bound}};
-  for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   Plot plot{"Lipschitz bound after re-estimation, by contrast", {"contrast", true}, {"bound", true}, {}};
   for (const std::string& depth : depths.values)
     for (const char* figure : {"bound", "bound after", "steepest after"}) {

@@ -27,7 +27,7 @@ struct Findings {
   std::vector<Table> tables = {};
   std::vector<Check> checks = {};
   std::vector<Plot> plots = {};
-  /// What the experiment's claim says, part by part, and whether the runs agree.
+  /// What the experiment's claim says, part by part, and whether the runs agree; if empty, the checks.
   std::vector<bool> claim = {};
 };
 

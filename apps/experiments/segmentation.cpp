@@ -108,7 +108,6 @@ Findings judge(const Results& results) {
        "loss",
        fmt::format("{:.1f} %, of {:.1f} % by running statistics", own, one),
        own - one >= 0.5 * (many - one)}};
-  for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   Plot plot{"Intersection over union by batch size", {"images in a batch", true}, {"%", false, 0, 100}, {}};
   for (const std::string& norm : norms.values)
     plot.series.push_back(along(results, {{"norm", norm}}, sizes, "overlap", norm));

@@ -90,7 +90,11 @@ Json checks_block(const Findings& findings) {
 
 std::string heading(const Shown& shown) {
   const std::string& claim = shown.experiment.claim;
-  return shown.options.quick ? claim : fmt::format("{}: {}", claim, verdict(shown.findings.claim));
+  if (shown.options.quick) return claim;
+  std::vector<bool> parts = shown.findings.claim;
+  if (parts.empty())
+    for (const Check& check : shown.findings.checks) parts.push_back(check.holds);
+  return fmt::format("{}: {}", claim, verdict(parts));
 }
 
 std::string text_of(const Shown& shown) {

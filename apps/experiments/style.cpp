@@ -74,7 +74,6 @@ Findings judge(const Results& results) {
       {"but brightness, or both, at least 10", points(layer), layer >= 10},
       {"on images as trained instance norm is at most 1 point behind batch norm",
        fmt::format("{:+.2f} points", same), same >= -1}};
-  for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   const std::vector<double> contrasts = {0.25, 0.5, 1, 2, 4};
   Plot plot{"Test accuracy by contrast", {"contrast", true}, {"test accuracy, %", false, 0, 100}, {}};
   for (const std::string& norm : norms.values) {

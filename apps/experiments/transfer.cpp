@@ -70,7 +70,6 @@ Findings judge(const Results& results) {
        std::abs(adapted - anew) <= 2},
       {"training everything on 500 images is at most 1 point better than the last layer with new statistics",
        pair(all, anew), all - anew <= 1}};
-  for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   return findings;
 }
 

@@ -153,7 +153,6 @@ Findings judge(const Results& results) {
        both(best("pre"), best("none")), best("pre") >= best("none")},
       {"and as with batch norm in its place", both(best("pre"), best("batch")),
        best("pre") >= best("batch")}};
-  for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   Plot plot{"Places that are right by learning rate", {"learning rate", true}, {"%", false, {}, 100}, {}};
   for (const std::string& norm : norms.values)
     plot.series.push_back(along(results, {{"norm", norm}}, rates, "right", norm));

@@ -177,7 +177,6 @@ Findings judge(const Results& results) {
   draw_lengths(results, findings);
   check_lengths(results, findings);
   add_grid(results, findings);
-  for (const Check& check : findings.checks) findings.claim.push_back(check.holds);
   return findings;
 }
 

@@ -98,6 +98,7 @@ EventFile::EventFile(std::string path, int64_t step) : path_(std::move(path)), s
     for (const events::Value& value : event.summary().value()) tags_.insert(value.tag());
   }
   write_file_atomically(path_, kept);
+  file_.open(path_, std::ios::app | std::ios::binary);
 }
 
 template <class Fill>
@@ -109,9 +110,8 @@ void EventFile::write(const std::string& tag, int64_t step, Fill fill) {
   events::Value& value = *event.mutable_summary()->add_value();
   value.set_tag(tag);
   fill(value);
-  std::ofstream file(path_, std::ios::app | std::ios::binary);
-  file << framed(event.SerializeAsString()) << std::flush;
-  if (!file) throw FileError(path_, "WRITE", "can't write to it; is the disk full?");
+  file_ << framed(event.SerializeAsString()) << std::flush;
+  if (!file_) throw FileError(path_, "WRITE", "can't write to it; is the disk full?");
 }
 
 void EventFile::scalar(const std::string& tag, int64_t step, double number) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <fstream>
 #include <set>
 #include <string>
 #include <string_view>
@@ -44,6 +45,7 @@ class EventFile {
   void write(const std::string& tag, int64_t step, Fill fill);
 
   std::string path_;
+  std::ofstream file_;
   int64_t step_;                // the one after which the run was resumed
   std::set<std::string> tags_;  // what the file has of that
 };

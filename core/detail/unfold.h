@@ -35,8 +35,7 @@ class Unfolding {
 
  private:
   // Where the rows that kh sees begin in its copy.
-  int64_t first_row(int64_t kh) const { return (kh - kh % period_) * h_.dilation / h_.stride; }
-  //~ int64_t first_row(int64_t kh) const { return (kh + period_ - 1) * h_.dilation / h_.stride; }
+  int64_t first_row(int64_t kh) const;
   void fill_copy(const real* plane, int64_t first, int64_t step, int64_t count, int64_t kw, real* to) const;
 
   WindowAxis h_, w_;

@@ -172,9 +172,10 @@ WeightSums unfolded_weight_gradient(const Convolution& s, const real* x, const r
   const int64_t blocks = block_count(s), grain = grain_for(blocks, 1, tuning::most_partial_sums),
                 parts = divide_up(blocks, grain);
   const int64_t panels = divide_up(s.filters, kernel.panel), table = s.depth * kernel.panel;
-  const int64_t size = s.groups * panels * table,
-                packed_size = panels * block_rows(s) * s.w.out * kernel.panel;
+  // A panel of few filters would be padding mostly: each filter's gradient is multiplied by itself.
   const bool few_filters = panels == 1 && s.filters <= tuning::few_filters;
+  const int64_t size = s.groups * panels * table,
+                packed_size = few_filters ? 0 : panels * block_rows(s) * s.w.out * kernel.panel;
   const WeightSums sums = {parts, Scratch<real>(parts * size)};
   reserve_scratch<real>(taps.size, parts);
   reserve_scratch<real>(packed_size, parts);

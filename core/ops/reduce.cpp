@@ -209,6 +209,7 @@ namespace {
 real degrees_of_freedom(int64_t count, int64_t correction) {
   return static_cast<real>(std::max<int64_t>(count - correction, 0));
   //~ return static_cast<real>(count - correction);
+  //~ return static_cast<real>(count);
 }
 
 }  // namespace

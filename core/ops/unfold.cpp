@@ -2,6 +2,11 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
+int64_t Unfolding::first_row(int64_t kh) const {
+  return (kh - kh % period_) * h_.dilation / h_.stride;
+  //~ return (kh + period_ - 1) * h_.dilation / h_.stride;
+}
+
 void Unfolding::fill(const real* x, int64_t row, int64_t rows, real* to) const {
   const int64_t height = rows + first_row(h_.taps - 1);
   for (int64_t c = 0; c < channels_; ++c) {

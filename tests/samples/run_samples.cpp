@@ -57,23 +57,26 @@ struct Sample {
   }
 };
 
-/// f(x, axes, keep) for axes known at run time only.
-template <class F>
-Tensor over_axes(const Sample& s, F f) {
+/// f(x), or f(x, axes, keep) for axes known at run time only, and what else f takes in `more`.
+template <class F, class... More>
+Tensor reduced(const Sample& s, F f, More... more) {
+  using Axes = std::initializer_list<int>;
   const auto axes = s.options.at("axes").get<std::vector<int>>();
   const bool keep = s.options.at("keep");
+  const Tensor x = s.arg(0);
   switch (axes.size()) {
+    case 0:
+      return f(x, more...);
     case 1:
-      return f({axes[0]}, keep);
+      return f(x, Axes{axes[0]}, more..., keep);
     case 2:
-      return f({axes[0], axes[1]}, keep);
+      return f(x, Axes{axes[0], axes[1]}, more..., keep);
     case 3:
-      return f({axes[0], axes[1], axes[2]}, keep);
+      return f(x, Axes{axes[0], axes[1], axes[2]}, more..., keep);
     default:
-      return f({axes.at(0), axes[1], axes[2], axes.at(3)}, keep);
+      return f(x, Axes{axes.at(0), axes[1], axes[2], axes.at(3)}, more..., keep);
   }
 }
-using Axes = std::initializer_list<int>;
 
 #define UNARY(name)                                       \
   {                                                       \
@@ -83,11 +86,6 @@ using Axes = std::initializer_list<int>;
   {                                                                   \
     name, [](const Sample& s) { return s.arg(0) operation s.arg(1); } \
   }
-#define REDUCTION(name)                                                                                                                                               \
-  {                                                                                                                                                                   \
-#name, [](const Sample& s) { return s.options.at("axes").empty() ? name(s.arg(0)) : over_axes(s, [&](Axes axes, bool keep) { return name(s.arg(0), axes, keep); }); } \
-  }
-
 Tensor permuted(const Sample& s) {
   const auto order = s.options.at("order").get<std::vector<int>>();
   const Tensor x = s.arg(0);
@@ -120,12 +118,6 @@ Tensor reshaped(const Sample& s) {
   for (const int64_t size : sizes) others *= size == -1 ? 1 : size;
   for (int64_t& size : sizes) size = size == -1 ? x.count() / others : size;
   return reshape(x, Shape(sizes.data(), static_cast<int64_t>(sizes.size())));
-}
-
-Tensor variance(const Sample& s) {
-  const int64_t correction = s.options.contains("correction") ? s.whole("correction") : 1;
-  if (s.options.at("axes").empty()) return var(s.arg(0), correction);
-  return over_axes(s, [&](Axes axes, bool keep) { return var(s.arg(0), axes, correction, keep); });
 }
 
 Tensor batch_normalized(const Sample& s) {
@@ -218,21 +210,20 @@ const std::map<std::string, std::function<Tensor(const Sample&)>> operations = {
        return soft_cross_entropy(s.arg(0), s.arg(1),
                                  {.label_smoothing = s.number("smoothing"), .reduction = s.reduction()});
      }},
-    {"bce",
+    {"binary_cross_entropy_with_logits",
      [](const Sample& s) { return binary_cross_entropy_with_logits(s.arg(0), s.arg(1), s.reduction()); }},
-    {"mse", [](const Sample& s) { return mse_loss(s.arg(0), s.arg(1), s.reduction()); }},
-    {"l1", [](const Sample& s) { return l1_loss(s.arg(0), s.arg(1), s.reduction()); }},
-    {"huber",
+    {"mse_loss", [](const Sample& s) { return mse_loss(s.arg(0), s.arg(1), s.reduction()); }},
+    {"l1_loss", [](const Sample& s) { return l1_loss(s.arg(0), s.arg(1), s.reduction()); }},
+    {"huber_loss",
      [](const Sample& s) { return huber_loss(s.arg(0), s.arg(1), s.number("delta"), s.reduction()); }},
     {"kl_div", [](const Sample& s) { return kl_div(s.arg(0), s.arg(1), s.reduction()); }},
     {"reshape", reshaped},
     {"permute", permuted},
     {"pad", padded},
-    {"var", variance},
     {"batch_norm", batch_normalized},
     {"flatten", [](const Sample& s) { return flatten(s.arg(0), s.axis()); }},
     {"transpose", [](const Sample& s) { return transpose(s.arg(0), s.axis("a"), s.axis("b")); }},
-    {"slice", [](const Sample& s) { return slice(s.arg(0), s.axis(), s.whole("begin"), s.whole("end")); }},
+    {"narrow", [](const Sample& s) { return slice(s.arg(0), s.axis(), s.whole("begin"), s.whole("end")); }},
     {"cat", [](const Sample& s) { return concat(s.inputs, s.axis()); }},
     {"stack", [](const Sample& s) { return stack(s.inputs, s.axis()); }},
     {"split", [](const Sample& s) { return split(s.arg(0), s.whole("size"), s.axis())[0]; }},
@@ -252,10 +243,15 @@ const std::map<std::string, std::function<Tensor(const Sample&)>> operations = {
        return s.options.at("eps").is_null() ? rms_norm(s.arg(0), s.axis("axes"), s.arg(1))
                                             : rms_norm(s.arg(0), s.axis("axes"), s.arg(1), s.number("eps"));
      }},
-    REDUCTION(sum),
-    REDUCTION(mean),
-    REDUCTION(max),
-    REDUCTION(min),
+    {"sum", [](const Sample& s) { return reduced(s, [](auto... a) { return sum(a...); }); }},
+    {"mean", [](const Sample& s) { return reduced(s, [](auto... a) { return mean(a...); }); }},
+    {"amax", [](const Sample& s) { return reduced(s, [](auto... a) { return max(a...); }); }},
+    {"amin", [](const Sample& s) { return reduced(s, [](auto... a) { return min(a...); }); }},
+    {"var",
+     [](const Sample& s) {
+       return reduced(
+           s, [](auto... a) { return var(a...); }, s.whole("correction"));
+     }},
 };
 
 Tensor read(const SafetensorsFile& file, const std::string& name) {
@@ -307,7 +303,7 @@ double run(const Json& about, const SafetensorsFile& file, const std::string& nu
     scale = std::max(scale, largest(s.inputs.back()));
     if (file.contains(number + ".g" + std::to_string(i))) tape.watch(s.inputs.back());
   }
-  for (size_t i = 0; i < about.at("labels").size(); ++i)
+  for (size_t i = 0; i < about.at("labels").get<size_t>(); ++i)
     s.labels.push_back(read_labels(file, number + ".labels" + std::to_string(i)));
   const Tensor y = operations.at(about.at("op"))(s);
   double worst = difference(y, file, number + ".y", scale);
