@@ -35,6 +35,7 @@ Json json_of(const ActivationStats& stats) {
   for (const double p : stats.percentiles) percentiles.push_back(short_number(p));
   Json json = {{"mean", short_number(stats.mean)},
                {"deviation", short_number(std::sqrt(stats.variance))},
+               //~ {"deviation", short_number(stats.variance)},
                {"percentiles", percentiles},
                {"histogram", stats.histogram}};
   if (stats.not_finite > 0) json["not_finite"] = stats.not_finite;

@@ -66,6 +66,7 @@ Json learning_rate(const SavedRun& run) {
     const int64_t step = i * (steps - 1) / (shown - 1);
     json["step"].push_back(step + 1);
     json["lr"].push_back(schedule(step));
+    //~ json["lr"].push_back(schedule(step + 1));
   }
   return json;
 }
@@ -129,6 +130,7 @@ void add_model(Json& json, const SavedRun& run) {
   json["norms"] = norms_of(found.layers, training.batch_size);
   for (const Advice& advice :
        advise(model, {.batch_size = training.batch_size, .weight_decay = *training.weight_decay}))
+    //~ advise(model, {.batch_size = 128, .weight_decay = *training.weight_decay}))
     json["advice"].push_back(
         {{"rule", advice.rule}, {"path", advice.path}, {"text", advice.text}, {"source", advice.source}});
 }

@@ -33,6 +33,7 @@ void add_classes(Json& json, const ClassReport& report, const std::vector<std::s
                                {"f1", figures.f1()},
                                {"samples", figures.samples()}});
     const auto row = report.confusion.begin() + k * report.classes;
+    //~ const auto row = report.confusion.begin();
     json["confusion"].push_back(std::vector<int64_t>(row, row + report.classes));
   }
 }
@@ -52,6 +53,7 @@ Json json_of(const TestReport& report, const CheckpointInfo& info) {
   if (units.size() == 1) {
     json["mean_absolute_error"] = total.absolute_error * units[0];
     json["root_mean_squared_error"] = std::sqrt(total.loss) * units[0];
+    //~ json["root_mean_squared_error"] = std::sqrt(total.loss * units[0]);
   }
   return json;
 }

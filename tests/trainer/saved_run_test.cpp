@@ -1,16 +1,14 @@
-// Runs as their files tell them, and the page that shows them: every figure is computed anew.
+// Runs as their files tell them, and the page that shows several; page_figures_test.cpp has every figure of a
+// page.
 #include "trainer/saved_run.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
-#include <sstream>
-
-#include <ballast/core/predict.h>
-#include <ballast/data/image.h>
 
 #include "../temp_folder.h"
+#include "page_data.h"
 #include "trainer/run_folder.h"
 #include "trainer/run_page.h"
 #include "trainer/test_report.h"
@@ -36,8 +34,8 @@ TrainOptions small_options(int64_t seed, double lr) {
   return options;
 }
 
-/// Trains as the program does, and returns the network of the last epoch.
-Sequential train_into(const std::string& path, const TrainOptions& options) {
+/// Trains as the program does.
+void train_into(const std::string& path, const TrainOptions& options) {
   const RunFolder folder = RunFolder::create(path, "");
   Run run(options);
   folder.write_config(options);
@@ -53,14 +51,6 @@ Sequential train_into(const std::string& path, const TrainOptions& options) {
   const TestReport test = test_report(run.model, run.test);
   folder.write_summary(run, test.total);
   folder.write_test(to_json(test, run.info(), run.test));
-  return run.model;
-}
-
-/// The JSON in a page.
-Json data_of(const std::string& path) {
-  const std::string page = read_all(path);
-  const size_t begin = page.find("data-kind=\"runs\">") + 17;
-  return Json::parse(page.substr(begin, page.find("</script>", begin) - begin));
 }
 
 std::string message_of(const auto& throwing) {
@@ -109,7 +99,7 @@ TEST_CASE("run page: curves are means and deviations over seeds, groups differ i
   train_into(c, small_options(0, 1e-2));
   const std::vector<SavedRun> runs = {read_run(a), read_run(b), read_run(c)};
   write_run_page(runs, page);
-  const Json data = data_of(page);
+  const Json data = page_data(page);
   REQUIRE(data["groups"].size() == 2);
   CHECK(data["groups"][0]["name"] == "lr 0.001");
   CHECK(data["groups"][0]["runs"] == Json({"a", "b"}));
@@ -127,41 +117,6 @@ TEST_CASE("run page: curves are means and deviations over seeds, groups differ i
   CHECK(rate["lr"][7].get<double>() == doctest::Approx(read_metrics(c)[1].lr));
   CHECK(data["groups"][0]["results"]["test_score"]["mean"].get<double>() ==
         doctest::Approx((*runs[0].test_score + *runs[1].test_score) / 2));
-}
-
-TEST_CASE("run page: the confusion matrix and the mistakes are those of the network's predictions") {
-  const TempFolder folder;
-  const std::string path = folder / "run", page = folder / "page.html";
-  const TrainOptions options = small_options(0, 1e-3);
-  Sequential model = train_into(path, options);
-  const SavedRun saved = read_run(path);
-  write_run_page({saved}, page);
-  const Json test = data_of(page)["groups"][0]["test"];
-  const Dataset samples = digits(0, 60).test;
-  std::vector<std::vector<int>> confusion(10, std::vector<int>(10));
-  std::vector<std::pair<double, int64_t>> wrong;
-  for (int64_t n = 0; n < 60; ++n) {
-    const Sample sample = samples.sample(n);
-    Tensor x({1, 1, 28, 28});
-    const Standardization& s = saved.info->standardization;
-    for (size_t i = 0; i < sample.x.size(); ++i)
-      x.data()[i] = static_cast<real>((double{sample.x[i]} - s.mean[0]) / s.std[0]);
-    const Tensor y = ballast::predict(model, x);
-    const auto top = std::max_element(y.data(), y.data() + 10) - y.data();
-    double sum = 0;
-    for (int k = 0; k < 10; ++k) sum += std::exp(double{y.data()[k]} - double{y.data()[top]});
-    ++confusion[static_cast<size_t>(sample.label())][static_cast<size_t>(top)];
-    if (top != sample.label()) wrong.push_back({1 / sum, n});
-  }
-  CHECK(test["confusion"] == Json(confusion));
-  std::sort(wrong.rbegin(), wrong.rend());
-  REQUIRE(wrong.size() > 3);
-  REQUIRE(test["mistakes"].size() == std::min<size_t>(wrong.size(), 24));
-  for (size_t i = 0; i < 3; ++i) {
-    CHECK(test["mistakes"][i]["index"] == wrong[i].second);
-    CHECK(test["mistakes"][i]["probability"].get<double>() == doctest::Approx(wrong[i].first).epsilon(1e-4));
-  }
-  CHECK(test["mistakes"][0]["image"].get<std::string>().starts_with("data:image/png;base64,iVBORw0KGgo"));
 }
 
 TEST_CASE("saved run: what isn't a run, and runs tested on different samples, are named") {
