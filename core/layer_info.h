@@ -61,6 +61,9 @@ struct LayerInfo {
   std::optional<NormInfo> norm{};
   /// Probability with which an element is dropped in training.
   double dropout = 0;
+  /// Each element of the output is the same nondecreasing function of that element of the input, which can
+  /// therefore change places with max pooling.
+  bool increasing = false;
   /// A unit whose output is 0 passes no gradient on, as in ReLU: probes count those that are always 0.
   bool dead_at_zero = false;
 

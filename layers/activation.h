@@ -13,7 +13,8 @@ namespace ballast::inline BALLAST_PRECISION {
 struct ReLU : Module {
   Tensor forward(Tensor x) override { return relu(std::move(x)); }
   LayerInfo info() override {
-    return {.type = &typeid(ReLU), .multiply_adds = 0, .lipschitz = 1, .dead_at_zero = true};
+    return {
+        .type = &typeid(ReLU), .multiply_adds = 0, .lipschitz = 1, .increasing = true, .dead_at_zero = true};
   }
   std::string describe() const override { return "ReLU"; }
 };
@@ -25,7 +26,8 @@ struct LeakyReLU : Module {
   LayerInfo info() override {
     return {.type = &typeid(LeakyReLU),
             .multiply_adds = 0,
-            .lipschitz = std::max(1.0, static_cast<double>(slope))};
+            .lipschitz = std::max(1.0, static_cast<double>(slope)),
+            .increasing = true};
   }
   std::string describe() const override { return fmt::format("LeakyReLU {}", slope); }
 };
@@ -33,14 +35,16 @@ struct LeakyReLU : Module {
 struct Sigmoid : Module {
   Tensor forward(Tensor x) override { return sigmoid(std::move(x)); }
   LayerInfo info() override {
-    return {.type = &typeid(Sigmoid), .multiply_adds = 0, .lipschitz = 0.25};
+    return {.type = &typeid(Sigmoid), .multiply_adds = 0, .lipschitz = 0.25, .increasing = true};
   }  // at 0
   std::string describe() const override { return "Sigmoid"; }
 };
 
 struct Tanh : Module {
   Tensor forward(Tensor x) override { return tanh(std::move(x)); }
-  LayerInfo info() override { return {.type = &typeid(Tanh), .multiply_adds = 0, .lipschitz = 1}; }
+  LayerInfo info() override {
+    return {.type = &typeid(Tanh), .multiply_adds = 0, .lipschitz = 1, .increasing = true};
+  }
   std::string describe() const override { return "Tanh"; }
 };
 
@@ -49,14 +53,19 @@ struct ELU : Module {
   explicit ELU(real scale = 1) : alpha(scale) {}
   Tensor forward(Tensor x) override { return elu(std::move(x), alpha); }
   LayerInfo info() override {
-    return {.type = &typeid(ELU), .multiply_adds = 0, .lipschitz = std::max(1.0, std::abs(double{alpha}))};
+    return {.type = &typeid(ELU),
+            .multiply_adds = 0,
+            .lipschitz = std::max(1.0, std::abs(double{alpha})),
+            .increasing = true};
   }
   std::string describe() const override { return fmt::format("ELU {}", alpha); }
 };
 
 struct Softplus : Module {
   Tensor forward(Tensor x) override { return softplus(std::move(x)); }
-  LayerInfo info() override { return {.type = &typeid(Softplus), .multiply_adds = 0, .lipschitz = 1}; }
+  LayerInfo info() override {
+    return {.type = &typeid(Softplus), .multiply_adds = 0, .lipschitz = 1, .increasing = true};
+  }
   std::string describe() const override { return "Softplus"; }
 };
 

@@ -4,9 +4,10 @@
 
 namespace ballast::inline BALLAST_PRECISION {
 
+bool may_fuse() { return thread_state.unfused_scopes == 0 && !thread_state.observers; }
+
 bool Fusible::fuses(const Then& then) const {
-  const bool off = thread_state.unfused_scopes > 0 || thread_state.observers;
-  return then && !off && typeid(*this) == fused_type() && can_fuse(then);
+  return then && may_fuse() && typeid(*this) == fused_type() && can_fuse(then);
 }
 
 Tensor Fusible::operator()(Tensor x, const Then& then) {

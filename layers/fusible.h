@@ -21,8 +21,7 @@ class Fusible : public Module {
 
   using Module::operator();
   Tensor operator()(Tensor x, const Then& then);
-  /// Whether a call with `then` takes one pass: not in an UnfusedScope, nor under a CallObserver, which
-  /// must see each layer separately.
+  /// Whether a call with `then` takes one pass.
   bool fuses(const Then& then) const;
 
  protected:
@@ -32,6 +31,10 @@ class Fusible : public Module {
   /// The class that `forward_then` was written for.
   virtual const std::type_info& fused_type() const = 0;
 };
+
+/// Whether this thread may do several layers together: not in an UnfusedScope, nor under a CallObserver,
+/// which must see each layer separately.
+bool may_fuse();
 
 /// While it exists, nothing is fused on this thread, so that tests can compare.
 class UnfusedScope {

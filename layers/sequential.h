@@ -51,8 +51,10 @@ class Sequential : public Module {
   Module& operator[](size_t i) { return *layers_[checked(i)].module; }
   const Module& operator[](size_t i) const { return *layers_[checked(i)].module; }
 
-  /// A layer is called together with a ReLU and a MaxPool2d of 2 x 2 that follow it, in one pass over memory
-  /// if the layer can.
+  /// A layer is called together with a ReLU, a MaxPool2d of 2 x 2 or both that follow it, in one pass over
+  /// memory if the layer can. An increasing activation before a MaxPool2d, such as tanh, is computed after
+  /// it, on fewer elements: max f(x) = f(max x). Of elements that f rounds to the same number, the largest
+  /// then gets the gradient.
   Tensor forward(Tensor x) override;
   void visit(Visitor& v) override {
     for (size_t i = 0; i < layers_.size(); ++i) v(std::to_string(i), *layers_[i].module);
@@ -75,7 +77,10 @@ class Sequential : public Module {
           assign(how_to_assign),
           fusible(dynamic_cast<Fusible*>(module.get())),
           is_relu(is<ReLU>(*module)),
-          pool(is<MaxPool2d>(*module) ? static_cast<const MaxPool2d*>(module.get()) : nullptr) {}
+          pool(is<MaxPool2d>(*module) ? static_cast<const MaxPool2d*>(module.get()) : nullptr) {
+      const LayerInfo info = module->info();
+      swaps_with_pool = !is_relu && info.increasing && info.type && *info.type == typeid(*module);
+    }
 
     template <class Layer>
     static bool is(const Module& layer) {
@@ -88,32 +93,46 @@ class Sequential : public Module {
     Fusible* fusible;
     bool is_relu;  // of that very class, as is `pool`: one derived from it may mean something else
     const MaxPool2d* pool;
+    bool swaps_with_pool;  // but for ReLU, which the layer before does
   };
   size_t checked(size_t i) const {
     check<ValueError>(i < layers_.size(), "Sequential: there is no layer {}; it has {}", i, layers_.size());
     return i;
   }
-  Then follows(size_t layer, const Tensor& x) const;
+  const Entry* called_at(size_t place) const;
+  Then follows(size_t place, const Tensor& x) const;
   std::vector<Entry> layers_;
 };
 
+// The layer that is called as number `place`, null beyond the last: max pooling before an increasing
+// function.
+inline const Sequential::Entry* Sequential::called_at(size_t place) const {
+  const auto swaps = [this](size_t i) {
+    return i + 1 < layers_.size() && layers_[i].swaps_with_pool && layers_[i + 1].pool && may_fuse();
+  };
+  if (swaps(place)) return &layers_[place + 1];
+  if (place > 0 && swaps(place - 1)) return &layers_[place - 1];
+  return place < layers_.size() ? &layers_[place] : nullptr;
+}
+
 // What follows a layer, as far as it can be done with it; x is the layer's input.
-inline Then Sequential::follows(size_t layer, const Tensor& x) const {
-  const auto at = [&](size_t i) { return i < layers_.size() ? &layers_[i] : nullptr; };
-  const Entry *relu = at(layer + 1), *pool = at(layer + 2);
-  const Fusible* fusible = layers_[layer].fusible;
-  if (!fusible || !relu || !relu->is_relu || !fusible->fuses(then::relu)) return {};
-  const bool pools = pool && pool->pool && pool->pool->halves();
+inline Then Sequential::follows(size_t place, const Tensor& x) const {
+  const Fusible* fusible = called_at(place)->fusible;
+  if (!fusible) return {};
+  const bool relu = called_at(place + 1) && called_at(place + 1)->is_relu;
+  const Entry* next = called_at(place + (relu ? 2 : 1));
   const bool fits = x.rank() == 4 && x.size(2) >= 2 && x.size(3) >= 2;
-  return pools && fits && fusible->fuses(then::relu_max_pool) ? then::relu_max_pool : then::relu;
+  const Then all = {.relu = relu, .max_pool = next && next->pool && next->pool->halves() && fits};
+  if (fusible->fuses(all)) return all;
+  return relu && fusible->fuses(then::relu) ? then::relu : Then{};
 }
 
 inline Tensor Sequential::forward(Tensor x) {
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const Entry& layer = layers_[i];
-    if (const Then then = follows(i, x)) {
+  for (size_t place = 0; place < layers_.size(); ++place) {
+    const Entry& layer = *called_at(place);
+    if (const Then then = follows(place, x)) {
       x = (*layer.fusible)(std::move(x), then);
-      i += then.max_pool ? 2 : 1;
+      place += size_t{then.relu} + size_t{then.max_pool};
     } else {
       x = (*layer.module)(std::move(x));
     }

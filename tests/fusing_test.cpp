@@ -178,6 +178,53 @@ TEST_CASE("a Sequential fuses only what means the same") {
   check_same(plain(x), plain[0](x));
 }
 
+TEST_CASE("a Sequential computes an increasing activation after max pooling") {
+  manual_seed(7);
+  struct Counting : Tanh {
+    bool own_info;  // else Tanh's, which says nothing of this class
+    int64_t seen = 0;
+    explicit Counting(bool o) : own_info(o) {}
+    Tensor forward(Tensor x) override {
+      seen = x.count();
+      return tanh(std::move(x));
+    }
+    LayerInfo info() override {
+      return own_info ? LayerInfo{.type = &typeid(Counting), .increasing = true} : Tanh::info();
+    }
+  };
+  const Tensor x = randn({2, 3, 8, 8});
+  for (const bool own_info : {false, true}) {
+    Sequential net(BatchNorm2d(3), Counting(own_info), MaxPool2d(2));
+    net(x);
+    CHECK(static_cast<Counting&>(net[1]).seen == (own_info ? x.count() / 4 : x.count()));
+    const UnfusedScope unfused;
+    net(x);
+    CHECK(static_cast<Counting&>(net[1]).seen == x.count());
+  }
+
+  const auto same = [&](auto activation, const MaxPool2d& pool) {
+    CAPTURE(activation.describe());
+    Sequential net(BatchNorm2d(3), activation, pool, Conv2d(3, 2, 2)), copy = net;
+    const auto trained = [&](Sequential& model) {
+      Tensor input = x;
+      Tape tape;
+      tape.watch(input);
+      const Tensor y = model(input);
+      tape.backward(sum(y * y));
+      return std::pair(y, tape.grad(input));
+    };
+    const auto [y, dx] = trained(net);
+    const UnfusedScope unfused;
+    const auto [expected_y, expected_dx] = trained(copy);
+    check_same(y, expected_y);
+    check_same(dx, expected_dx);
+  };
+  for (const MaxPool2d& pool : {MaxPool2d(2), MaxPool2d(3, {.stride = Pair(2), .padding = 1})}) {
+    same(Tanh(), pool), same(Sigmoid(), pool), same(ELU(), pool), same(Softplus(), pool);
+    same(LeakyReLU(), pool), same(GELU(), pool);
+  }
+}
+
 TEST_CASE("who watches a layer with what follows it changes no random number") {
   struct Watch : CallObserver {
     void called(const Module&, const Tensor&, const Tensor&) override {}

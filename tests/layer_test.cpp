@@ -167,6 +167,7 @@ TEST_CASE("what a layer says of itself is so") {
     if (info.affine)
       CHECK(length(of_x + of_z - s.run(x + z) - s.run(zeros(s.shape))) <= rounding * length(of_x));
     if (info.lipschitz) CHECK(length(of_x - of_z) <= *info.lipschitz * length(x - z) * (1 + rounding));
+    if (info.increasing) CHECK(length(s.run(maximum(x, z)) - maximum(of_x, of_z)) == 0);
     if (info.dead_at_zero) CHECK(length(s.run(full(s.shape, -1))) == 0);
     if (info.norm && info.norm->tracks())
       CHECK(info.norm->running_var->shape() == Shape{info.norm->channels});

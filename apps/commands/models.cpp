@@ -17,9 +17,9 @@ void print_presets() {
   say("Presets, and their lines:\n");
   for (const Choice<LineMaker>& preset : presets()) {
     ModelOptions example{.model = preset.name == "resnet-N" ? "resnet-20" : preset.name};
-    say("\n  {:<10}{}\n", preset.name, preset.help);
-    if (example.model != preset.name) say("            {}:\n", example.model);
-    say("            {}\n", preset.make(example));
+    say("\n  {:<13}{}\n", preset.name, preset.help);
+    if (example.model != preset.name) say("               {}:\n", example.model);
+    say("               {}\n", preset.make(example));
   }
 }
 
