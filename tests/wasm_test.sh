@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # wasm_test.sh BUILD: builds the page that trains live, and compares the weights that WebAssembly has after 1,000 steps (four
-# activations, each norm) with those of the native library, bit for bit; the stories end there as they do natively. Not part of the suite, since emscripten takes 842 MB.
+# activations, each norm) with those of the native library, bit for bit; the stories end there as they do natively. Not part of CTest's
+# suite, since emscripten takes 842 MB.
 set -euo pipefail
 build=$(cd "$1" && pwd)
 cd "$(dirname "$0")/.."
