@@ -4,5 +4,7 @@
 // ballast::trainer.
 
 #include "program.h"
+#include "trainer/divergence.h"
+#include "trainer/fit.h"
 #include "trainer/model_words.h"
 #include "trainer/predictor.h"

@@ -89,7 +89,7 @@ struct Dataset {
 /// The parts of a task: to train with, to judge the finished model by, and to choose among models and stop
 /// early by, which has size 0 where there is none.
 struct Split {
-  Dataset train, test, validation = {};
+  Dataset train = {}, test = {}, validation = {};
 };
 
 /// The samples x[0], x[1], ... of x (N, ...) with labels y (N). Shares the memory of both; classes is the

@@ -17,7 +17,7 @@ extract() {
 }
 extract README.md example user example.cpp
 extract README.md cmake user CMakeLists.txt
-for file in classify.cpp mine.cpp CMakeLists.txt; do extract docs/program.md "$file" own "$file"; done
+for file in train.cpp classify.cpp mine.cpp CMakeLists.txt; do extract docs/program.md "$file" own "$file"; done
 cat >>"$work/user/CMakeLists.txt" <<'CMAKE'
 if(NOT CMAKE_MODULE_PATH STREQUAL "mine")
   message(FATAL_ERROR "find_package(Ballast) changed CMAKE_MODULE_PATH to ${CMAKE_MODULE_PATH}")
@@ -33,11 +33,14 @@ for compiler in g++ clang++; do
   grep -Eq '^[0-9.]+%$' "$work/output" || { echo "$compiler: the example did not print its accuracy"; exit 1; }
 done
 
-# The programs of docs/program.md: a word of their own, and a network used in C++, which says what the program says.
+# The programs of docs/program.md: a loop by `fit`, a word of their own, and a network used in C++, which says what the
+# program says.
 cmake -S "$work/own" -B "$work/own/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
 cmake --build "$work/own/build"
 cd "$work"
+own/build/train | tee output
+grep -Eq '^epoch [0-9]+ is the best; test accuracy 0\.9' output || { echo "train: no good accuracy"; exit 1; }
 prefix/bin/ballast data convert digits --to images:pictures --train-size 100 --test-size 20 >/dev/null
 own/build/mine train --data pictures --model "flatten, linear 32, relu2, linear" --epochs 1 --out own_run >/dev/null
 prefix/bin/ballast train --data pictures --model "flatten, linear 32, norm, act, linear" --epochs 1 --out run >/dev/null

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <optional>
 #include <set>
 
@@ -148,20 +149,20 @@ int train_in(const RunFolder& folder, Run& run) {
       if (board) board->layers(step, probe);
     });
   const TrainingEvents events{.step =
-                                  [&](const Run& r) {
-                                    progress.step(r);
-                                    if (board) board->step(r);
-                                    if (layers) layers->step(r);
+                                  [&](const Trainer&) {
+                                    progress.step(run);
+                                    if (board) board->step(run);
+                                    if (layers) layers->step(run);
                                   },
                               .epoch =
-                                  [&](Run& r, const EpochMetrics& line) {
-                                    folder.write_weights(r);
-                                    folder.write_metrics(r.at.history);
-                                    folder.write_summary(r);
-                                    if (board) board->epoch(r, line);
-                                    progress.epoch(r, line);
+                                  [&](Trainer&, const EpochMetrics& line) {
+                                    folder.write_weights(run);
+                                    folder.write_metrics(run.at.history);
+                                    folder.write_summary(run);
+                                    if (board) board->epoch(run, line);
+                                    progress.epoch(run, line);
                                   },
-                              .save = [&](Run& r) { folder.save_state(r); },
+                              .save = [&](Trainer&) { folder.save_state(run); },
                               .stop = [] { return StopSignal::received() != 0; }};
   const TrainingResult result = run_training(run, events);
   progress.clear();
@@ -186,7 +187,8 @@ int train_and_report(const RunFolder& folder, Run& run) {
 
 int resume(const TrainOptions& given) {
   const RunFolder folder = RunFolder::open(given.resume);
-  Run run = folder.resume(given);
+  const std::unique_ptr<Run> resumed = folder.resume(given);
+  Run& run = *resumed;
   if (run.done()) {
     say("{} is finished after {} epochs\n", folder.path(), run.at.epoch);
     std::optional<TensorBoard> board = tensorboard_in(folder, run);

@@ -12,6 +12,7 @@
 #include <ballast/layers/analysis/spectrum.h>
 
 #include "trainer/divergence.h"
+#include "trainer/snapshot.h"
 
 namespace ballast::app {
 namespace {
@@ -20,20 +21,13 @@ namespace {
 class RestoreRun {
  public:
   explicit RestoreRun(Run& run) : run_(run), schedule_(run.schedule), at_(run.at) {
-    for (const Named<Parts>& named : run.state()) {
-      for_each_parameter(named.parts, [&](const std::string&, Parameter& p) { keep(parameters_, p); });
-      for_each_buffer(named.parts, [&](const std::string&, Buffer& b) { keep(buffers_, b); });
-      for_each_counter(named.parts, [&](const std::string&, Counter& c) { counters_.emplace_back(&c, c); });
-    }
+    for (const Named<Parts>& named : run.state()) values_.emplace_back(named.parts);
   }
   RestoreRun(const RestoreRun&) = delete;
   RestoreRun& operator=(const RestoreRun&) = delete;
   ~RestoreRun() {
     run_.optimizer->zero_grad();  // of a step that wasn't finished
-    for (const auto& [part, value] : parameters_) part->assign(value);
-    for (const auto& [part, value] : buffers_) part->assign(value);
-    //~
-    for (const auto& [part, value] : counters_) *part = value;
+    for (const Snapshot& values : values_) values.restore();
     run_.schedule = std::move(schedule_);
     //~
     run_.at = std::move(at_);
@@ -41,18 +35,11 @@ class RestoreRun {
   }
 
  private:
-  template <class Part>
-  static void keep(std::vector<std::pair<Part*, Tensor>>& kept, Part& part) {
-    kept.emplace_back(&part, part.value().clone());
-  }
-
   Run& run_;
   Schedule schedule_;
   Position at_;
   RestoreRandomState random_;
-  std::vector<std::pair<Parameter*, Tensor>> parameters_;
-  std::vector<std::pair<Buffer*, Tensor>> buffers_;
-  std::vector<std::pair<Counter*, Counter>> counters_;
+  std::vector<Snapshot> values_;
 };
 
 /// Trains a run on its batches, epoch after epoch, with a rate that is given for each step.

@@ -149,6 +149,26 @@ LoaderOptions loader_options(const TrainingOptions& options, const Sequential& m
           .workers = static_cast<int>(options.workers)};
 }
 
+FitOptions fit_options(RunParts& parts, const Dataset& train) {
+  const TrainingOptions& options = parts.options.training;
+  const SaveInterval save = parse_save_interval(options.save_every);
+  return {.epochs = options.epochs,
+          .loader = loader_options(options, parts.model, train),
+          .schedule = [options](int64_t steps) { return make_schedule(options, steps); },
+          .accumulate = options.accumulate,
+          .clip = options.clip,
+          .label_smoothing = options.label_smoothing,
+          .class_weights = weights_of_classes(options.class_weights, train),
+          .mixup = options.mixup,
+          .patience = options.patience,
+          .average = parts.average ? &*parts.average : nullptr,
+          .average_decay = options.ema,
+          .anomaly = parts.options.anomaly,
+          .anomaly_hint = "--resume with --anomaly names the operation",
+          .save_steps = save.steps,
+          .save_seconds = save.seconds};
+}
+
 }  // namespace
 
 bool keeps_statistics(Module& layer) {
@@ -156,160 +176,31 @@ bool keeps_statistics(Module& layer) {
   return info.norm && info.norm->tracks();
 }
 
-const EpochMetrics* best_epoch(const std::vector<EpochMetrics>& history) {
-  if (history.empty()) return nullptr;
-  if (std::isnan(history[0].val_loss)) return &history.back();
-  if (std::isnan(history[0].val_accuracy))
-    return &*std::ranges::min_element(history, {}, &EpochMetrics::val_loss);
-  return &*std::ranges::max_element(
-      history, {}, [](const EpochMetrics& m) { return std::pair(m.val_accuracy, -m.val_loss); });
-}
-
 Run::Run(const TrainOptions& o) : Run(o, checked(o, prepared_data(o))) {}
 
-Run::Run(const TrainOptions& o, const LoadedData& data)
+RunParts::RunParts(const TrainOptions& o, const LoadedData& data)
     : options(fitted(o, data.split.train)),
       fingerprint(app::fingerprint(data.split)),
       standardization(standardization_of(data.split, o.data)),
       target_standardization(data.split.train.kind == TargetKind::values ? measure_targets(data.split.train)
                                                                          : Standardization()),
       schema(data.schema),
-      validation(prepared(data.split.validation)),
       test(prepared(data.split.test)),
       model(seeded_model(options, data.split.train)),
       average(options.training.ema > 0 ? std::optional(model) : std::nullopt),
-      loader(prepared(augmented_images(options, data.split.train)),
-             loader_options(options.training, model, data.split.train)),
-      optimizer(make_optimizer(options.training, model)),
-      schedule(make_schedule(options.training, steps())),
-      class_weights_(weights_of_classes(options.training.class_weights, data.split.train)) {
-  if (average) ema.emplace(model, *average, EmaOptions{.decay = options.training.ema, .warm_up = true});
-  at.random = random_state();
-}
+      optimizer(make_optimizer(options.training, model)) {}
 
-Dataset Run::prepared(const Dataset& part) const {
+Dataset RunParts::prepared(const Dataset& part) const {
   if (part.size == 0) return part;
   return app::prepared(part, standardization, target_standardization);
 }
 
-int64_t Run::steps_per_epoch() const { return divide_up(loader.batches(), options.training.accumulate); }
-
-std::vector<Named<Parts>> Run::state() {
-  std::vector<Named<Parts>> parts = {{"model", model}, {"optimizer", *optimizer}};
-  if (ema) {
-    parts.push_back({"average", *average});
-    parts.push_back({"ema", *ema});
-  }
-  return parts;
-}
-
-bool Run::train_on(const Batch& batch) {
-  const bool last = (at.batch + 1) % options.training.accumulate == 0 || at.batch + 1 == loader.batches();
-  try {
-    add_gradients(batch);
-    if (last) update();
-  } catch (const NotFiniteError& error) {
-    throw Diverged(error.message);
-  }
-  ++at.batch;
-  at.step += last;
-  at.random = random_state();
-  return last;
-}
-
-Score Run::score_of(const Batch& batch) {
-  if (options.training.mixup > 0) return mixed_score_of(batch);
-  return score(model(batch.x), batch, static_cast<real>(options.training.label_smoothing), class_weights_);
-}
-
-Score Run::mixed_score_of(const Batch& batch) {
-  RandomStream random(static_cast<uint64_t>(options.training.seed), at.epoch, at.batch,
-                      RandomPurpose::mixing);
-  const double share = draw_share(random, options.training.mixup);
-  const Batch other = reversed(batch);
-  const Tensor output = model(mixed(batch.x, other.x, share));
-  if (batch.kind == TargetKind::values)
-    return score(
-        output,
-        {.x = batch.x, .y = {}, .values = mixed(batch.values, other.values, share), .kind = batch.kind});
-  const auto smoothing = static_cast<real>(options.training.label_smoothing);
-  const Score a = score(output, batch, smoothing, class_weights_),
-              b = score(output, other, smoothing, class_weights_);
-  return {.loss = a.loss * static_cast<real>(share) + b.loss * static_cast<real>(1 - share),
-          .correct = share >= 0.5 ? a.correct : b.correct,
-          .labels = a.labels};
-}
-
-/// How much of its step's samples the batch has.
-double Run::share_of_step(const Batch& batch) const {
-  const int64_t accumulate = options.training.accumulate, size = options.training.batch_size;
-  const int64_t first = at.batch / accumulate * accumulate * size;
-  const int64_t samples = loader.dataset().size - loader.dropped();
-  return static_cast<double>(batch.size()) /
-         static_cast<double>(std::min(accumulate * size, samples - first));
-}
-
-void Run::add_gradients(const Batch& batch) {
-  Tape tape;
-  if (options.anomaly) tape.detect_anomaly();
-  const Score found = score_of(batch);
-  const auto mean_loss = static_cast<double>(found.loss.item());
-  if (!std::isfinite(mean_loss)) fail_forward(batch);
-  //~
-  tape.backward(found.loss, full(found.loss.shape(), static_cast<real>(share_of_step(batch))));
-  //~ tape.backward(found.loss);
-  at.correct += found.correct;
-  at.loss_sum += mean_loss * static_cast<double>(batch.size());
-  at.samples += batch.size();
-}
-
-void Run::update() {
-  if (options.training.clip > 0) {
-    try {
-      optimizer->clip_grad_norm(options.training.clip);
-    } catch (const ValueError&) {
-      throw Diverged(fmt::format("the gradient of \"{}\" isn't finite{}", first_gradient_not_finite(model),
-                                 anomaly_advice()));
-    }
-  }
-  optimizer->set_lr(schedule(at.step));
-  optimizer->step();
-  if (ema) ema->update();
-  // NaN in a large matrix shows in the next loss; that needn't be so of biases, norms and their statistics.
-  constexpr int64_t small = 16'384;
-  check_weights(small);
-  //~
-}
-
-void Run::check_weights(int64_t most) const {
-  if (const std::string name = first_not_finite(model, most); !name.empty())
-    throw Diverged(fmt::format("\"{}\" isn't finite after the step{}", name, anomaly_advice()));
-}
-
-const char* Run::anomaly_advice() const {
-  return options.anomaly ? "" : "; --resume with --anomaly names the operation";
-}
-
-void Run::fail_forward(const Batch& batch) {
-  throw forward_divergence(batch, model, [&] {
-    random_state() = at.random;  // the same dropout
-    Tape tape;
-    tape.detect_anomaly();
-    score_of(batch);
-  });
-}
-
-bool Run::out_of_patience() const {
-  const int64_t patience = options.training.patience;
-  const EpochMetrics* best = best_epoch(at.history);
-  return patience > 0 && best && at.epoch - best->epoch >= patience;
-}
-
-double Run::train_accuracy() const {
-  if (!classifies()) return std::numeric_limits<double>::quiet_NaN();
-  const int64_t labels = std::max<int64_t>(at.samples, 1) * test.target_shape.count();
-  return static_cast<double>(at.correct) / static_cast<double>(labels);
-}
+Run::Run(const TrainOptions& o, const LoadedData& data)
+    : RunParts(o, data),
+      Trainer(model,
+              {.train = prepared(augmented_images(options, data.split.train)),
+               .validation = prepared(data.split.validation)},
+              *optimizer, fit_options(*this, data.split.train)) {}
 
 CheckpointInfo Run::info() const {
   CheckpointInfo info{.model = options.model,

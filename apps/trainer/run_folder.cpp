@@ -296,7 +296,7 @@ void RunFolder::save_state(Run& run) const {
   save(file("state.safetensors"), parts, {{state_key, state.dump()}});
 }
 
-Run RunFolder::resume(const TrainOptions& given) const {
+std::unique_ptr<Run> RunFolder::resume(const TrainOptions& given) const {
   const std::string path = file("state.safetensors");
   const Metadata metadata = SafetensorsFile(path).metadata();
   const auto found = metadata.find(state_key);
@@ -316,7 +316,8 @@ Run RunFolder::resume(const TrainOptions& given) const {
   options = merged(options, given, given.given);
   options.anomaly = given.anomaly;
   validate(options);
-  Run run(options);
+  auto resumed = std::make_unique<Run>(options);
+  Run& run = *resumed;
   check_same_data(run, state["data"]);
   check<ValueError>(at.batch >= 0 && at.batch <= run.loader.batches() && at.epoch >= 0,
                     "{}: STATE: it has done {} batches of an epoch of {}", path, at.batch,
@@ -329,7 +330,7 @@ Run RunFolder::resume(const TrainOptions& given) const {
         "note: this run was saved on {} and goes on with {}: the numbers that follow differ from those of "
         "an uninterrupted run by rounding\n",
         before, detail::kernels().isa);
-  return run;
+  return resumed;
 }
 
 }  // namespace ballast::app

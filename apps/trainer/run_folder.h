@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -52,7 +53,7 @@ class RunFolder {
   /// The run as it was when its state was saved, with the options that resuming may change taken from
   /// `given`. Reads state.safetensors alone. Says so if its bits can't be the same on this processor. Throws
   /// FileError and ValueError.
-  Run resume(const TrainOptions& given) const;
+  std::unique_ptr<Run> resume(const TrainOptions& given) const;
 
  private:
   RunFolder(std::string path, bool made);

@@ -33,11 +33,10 @@ class Stopwatch {
 
 class Training {
  public:
-  Training(Run& run, const TrainingEvents& events)
-      : run_(run), events_(events), interval_(parse_save_interval(run.options.training.save_every)) {}
+  Training(Trainer& trainer, const TrainingEvents& events) : trainer_(trainer), events_(events) {}
 
   TrainingResult operator()() {
-    while (!run_.done()) {
+    while (!trainer_.done()) {
       if (const auto ended = train_epoch()) return *ended;
       if (const auto ended = finish_epoch()) return *ended;
     }
@@ -46,23 +45,23 @@ class Training {
 
  private:
   std::optional<TrainingResult> train_epoch() {
-    run_.loader.epoch = run_.at.epoch;
-    for (const Batch& batch : run_.loader.from_batch(run_.at.batch)) {
+    trainer_.loader.epoch = trainer_.at.epoch;
+    for (const Batch& batch : trainer_.loader.from_batch(trainer_.at.batch)) {
       bool stepped = false;
       try {
-        stepped = run_.train_on(batch);
+        stepped = trainer_.train_on(batch);
       } catch (const Diverged& error) {
-        return diverged(run_.at.step + 1, none, none, error.message);
+        return diverged(trainer_.at.step + 1, none, none, error.message);
       }
       const double seconds = watch_.lap();
-      run_.at.epoch_seconds += seconds;
-      run_.at.seconds += seconds;
+      trainer_.at.epoch_seconds += seconds;
+      trainer_.at.seconds += seconds;
       since_save_ += seconds;
-      events_.step(run_);
+      if (events_.step) events_.step(trainer_);
       if (!stepped) continue;
-      const bool stopped = events_.stop();
-      if (stopped || save_due()) {
-        //~ if (save_due()) {
+      const bool stopped = events_.stop && events_.stop();
+      if (stopped || trainer_.save_due(since_save_)) {
+        //~ if (trainer_.save_due(since_save_)) {
         if (const auto ended = diverged_weights()) return ended;
         //~
         save();
@@ -73,21 +72,17 @@ class Training {
     return {};
   }
 
-  bool save_due() const {
-    return interval_.steps > 0 ? run_.at.step % interval_.steps == 0 : since_save_ >= interval_.seconds;
-  }
-
   void save() {
-    events_.save(run_);
+    if (events_.save) events_.save(trainer_);
     since_save_ = 0;
-    run_.at.seconds += watch_.lap();
+    trainer_.at.seconds += watch_.lap();
   }
 
   std::optional<TrainingResult> diverged_weights() const {
     try {
-      run_.check_weights();
+      trainer_.check_weights();
     } catch (const Diverged& error) {
-      return diverged(run_.at.step, none, none, error.message);
+      return diverged(trainer_.at.step, none, none, error.message);
     }
     return {};
   }
@@ -95,20 +90,20 @@ class Training {
   std::optional<TrainingResult> finish_epoch() {
     if (const auto ended = diverged_weights()) return ended;
     //~
-    const Position& at = run_.at;
+    const Position& at = trainer_.at;
     double loss = none, accuracy = none;
-    if (run_.validation.size > 0) {
-      const Evaluation found = evaluate(run_.result(), run_.validation);
+    if (trainer_.validation.size > 0) {
+      const Evaluation found = evaluate(trainer_.result(), trainer_.validation);
       loss = found.loss;
-      if (run_.classifies()) accuracy = found.accuracy();
+      if (trainer_.classifies()) accuracy = found.accuracy();
     }
-    run_.at.seconds += watch_.lap();
+    trainer_.at.seconds += watch_.lap();
     const double train_loss = at.loss_sum / static_cast<double>(at.samples);
-    if (run_.validation.size > 0 && !std::isfinite(loss))
+    if (trainer_.validation.size > 0 && !std::isfinite(loss))
       return diverged(at.step, train_loss, loss, fmt::format("the loss on the validation part is {}", loss));
     const EpochMetrics line = metrics(train_loss, loss, accuracy);
     next_epoch(line);
-    events_.epoch(run_, line);
+    if (events_.epoch) events_.epoch(trainer_, line);
     //~
     save();  // last: if we are stopped before, this epoch's files are written again, with the same content
     return {};
@@ -121,37 +116,37 @@ class Training {
   }
 
   EpochMetrics metrics(double train_loss, double val_loss, double val_accuracy) const {
-    const Position& at = run_.at;
+    const Position& at = trainer_.at;
     const double samples = static_cast<double>(at.samples);
     return {.epoch = at.epoch + 1,
             .step = at.step,
             .train_loss = train_loss,
-            .train_accuracy = run_.train_accuracy(),
+            .train_accuracy = trainer_.train_accuracy(),
             .val_loss = val_loss,
             .val_accuracy = val_accuracy,
-            .lr = run_.last_lr(),
-            //~ .lr = run_.optimizer->lr(),
+            .lr = trainer_.last_lr(),
             .images_per_s = samples / at.epoch_seconds,
             .seconds = at.seconds};
   }
 
   void next_epoch(const EpochMetrics& line) {
-    Position& at = run_.at;
+    Position& at = trainer_.at;
     at.history.push_back(line);
     ++at.epoch;
     at.batch = at.correct = at.samples = 0;
     at.loss_sum = at.epoch_seconds = 0;
   }
 
-  Run& run_;
+  Trainer& trainer_;
   const TrainingEvents& events_;
-  SaveInterval interval_;
   Stopwatch watch_;
   double since_save_ = 0;
 };
 
 }  // namespace
 
-TrainingResult run_training(Run& run, const TrainingEvents& events) { return Training(run, events)(); }
+TrainingResult run_training(Trainer& trainer, const TrainingEvents& events) {
+  return Training(trainer, events)();
+}
 
 }  // namespace ballast::app

@@ -35,11 +35,9 @@ TrainOptions small_options() {
 /// Trains up to `stop` steps from where the run is.
 void train(Run& run, LayerRecord* record, int64_t stop = 1'000'000) {
   const TrainingEvents events{.step =
-                                  [&](const Run& r) {
-                                    if (record) record->step(r);
+                                  [&](const Trainer&) {
+                                    if (record) record->step(run);
                                   },
-                              .epoch = [](Run&, const EpochMetrics&) {},
-                              .save = [](Run&) {},
                               .stop = [&] { return run.at.step >= stop; }};
   run_training(run, events);
 }

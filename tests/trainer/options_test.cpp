@@ -11,6 +11,7 @@
 #include "commands/command.h"
 #include "trainer/models.h"
 #include "trainer/optimizers.h"
+#include "trainer/run.h"
 #include "trainer/training.h"
 
 using namespace ballast;
@@ -97,9 +98,9 @@ TEST_CASE("run_training: stops when it is asked to, having saved, and tells each
   validate(options);
   Run run(options);
   int steps = 0, epochs = 0, saves = 0;
-  const TrainingEvents events{.step = [&](const Run&) { ++steps; },
-                              .epoch = [&](Run&, const EpochMetrics&) { ++epochs; },
-                              .save = [&](Run&) { ++saves; },
+  const TrainingEvents events{.step = [&](const Trainer&) { ++steps; },
+                              .epoch = [&](Trainer&, const EpochMetrics&) { ++epochs; },
+                              .save = [&](Trainer&) { ++saves; },
                               .stop = [&] { return steps == 4; }};
   CHECK(run_training(run, events).end == TrainingResult::End::stopped);
   CHECK(steps == 4);

@@ -40,10 +40,7 @@ std::string trained(const TempFolder& folder, const std::string& model, const st
   options.training.weight_decay = 0;
   options.given = {"model"};
   Run run(options);
-  run_training(run, {.step = [](const Run&) {},
-                     .epoch = [](Run&, const EpochMetrics&) {},
-                     .save = [](Run&) {},
-                     .stop = [] { return false; }});
+  run_training(run, {});
   const std::string path = folder / "model.safetensors";
   save(path, run.model, to_metadata(run.info(), path));
   return path;

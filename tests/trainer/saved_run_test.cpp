@@ -39,15 +39,10 @@ void train_into(const std::string& path, const TrainOptions& options) {
   const RunFolder folder = RunFolder::create(path, "");
   Run run(options);
   folder.write_config(options);
-  const TrainingEvents events{.step = [](const Run&) {},
-                              .epoch =
-                                  [&](Run& r, const EpochMetrics&) {
-                                    folder.write_weights(r);
-                                    folder.write_metrics(r.at.history);
-                                  },
-                              .save = [](Run&) {},
-                              .stop = [] { return false; }};
-  run_training(run, events);
+  run_training(run, {.epoch = [&](Trainer&, const EpochMetrics&) {
+                 folder.write_weights(run);
+                 folder.write_metrics(run.at.history);
+               }});
   const TestReport test = test_report(run.model, run.test);
   folder.write_summary(run, test.total);
   folder.write_test(to_json(test, run.info(), run.test));

@@ -48,11 +48,8 @@ TEST_CASE(
   Run run(options);
   const std::string path = folder / "events.out.tfevents.test";
   TensorBoard board(run, path);
-  const TrainingEvents listeners{.step = [&](const Run& r) { board.step(r); },
-                                 .epoch = [&](Run& r, const EpochMetrics& m) { board.epoch(r, m); },
-                                 .save = [](Run&) {},
-                                 .stop = [] { return false; }};
-  run_training(run, listeners);
+  run_training(run, {.step = [&](const Trainer&) { board.step(run); },
+                     .epoch = [&](Trainer&, const EpochMetrics& m) { board.epoch(run, m); }});
   Events events = read_events(path);
   for (const EpochMetrics& m : run.at.history) {
     double sum = 0;

@@ -11,6 +11,7 @@
 
 #include "trainer/mixup.h"
 #include "trainer/model_words.h"
+#include "trainer/run.h"
 
 using namespace ballast;
 using namespace ballast::app;
@@ -80,10 +81,8 @@ struct Outcome {
 Outcome train(
     Run& run, const std::function<void()>& after_step = [] {}) {
   Outcome outcome;
-  outcome.result = run_training(run, {.step = [&](const Run&) { after_step(); },
-                                      .epoch = [](Run&, const EpochMetrics&) {},
-                                      .save = [&](Run& r) { outcome.saved = r.at.step; },
-                                      .stop = [] { return false; }});
+  outcome.result = run_training(run, {.step = [&](const Trainer&) { after_step(); },
+                                      .save = [&](Trainer& t) { outcome.saved = t.at.step; }});
   return outcome;
 }
 
