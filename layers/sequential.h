@@ -78,8 +78,9 @@ class Sequential : public Module {
           fusible(dynamic_cast<Fusible*>(module.get())),
           is_relu(is<ReLU>(*module)),
           pool(is<MaxPool2d>(*module) ? static_cast<const MaxPool2d*>(module.get()) : nullptr) {
-      const LayerInfo info = module->info();
-      swaps_with_pool = !is_relu && info.increasing && info.type && *info.type == typeid(*module);
+      Module& m = *module;
+      const LayerInfo info = m.info();
+      swaps_with_pool = !is_relu && info.increasing && info.type && *info.type == typeid(m);
     }
 
     template <class Layer>
