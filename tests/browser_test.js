@@ -36,6 +36,10 @@ addEventListener("load", async () => {
     before = pixels();
     document.getElementById("theme").click();
     check(changed(before, pixels()) >= before.length / 2, "light and dark are alike");
+    for (const chart of Object.values(Chart.instances)) chart.data.datasets.forEach((set, i) => {
+      const mark = chart.getDatasetMeta(i).data[0];
+      check(!mark || mark.options.backgroundColor === set.borderColor, `the marks of ${set.label} have another colour than its line`);
+    });
     const figure = document.querySelector("figure:has(canvas)"), canvas = figure.querySelector("canvas");
     key(canvas, "End");
     check(/^epoch \d+: /.test(figure.querySelector(".value").textContent), "arrow keys say nothing");
@@ -52,6 +56,27 @@ addEventListener("load", async () => {
       // Batch norm: of 4 samples and 6 channels the first one, over 4 positions: 16 cells in front, 4 above, 4 at the side.
       check(box?.querySelectorAll('polygon[fill^="rgb"]').length === 24, "the box marks other cells");
     }
+    const {groups} = JSON.parse(document.getElementById("data").textContent);
+    const titled = title => Object.values(Chart.instances).find(chart => chart.canvas.closest("figure").querySelector("figcaption").textContent === title);
+    // Curves are told from guessing, and gradients are compared from layer to layer; both from the page's data.
+    const guess = titled("Loss").data.datasets.at(-1).data[0].y;
+    check(Math.abs(guess - Math.log(10)) < 1e-9, `guessing has a loss of ${guess}`);
+    const profile = titled("Gradient norm by layer at the step").data.datasets;
+    groups.forEach((group, g) => {
+      const record = group.layers_over_time.records[slider.value];
+      const norms = record.layers.filter(layer => "input" in layer).map(layer => layer.gradient_norm);
+      check(String(profile[g].data.map(point => point.y)) === String(norms), "gradient norms by layer are others");
+    });
+    // A layer has the same colour in every plot, and every name in a legend has a line.
+    const colors = new Map();
+    for (const chart of Object.values(Chart.instances)) for (const {label, borderColor, data} of chart.data.datasets) {
+      if (/^\d+: /.test(label) && colors.has(label)) check(colors.get(label) === borderColor, `${label} has several colours`);
+      colors.set(label, borderColor);
+      const shown = [...chart.canvas.closest("figure").querySelectorAll(".legend button:not([hidden])")].some(each => each.textContent === label);
+      check(!shown || data.some(point => !Number.isNaN(point.y)), `${label} has a name and no line`);
+    }
+    const results = document.querySelector("table.many");
+    check(!results || results.scrollWidth <= results.parentElement.clientWidth, "the table of results is cut");
     check(document.documentElement.scrollWidth <= innerWidth, `wider than its window: ${document.documentElement.scrollWidth}`);
     for (const chart of Object.values(Chart.instances))
       for (const axis of ["x", "y"]) check(chart.options.scales[axis].title.text, "an axis without a label");

@@ -15,8 +15,16 @@ const layersOverTime = allGroups => {
   const nameOf = (group, i) => `${group.layers_over_time.about.layers[i].path}: ${group.layers_over_time.about.layers[i].layer}`;
   const over = (group, i, figure) => recordsOf(group).map(record => figure(record.layers[i]) ?? null);
 
-  // At most eight, evenly spaced, since more colours can't be told apart.
-  const some = list => list.length <= 8 ? list : [...Array(8).keys()].map(k => list[Math.round(k * (list.length - 1) / 7)]);
+  // Of one run at most eight layers are drawn over one another, since more colours can't be told apart: layers with weights, evenly
+  // spaced, and of norms and activations those that follow one of these, in its colour.
+  const spaced = list => list.length <= 8 ? list : [...Array(8).keys()].map(k => list[Math.round(k * (list.length - 1) / 7)]);
+  const colored = one ? spaced(weighted(groups[0])) : [];
+  const leader = i => weighted(groups[0]).filter(w => w <= i).pop() ?? weighted(groups[0])[0];
+  const colorOf = i => colored.indexOf(leader(i));
+  const drawnOf = key => {
+    const all = having(groups[0], key), weights = all.filter(i => leader(i) === i), list = weights.length ? weights : all;
+    return list.filter((i, k) => colorOf(i) >= 0 && list.findIndex(other => leader(other) === leader(i)) === k);
+  };
 
   const part = page.section("Layers over time",
       `What a copy of the network does on a batch of ${about.samples} training samples, always the same one, with the weights of that step. `
@@ -106,17 +114,18 @@ const layersOverTime = allGroups => {
 
   function overTime(key, title, label, note, {log = true, figure = layer => layer[key], rules = [], factor = 1} = {}) {
     const value = layer => figure(layer) === undefined || figure(layer) === null ? null : factor * figure(layer);
-    const layers = one ? some(having(groups[0], key)) : [];
+    const layers = one ? drawnOf(key) : [];
     if (one ? !layers.length : !groups.some(group => having(group, key).length)) return null;
     const plot = () => ({
       title, note, x: step, y: {label, log},
-      series: one ? layers.map((i, k) => ({name: nameOf(groups[0], i), x: stepsOf(groups[0]), y: over(groups[0], i, value), color: k}))
+      series: one ? layers.map(i => ({name: nameOf(groups[0], i), x: stepsOf(groups[0]), y: over(groups[0], i, value), color: colorOf(i)}))
                   : groups.map(group => ({name: group.name, x: stepsOf(group), y: over(group, nearest(group, key), value), color: place(group)}))});
     // On a logarithmic axis 0 has no place.
     const positive = made => ({...made, series: made.series.map(s => ({...s, y: s.y.map(y => log && y !== null && y <= 0 ? null : y)}))});
     const drawn = live(() => positive(plot()), ...(one ? [] : ["layer"]));
-    if (one && having(groups[0], key).length > layers.length)
-      drawn.append(element("p", {class: "note"}, `${layers.length} of ${having(groups[0], key).length} layers are drawn.`));
+    const others = one ? having(groups[0], key).filter(i => !layers.includes(i)) : [];
+    if (others.length)
+      drawn.append(element("p", {class: "note"}, `Measured as well, but not drawn: ${others.length > 1 ? "layers" : "layer"} ${others.map(i => groups[0].layers_over_time.about.layers[i].path).join(", ")}.`));
     if (one) drawn.append(...page.advice(groups[0], rules));
     return drawn;
   }
@@ -126,9 +135,11 @@ const layersOverTime = allGroups => {
 
   if (one) distribution("output", "Output of the layer", "What the layer gives.");
   else distribution("input", "Input of the layer", "What arrives at the layer, from the layers before it.");
-  distribution("gradient", "Gradient of the weights", "Of the loss of that batch.");
+  if (one) distribution("gradient", "Gradient of the weights", "Of the loss of that batch.");
+  else gradientSpread();
   if (one) profile();
-  const gradients = overTime("gradient_norm", "Gradient norms", "norm of the gradient (no unit)",
+  const profiled = gradientProfile();
+  overTime("gradient_norm", "Gradient norms", "norm of the gradient (no unit)",
                              "Layers whose gradients are smaller by orders of magnitude hardly learn; gradients that grow from layer to layer explode.",
                              {rules: ["bias-before-norm"]});
   overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look",
@@ -162,11 +173,46 @@ const layersOverTime = allGroups => {
                  note: "Where the spread of the outputs grows or shrinks from layer to layer, so do the gradients."}), "step");
   }
 
+  // Gradients of groups may differ by orders of magnitude: their size is drawn on a logarithmic axis, and their shape in its unit.
+  function gradientSpread() {
+    const statsOf = (group, record) => record.layers[chosen(group)].gradient;
+    const shape = stats => {
+      const drawn = density(stats);
+      return stats?.deviation ? {x: drawn.x.map(x => x / stats.deviation), y: drawn.y.map(y => y * stats.deviation)} : {x: [], y: []};
+    };
+    live(() => ({title: "Gradient of the weights: shape of the histogram at the step", x: {label: "gradient / its standard deviation", min: -4, max: 4},
+                 y: {label: "density, share per standard deviation", min: 0},
+                 series: groups.map(group => ({name: group.name, ...shape(statsOf(group, recordAt(group))), stepped: true, filled: true, color: place(group)})),
+                 note: "Each run in units of the standard deviation of its own gradient, whose size is in the next plot. The middle 98 % of the values."}),
+         "step", "layer");
+    live(() => ({title: "Gradient of the weights: spread over time", x: step, y: {label: "1st to 99th percentile (no unit)", log: true},
+                 series: groups.map(group => ({name: group.name, x: stepsOf(group), color: place(group), y: recordsOf(group).map(record => {
+                   const percentiles = statsOf(group, record)?.percentiles ?? [];
+                   return percentiles[percentiles.length - 1] - percentiles[0] || null;
+                 })})),
+                 note: "The distance from the 1st to the 99th percentile of the gradient's values."}), "layer");
+  }
+
+  // All layers with weights at the step of the slider: whether gradients fade from layer to layer.
+  function gradientProfile() {
+    const most = Math.max(...groups.map(group => weighted(group).length));
+    if (most < 2) return null;
+    const normOf = (record, i) => record.layers[i].gradient_norm > 0 ? record.layers[i].gradient_norm : null;
+    const all = groups.flatMap(group => recordsOf(group).flatMap(record => weighted(group).map(i => normOf(record, i)))).filter(v => v !== null);
+    return live(() => ({title: "Gradient norm by layer at the step",
+                 x: {label: one ? "layer, by its number in the table of layers" : "layer of weights, from the input on", whole: true},
+                 y: {label: "norm of the gradient (no unit)", log: true, min: Math.min(...all) / 1.5, max: Math.max(...all) * 1.5},
+                 series: groups.map(group => ({name: one ? "gradient norm" : group.name, x: weighted(group).map((i, k) => one ? i : k + 1),
+                                               y: weighted(group).map(i => normOf(recordAt(group), i)), points: true, color: place(group)})),
+                 note: "Backward, gradients go from the last layer (right) to the first (left). Where they fall by orders of magnitude on "
+                     + "the way, they vanish and the first layers hardly learn; where they grow, they explode."}), "step");
+  }
+
   // Covariance against correlation: what arrives, and what a batch norm would make of it.
   function condition() {
     const note = `Largest by smallest eigenvalue, of ${about.channels} channels at most. The larger, the more directions in which gradient descent `
         + "is slow (LeCun et al. 1998). A batch norm brings the covariance (drawn through) to the correlation (dashed): where the two are far "
-        + "apart, it helps. The number says nothing of what the inputs tell about a sample: pure noise has the best one, 1.";
+        + "apart, it helps. The number says nothing of what the inputs tell about a sample: pure noise has the best one, 1, and a network that learns may have a larger one than one that doesn't.";
     const pair = (name, group, i, color) => [["covariance", "condition", false], ["correlation", "correlation_condition", true]].map(
         ([kind, key, dashed]) => ({name: `${name}, ${kind}`, x: stepsOf(group), y: over(group, i, layer => layer[key]), dashed, color}));
     live(() => ({title: "Condition number of the inputs", note, x: step, y: {label: "condition number (no unit)", log: true},
@@ -174,13 +220,17 @@ const layersOverTime = allGroups => {
   }
 
   if (one) {
-    const final = last(groups[0]).layers, norms = weighted(groups[0]).map(i => final[i].gradient_norm).filter(v => v > 0);
+    const final = last(groups[0]).layers;
     const many = having(groups[0], "dead_units").filter(i => final[i].dead_units > 0.1);
     if (many.length)
       warn(dead, `At the last look ${many.map(i => `${format(100 * final[i].dead_units)} % of the units of ${nameOf(groups[0], i)}`).join(", ")} are dead: `
            + "a lower learning rate, a norm before the ReLU or another --act keeps them alive.", "Lu, Shin, Su & Karniadakis 2020, arXiv:1903.06733");
+  }
+  for (const group of groups) {
+    const norms = weighted(group).map(i => last(group).layers[i].gradient_norm).filter(v => v > 0);
     if (norms.length > 1 && Math.max(...norms) > 1000 * Math.min(...norms))
-      warn(gradients, "At the last look gradient norms of the layers differ by a factor above 1000.", "Glorot & Bengio 2010");
+      warn(profiled, `${one ? "" : `${group.name}: `}at the last look the largest gradient norm of a layer is ${format(Math.round(Math.max(...norms) / Math.min(...norms)))} `
+           + "times the smallest: layers of small gradients hardly learn.", "Glorot & Bengio 2010");
   }
 
   // Slider, player, choice.

@@ -75,7 +75,10 @@ const page = (() => {
     const number = i => rows.some(row => typeof row[i] === "number");
     const head = columns.map((name, i) => element("th", {scope: "col", class: number(i) ? "number" : undefined}, name));
     const body = rows.map(row => element("tr", {}, ...row.map(cell)));
-    const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
+    // On a narrow screen the cells of a wide table stand below one another, each with its column's name.
+    const many = columns.length > 6;
+    if (many) for (const row of body) [...row.children].forEach((each, i) => { each.dataset.column = columns[i]; });
+    const table = element("table", {class: many ? "many" : undefined}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...body));
     return element("div", {class: "scroll", tabindex: 0, role: "region", "aria-label": label}, table);
   }
 
@@ -146,19 +149,20 @@ const page = (() => {
       axis.grid.color = axis.grid.borderColor = variable("--line");
       axis.ticks.color = axis.title.color = variable("--text");
     }
+    chart.update();  // in mode "none" marks would keep the colours they had
   }
 
   // A logarithmic axis has a tick at each power of ten or, where it spans few of them, also at twice and five times these.
   function thinTicks(scale) {
-    const leading = value => Math.round(value / 10 ** Math.floor(Math.log10(value) + 1e-9));
+    const leading = value => value / 10 ** Math.floor(Math.log10(value) + 1e-9);
     const kept = scale.max / scale.min > 100 ? [1] : [1, 2, 5];
-    scale.ticks = scale.ticks.filter(tick => kept.includes(leading(tick.value)));
+    scale.ticks = scale.ticks.filter(tick => kept.some(digit => Math.abs(leading(tick.value) - digit) < 1e-6));
   }
 
   function axisOptions(axis) {
     return {type: axis.log ? "logarithmic" : "linear", min: axis.min ?? undefined, max: axis.max ?? undefined,
             title: {display: true, text: axis.label + (axis.log ? ", log" : "")}, grid: {}, afterBuildTicks: axis.log ? thinTicks : undefined,
-            ticks: {callback: value => format(value), maxRotation: 0, autoSkipPadding: 12,
+            ticks: {callback: value => format(value), maxRotation: 0, includeBounds: false, autoSkipPadding: 12,
                     precision: axis.whole ? 0 : undefined}};
   }
 
@@ -179,7 +183,6 @@ const page = (() => {
       },
     });
     paint(chart);
-    chart.update("none");
     charts.push(chart);
     return chart;
   }
@@ -193,17 +196,16 @@ const page = (() => {
     const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
     svg.setAttribute("viewBox", "0 0 30 10");
     svg.setAttribute("aria-hidden", "true");
-    const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
-    for (const [name, value] of Object.entries({x1: 0, x2: 30, y1: 5, y2: 5, "stroke-width": 3,
-                                                "stroke-dasharray": dashOf(series, own).join(" ")}))
-      line.setAttribute(name, value);
-    svg.append(line);
+    const draw = (tag, attributes) => {
+      const part = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [name, value] of Object.entries(attributes)) part.setAttribute(name, value);
+      svg.append(part);
+    };
+    if (series.low || series.filled) draw("rect", {x: 0, y: 0, width: 30, height: 10, "fill-opacity": 0.3, "stroke-opacity": 0});
+    if (!series.scatter) draw("line", {x1: 0, x2: 30, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": dashOf(series, own).join(" ")});
     const corners = {rect: "11,1 19,1 19,9 11,9", triangle: "15,0 20,9 10,9", rectRot: "15,0 20,5 15,10 10,5"}[marks[own % marks.length]];
-    if (series.points && corners) {
-      const mark = document.createElementNS("http://www.w3.org/2000/svg", "polygon");
-      mark.setAttribute("points", corners);
-      svg.append(mark);
-    }
+    if (series.points && corners) draw("polygon", {points: corners});
+    else if (series.points && series.scatter) draw("circle", {cx: 15, cy: 5, r: 4});
     for (const part of svg.children) {
       part.dataset.place = own;
       colored(part);
@@ -225,6 +227,8 @@ const page = (() => {
     });
     return element("div", {class: "legend", role: "group", "aria-label": "lines to show"}, ...buttons);
   }
+
+  const hasValues = series => series.y.some(value => value !== null && value !== undefined);
 
   const places = plot =>
       [...new Set(plot.series.flatMap(series => series.y.map((_, i) => at(series, i))))].sort((a, b) => a - b);
@@ -284,7 +288,18 @@ const page = (() => {
     figure.append(box, live, ...[note(plot)].filter(Boolean), behind);
     add(parent, figure, plot.wide);
     const chart = chartOf(canvas, plot);
-    if (plot.series.length > 1) box.before(legend(plot, chart));
+    const names = plot.series.length > 1 && legend(plot, chart);
+    if (names) box.before(names);
+    const absent = element("p", {class: "note"});
+    behind.before(absent);
+    // What has no line has no place in the legend, and is named below.
+    const sayAbsent = () => {
+      plot.series.forEach((series, i) => { if (names) names.children[i].hidden = !hasValues(series); });
+      const none = plot.series.filter(series => !hasValues(series)).map(series => series.name);
+      absent.hidden = !none.length;
+      absent.textContent = `Without a line${plot.y.log ? " (not measured, or 0, which a logarithmic axis doesn't have)" : ""}: ${none.join(", ")}.`;
+    };
+    sayAbsent();
     readable(canvas, chart, plot, live);
     figure.show = next => {
       plot = next;
@@ -294,6 +309,7 @@ const page = (() => {
       Object.assign(chart.options.scales.y, {min: plot.y.min, max: plot.y.max});
       canvas.setAttribute("aria-label", describe(plot));
       chart.update("none");
+      sayAbsent();
       fill();
     };
     return figure;
@@ -311,7 +327,6 @@ const page = (() => {
     document.querySelectorAll(".legend [data-place]").forEach(colored);
     for (const chart of charts) {
       paint(chart);
-      chart.update("none");
     }
   }
   const system = matchMedia("(prefers-color-scheme: dark)");
@@ -319,6 +334,6 @@ const page = (() => {
   system.addEventListener("change", () => setTheme(system.matches));
   document.getElementById("theme").addEventListener("click", () => setTheme(theme() === "light"));
 
-  return {element, format, advice, add, paragraphs, summary, section, text, facts, table, matrix, images, lines};
+  return {element, format, hasValues, advice, add, paragraphs, summary, section, text, facts, table, matrix, images, lines};
 })();
 

@@ -27,7 +27,7 @@ pages.runs = data => {
 
   const scaled = (curve, factor) => Object.fromEntries(Object.entries(curve).map(
       ([name, values]) => [name, values.map(value => value === null ? null : factor * value)]));
-  const known = curve => curve.y.some(value => value !== null);
+  const known = page.hasValues;
 
   // A line for each group and figure; of one group the figures have colours, of several the groups, and training is dashed.
   function series(figures, factor) {
@@ -37,23 +37,33 @@ pages.runs = data => {
       color: one ? f : g, dashed: one ? undefined : key.startsWith("train")})));
   }
 
+  // What a network gets that doesn't look at the sample: each class as likely as another, or the mean of the training part.
+  const classes = groups.find(group => group.test?.classes)?.test.classes.length;
+  const ends = [1, Math.max(...groups.map(group => group.curves.epoch.length))];
+  const guessing = (name, value) => value === undefined || ends[1] < 2 ? []
+      : [{name, x: ends, y: [value, value], color: 6, dashed: undefined}];
+
   const epochs = {label: "epoch", whole: true};
   const lossUnit = classifies ? "cross-entropy, nats" : "mean squared error, variances of the target";
 
   function learning() {
     const part = page.section("Learning", one ? "" : "Training is dashed, validation is drawn through.");
     page.lines(part, {title: "Loss", x: epochs, y: {label: lossUnit, log: true},
-                      series: series([["val_loss", "validation"], ["train_loss", "training"]], 1),
+                      series: [...series([["val_loss", "validation"], ["train_loss", "training"]], 1),
+                               ...(classifies ? guessing(`guessing, ln ${classes}`, classes && Math.log(classes))
+                                              : guessing("always the mean of the training part", 1))],
                       note: "Training loss is the mean over the epoch while the network changes, with dropout and augmentation if there "
                           + "are any; validation loss is measured after the epoch. Training may therefore be above validation."});
     if (classifies)
       page.lines(part, {title: "Accuracy", x: epochs, y: {label: "samples that are right, %"},
-                        series: series([["val_accuracy", "validation"], ["train_accuracy", "training"]], 100)});
+                        series: [...series([["val_accuracy", "validation"], ["train_accuracy", "training"]], 100),
+                                 ...guessing(`guessing, 1 of ${classes}`, classes && 100 / classes)]});
     const schedule = group => JSON.stringify(group.learning_rate);
     const rates = groups.filter((group, g) => group.learning_rate.step.length && groups.findIndex(o => schedule(o) === schedule(group)) === g);
     if (rates.length)
       page.lines(part, {title: "Learning rate", x: {label: "step"}, y: {label: "learning rate"},
-                        note: rates.length < groups.length ? "The same for all that aren't drawn." : "",
+                        note: one || rates.length === groups.length ? ""
+                            : rates.length === 1 ? "The same for all runs." : "Runs that aren't drawn have one of these, too.",
                         series: rates.map(group => ({name: group.name, x: group.learning_rate.step, y: group.learning_rate.lr,
                                                      color: groups.indexOf(group)}))});
     if (!one)
