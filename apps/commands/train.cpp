@@ -162,7 +162,11 @@ int train_in(const RunFolder& folder, Run& run) {
                                     if (board) board->epoch(run, line);
                                     progress.epoch(run, line);
                                   },
-                              .save = [&](Trainer&) { folder.save_state(run); },
+                              .save =
+                                  [&](Trainer&) {
+                                    if (layers) layers->save();
+                                    folder.save_state(run);
+                                  },
                               .stop = [] { return StopSignal::received() != 0; }};
   const TrainingResult result = run_training(run, events);
   progress.clear();

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -12,6 +13,8 @@
 #include <ballast/core/scope.h>
 #include <ballast/core/tape.h>
 #include <ballast/data/atomic_file.h>
+#include <ballast/data/checkpoint.h>
+#include <ballast/data/safetensors.h>
 #include <ballast/data/score.h>
 #include <ballast/layers/analysis/spectrum.h>
 
@@ -22,6 +25,7 @@ using Json = nlohmann::ordered_json;
 
 // Chosen so that looking takes a few milliseconds per layer, and a page of a long run stays small.
 constexpr int64_t samples = 128;
+constexpr auto step_key = "ballast_step";
 const ProbeOptions options = {.bins = 40, .most_values = 8192, .condition = true, .most_channels = 32};
 
 /// Four significant digits.
@@ -118,7 +122,11 @@ LayerRecord::LayerRecord(Run& run, std::string path, int64_t every,
     last_ = step;
   }
   write_file_atomically(path_, kept);
-  if (last_ < 0) step(run);
+  if (last_ < 0)
+    step(run);
+  else
+    look_again(run);
+  //~ {}
 }
 
 void LayerRecord::step(const Run& run) {
@@ -127,10 +135,26 @@ void LayerRecord::step(const Run& run) {
   record(run);
 }
 
-void LayerRecord::record(const Run& run) {
+std::string LayerRecord::weights() const {
+  return std::filesystem::path(path_).replace_extension(".safetensors").string();
+}
+
+void LayerRecord::save() const { ballast::save(weights(), model_, {{step_key, fmt::format("{}", last_)}}); }
+
+/// What a run that is resumed has seen last. Nothing, if it was saved by a program that was stopped between
+/// its two files: the next look is then the first.
+void LayerRecord::look_again(const Run& run) {
+  if (!std::filesystem::exists(weights())) return;
+  const Metadata metadata = SafetensorsFile(weights()).metadata();
+  const auto step = metadata.find(step_key);
+  if (step == metadata.end() || step->second != fmt::format("{}", last_)) return;
+  load(weights(), model_);
+  look(run.last_lr());
+}
+
+Tensor LayerRecord::look(double lr) {
   const RestoreRandomState restored;
-  manual_seed(0);      // the same dropout each time
-  model_ = run.model;  // in place, so that the probe's layers are the same
+  manual_seed(0);  // the same dropout each time
   Tape tape;
   const Tensor loss = [&] {
     const FrozenStatisticsScope frozen;
@@ -140,7 +164,13 @@ void LayerRecord::record(const Run& run) {
     return found.loss;
   }();
   tape.backward(loss);
-  probe_->step(run.last_lr());
+  probe_->step(lr);
+  return loss;
+}
+
+void LayerRecord::record(const Run& run) {
+  model_ = run.model;  // in place, so that the probe's layers are the same
+  const Tensor loss = look(run.last_lr());
   if (seen_) seen_(run.at.step, *probe_);
   Json layers = Json::array();
   for (const LayerProbe& layer : probe_->layers()) layers.push_back(json_of(layer));

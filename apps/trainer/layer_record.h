@@ -32,9 +32,16 @@ class LayerRecord {
               std::function<void(int64_t step, const Probe&)> seen = {});
   /// Where the run has done another `every` steps. Throws FileError WRITE.
   void step(const Run& run);
+  /// Keeps the weights of the last look, in layers.safetensors beside the file, with which a resumed run goes
+  /// on as if it hadn't been stopped: drift and angle are changes since then. Call it before the run is
+  /// saved.
+  void save() const;
 
  private:
+  void look_again(const Run& run);
+  Tensor look(double lr);
   void record(const Run& run);
+  std::string weights() const;
 
   std::string path_;
   int64_t every_, last_ = -1;

@@ -18,6 +18,7 @@ namespace ballast::app {
 ///   summary.json       the figures of the last and of the best epoch; at the end those of the test
 ///   test.json          how the best epoch does on the test part, at the end: see TestReport
 ///   layers.jsonl       what --probe sees, see LayerRecord
+///   layers.safetensors the weights that it saw last, for resuming
 ///   report.html        a page that shows all of it
 ///   last.safetensors   the weights after the last epoch, and what `ballast eval` needs to know
 ///   best.safetensors   those of the epoch that did best on the validation part

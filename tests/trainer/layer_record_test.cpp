@@ -100,6 +100,22 @@ TEST_CASE("layer record: figures of the first record are those of the network be
   CHECK(layers[1]["condition"].get<double>() >= layers[1]["correlation_condition"].get<double>() * 0);
 }
 
+TEST_CASE("layer record: of a run that was stopped and resumed it is that of one that wasn't") {
+  const TempFolder folder;
+  const std::string whole = folder / "whole.jsonl", parts = folder / "parts.jsonl";
+  for (const std::string& path : {whole, parts}) {
+    Run run(small_options());
+    random_state() = run.at.random;
+    LayerRecord record(run, path, 3);
+    train(run, &record, path == parts ? 5 : 1'000'000);
+    if (path == whole) continue;
+    record.save();
+    LayerRecord resumed(run, path, 3);
+    train(run, &resumed);
+  }
+  CHECK(read_all(parts) == read_all(whole));
+}
+
 TEST_CASE(
     "layer record: a resumed run goes on with the file, without the steps to come and a line that was cut") {
   const TempFolder folder;
