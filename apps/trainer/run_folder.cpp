@@ -132,18 +132,10 @@ void check_same_data(const Run& run, const Json& saved) {
 }
 
 // The files of a run that are replaced while it goes on.
-constexpr const char* files[] = {"config.toml",
-                                 "metrics.jsonl",
-                                 "metrics.csv",
-                                 "summary.json",
-                                 "test.json",
-                                 "layers.jsonl",
-                                 "layers.safetensors",
-                                 "report.html",
-                                 "last.safetensors",
-                                 "best.safetensors",
-                                 "state.safetensors",
-                                 "events.out.tfevents.ballast"};
+constexpr const char* files[] = {"config.toml",        "metrics.jsonl",     "metrics.csv",
+                                 "summary.json",       "test.json",         "layers.jsonl",
+                                 "layers.safetensors", "report.html",       "last.safetensors",
+                                 "best.safetensors",   "state.safetensors", "events.out.tfevents.ballast"};
 
 Json machine() {
   return {{"processor", processor_name()},
