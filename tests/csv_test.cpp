@@ -93,6 +93,7 @@ TEST_CASE("csv: malformed files are refused, each for its reason") {
   const TempFolder folder;
   for (const Case& c : corpus()) {
     INFO(c.id);
+    if (!c.options.classes) leave_for_program("csv", c.text);
     const std::string path = write(folder, "x.csv", c.text);
     std::string message;
     const auto file_mib = static_cast<int64_t>(c.text.size() >> 20);

@@ -92,6 +92,7 @@ TEST_CASE("idx: malformed files are refused, each for its reason") {
   const TempFolder folder;
   for (const Case& c : corpus()) {
     INFO(c.id);
+    leave_for_program(c.as_labels ? "idx_labels" : "idx_images", c.bytes);
     const std::string path = write(folder, c.file, c.bytes);
     const std::string message =
         refusal(c.code, [&] { c.as_labels ? (void)read_idx_labels(path) : (void)read_idx_images(path); });

@@ -214,6 +214,7 @@ TEST_CASE("image: malformed files are refused, each for its reason") {
   const TempFolder folder;
   for (const Case& c : corpus()) {
     INFO(c.id);
+    leave_for_program("image", c.bytes);
     const std::string path = write(folder, "image.png", c.bytes);
     std::string message;
     CHECK(peak_mib([&] { message = refusal(c.code, [&] { read_image(path); }); }) < 64);

@@ -4,6 +4,8 @@
 #include <zlib.h>
 
 #include <cstdint>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -17,6 +19,17 @@
 inline std::string write(const TempFolder& folder, const std::string& name, const std::string& bytes) {
   write_bytes(folder / name, bytes);
   return folder / name;
+}
+
+/// Leaves a malformed file for malformed_test.sh, which hands it to the program, in the folder that this has
+/// named, if it has: FORMAT/N.
+inline void leave_for_program(const std::string& format, const std::string& bytes) {
+  const char* named = std::getenv("BALLAST_MALFORMED");
+  if (!named) return;
+  const std::filesystem::path folder = std::filesystem::path(named) / format;
+  std::filesystem::create_directories(folder);
+  const auto files = std::distance(std::filesystem::directory_iterator(folder), {});
+  write_bytes(folder / std::to_string(files), bytes);
 }
 
 /// The data as zlib's deflate packs them; the window's bits say around what: raw, or a gzip member.

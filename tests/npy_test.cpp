@@ -202,6 +202,7 @@ TEST_CASE("npy: malformed files are refused, each for its reason") {
   const TempFolder folder;
   for (const Case& c : npy_corpus()) {
     INFO(c.id);
+    leave_for_program("npy", c.bytes);
     const std::string path = write(folder, "x.npy", c.bytes);
     const std::string message = refusal(c.code, [&] { read_npy(path); });
     INFO(message);
@@ -217,6 +218,7 @@ TEST_CASE("npz: malformed files are refused, each for its reason") {
   const TempFolder folder;
   for (const Case& c : npz_corpus()) {
     INFO(c.id);
+    leave_for_program("npz", c.bytes);
     const std::string path = write(folder, "x.npz", c.bytes);
     std::string message;
     CHECK(peak_mib([&] { message = refusal(c.code, [&] { read_npz(path); }); }) < 64);
