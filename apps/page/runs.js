@@ -44,7 +44,7 @@ pages.runs = data => {
       : [{name, x: ends, y: [value, value], color: 6, dashed: undefined}];
 
   const epochs = {label: "epoch", whole: true};
-  const lossUnit = classifies ? "cross-entropy, nats" : "mean squared error, variances of the target";
+  const lossUnit = classifies ? "cross-entropy, nats" : "squared error / target variance";
 
   function learning() {
     const part = page.section("Learning", one ? "" : "Training is dashed, validation is drawn through.");
@@ -116,7 +116,9 @@ pages.runs = data => {
                         note: "Precision: of those predicted as the class, the share that is of it. Recall: of the class, the share that was "
                             + `found. Expected calibration error: ${(100 * test.expected_calibration_error).toFixed(2)} % between probability and accuracy.`});
     for (const {name, targets, outputs} of test.values ?? [])
-      page.lines(part, {title: `${name}: predicted and true`, x: {label: `true ${name}`}, y: {label: `predicted ${name}`},
+      page.lines(part, {note: test.mean_absolute_error === undefined ? "" : `Mean absolute error ${format(test.mean_absolute_error)}, root mean squared error `
+                            + `${format(test.root_mean_squared_error)}, in the units of ${name}.`,
+                        title: `${name}: predicted and true`, x: {label: `true ${name}`}, y: {label: `predicted ${name}`},
                         series: [{name: "a sample", x: targets, y: outputs, points: true, scatter: true},
                                  {name: "predicted = true", x: [Math.min(...targets), Math.max(...targets)],
                                   y: [Math.min(...targets), Math.max(...targets)]}]});
