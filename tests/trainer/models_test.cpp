@@ -174,11 +174,11 @@ TEST_CASE("words: each adds its layers") {
        {3}},
   };
   std::set<const Word*> shown;
-  for (const auto& [line, expected, sample, outputs] : examples) {
-    CAPTURE(line);
-    const std::string found = layers(make_model({.model = line}, sample, outputs));
-    CHECK(found == expected);
-    for (const Call& call : parse_line(line).calls) shown.insert(call.word);
+  for (const Example& example : examples) {
+    CAPTURE(example.line);
+    const std::string found = layers(make_model({.model = example.line}, example.sample, example.outputs));
+    CHECK(found == example.expected);
+    for (const Call& call : parse_line(example.line).calls) shown.insert(call.word);
   }
   for (const Word& word : words()) {
     CAPTURE(word.name);

@@ -503,7 +503,7 @@ TEST_CASE("page's figures: layers over time") {
     for_each_parameter(of.model[layer], [&](const std::string& name, Parameter& p) { all[name] = &p; });
     return all;
   };
-  for (const size_t i : {0, 1, 4}) {
+  for (const size_t i : {size_t{0}, size_t{1}, size_t{4}}) {
     CAPTURE(i);
     double squares = 0;
     for (const auto& [name, parameter] : parameters(now.run, i))
