@@ -21,6 +21,7 @@ fi
 
 preset=$1
 shift
+[ -e "build/$preset/.ninja_log" ] || echo "building in build/$preset, which takes some minutes the first time" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! { cmake --preset "$preset" && cmake --build --preset "$preset" --target "$@"; } >"$log" 2>&1; then

@@ -137,9 +137,9 @@ const Named* find(const std::vector<Named>& all, const std::string& name) {
   std::vector<std::string> known;
   for (const AugmentationPreset& preset : augmentation_presets()) known.push_back(preset.name);
   for (const AugmentationKind& kind : augmentation_kinds()) known.push_back(kind.name);
-  throw ValueError(fmt::format(
-      "unknown augmentation \"{}\"; known are {}{}; a list is written as in \"rotate 10, shift 2\"", name,
-      fmt::join(known, ", "), detail::suggestion(name, known)));
+  throw ValueError(
+      fmt::format("unknown augmentation \"{}\"{}; a list is written as in \"rotate 10, shift 2\"", name,
+                  detail::suggestion_or_all(name, known)));
 }
 
 std::string without_blanks_around(const std::string& text) {

@@ -474,10 +474,7 @@ TEST_CASE("augment: what is wrong with a text") {
   };
   CHECK(
       error("rotat 10") ==
-      "unknown augmentation \"rotat\"; known are none, light, strong, shift, rotate, scale, shear, elastic, "
-      "flip, "
-      "crop, contrast, brightness, noise, cutout; did you mean rotate?; a list is written as in \"rotate 10, "
-      "shift 2\"");
+      "unknown augmentation \"rotat\"; did you mean rotate?; a list is written as in \"rotate 10, shift 2\"");
   CHECK(error("rotate 10,, shift 2").starts_with("unknown augmentation \"\"; known are"));
   CHECK(error("shift 2,").starts_with("unknown augmentation \"\"; known are"));
   CHECK(error("shift two") == "augmentation: \"two\" in \"shift two\" is not a number");

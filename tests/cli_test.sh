@@ -36,9 +36,12 @@ expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
 expect 2 'unknown norm "foo"; known are none, batch, layer, group, instance' train --norm foo
 expect 2 'unknown act "foo"; known are relu' train --act foo
 expect 2 'unknown option "--lrr"' train --lrr 1
-expect 2 'unknown command "trian"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench, experiment, demo' trian
+expect 2 'unknown command "trian"; did you mean train?' trian
+expect 2 'unknown command "x"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench, experiment, demo' x
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
+expect 2 'the folder is empty' train --data . --train-size 5
+touch empty/notes
 expect 2 'nothing there looks like data' train --data . --train-size 5
 expect 2 'missing: MISSING' train --data missing
 mkdir empty
@@ -81,7 +84,7 @@ expect 0 'run folder: line' train --config runs/custom-group-1 --out line
 same runs/custom-group-1/config.toml line/config.toml
 same runs/custom-group-1/last.safetensors line/last.safetensors
 expect 0 '0 (Conv2d 1 -> 4, 3 x 3)' fold line
-expect 0 "$printed" eval line/last-folded.safetensors
+expect 0 "$printed" eval line/best-folded.safetensors
 expect 2 '"cnov" at character 11' summary --model 'act, act, cnov 4'
 expect 2 '--hidden has no effect with --model' train $custom --model "$line" --hidden 8
 expect 0 'conv CHANNELS KERNEL [pad=]' models
@@ -113,7 +116,7 @@ for config in "$configs"/*.toml; do
 done
 
 echo "patience, clipping, label smoothing"
-expect 0 'stopped early: no better epoch since epoch 1 (--patience 2)' train $small --norm none --optimizer sgd --lr 1e-30 --epochs 9 --patience 2 --out early
+expect 0 'stopped early: no better validation accuracy since epoch 1 (--patience 2)' train $small --norm none --optimizer sgd --lr 1e-30 --epochs 9 --patience 2 --out early
 [ "$(wc -l <early/metrics.jsonl)" -eq 3 ] || fail "--patience 2: $(cat early/metrics.jsonl)"
 expect 0 'early is finished after 3 epochs' train --resume early
 expect 2 'no epoch is better than another' train $small --patience 2 --validation 0
@@ -225,13 +228,13 @@ exported=runs/mlp-layer-1
 expect 0 'written: weights.npz' export $exported -o weights.npz
 od -An -c -N 2 weights.npz | grep -q 'P *K' || fail "weights.npz is no zip archive"
 expect 0 'written: weights.safetensors' export $exported --out weights.safetensors
-[ "$(tensor weights.safetensors 1.weight)" = "$(tensor $exported/last.safetensors 1.weight)" ] || fail "other weights"
+[ "$(tensor weights.safetensors 1.weight)" = "$(tensor $exported/best.safetensors 1.weight)" ] || fail "other weights"
 expect 2 'weights.npz exists already' export $exported --out weights.npz
 expect 2 'give the name of an .npz or a .safetensors file' export $exported --out weights.pt
 fill weights.safetensors 4.bias '\0\0\0\0'
 expect 0 'written: weights-imported.safetensors' import weights.safetensors --like $exported
 expect 0 'test accuracy' eval weights-imported.safetensors
-cmp -s weights-imported.safetensors $exported/last.safetensors && fail "nothing was imported"
+cmp -s weights-imported.safetensors $exported/best.safetensors && fail "nothing was imported"
 expect 2 "'1.weight': file (8, 784), model (9, 784)" import weights.safetensors --like wider -o wider.safetensors
 [ ! -e wider.safetensors ] || fail "what doesn't fit was written"
 expect 0 'latency' bench $exported --seconds 0.01
@@ -239,7 +242,8 @@ expect 0 'training' bench --model lenet --batch-size 4 --seconds 0.01 --threads 
 
 echo "experiments"
 expect 0 "landscape" experiment list
-expect 2 'unknown experiment "landscap"; known are list, all, bn-mnist' experiment landscap
+expect 2 'unknown experiment "landscap"; did you mean landscape?' experiment landscap
+expect 2 'unknown experiment "x"; known are list, all, bn-mnist' experiment x
 expect 2 'did you mean landscape?' experiment landscap
 expect 2 'missing' experiment landscape --data missing
 expect 0 "no verdict: this was a quick look" experiment landscape --quick --markdown found.md

@@ -11,7 +11,7 @@ if [ -z "$given" ]; then
   given=given
 fi
 mkdir run
-cp "$given/last.safetensors" run
+cp "$given/best.safetensors" run
 accuracy_of() { sed -n "s/^$1.*test accuracy \([0-9.]*\) %.*/\1/p" out.txt; }
 within() { awk "BEGIN { exit !($1 <= $2) }"; }
 
@@ -29,7 +29,7 @@ cat out.txt
 echo "recalibrate: the accuracy of a network whose statistics were reset comes back within 0.2 percentage points"
 expect 0 'test accuracy' eval run --data "$data"
 trained=$(accuracy_of run)
-cp run/last.safetensors reset.safetensors
+cp run/best.safetensors reset.safetensors
 for layer in 1 5; do
   fill reset.safetensors $layer.running_mean '\0\0\0\0'
   fill reset.safetensors $layer.running_var '\0\0\200\77'

@@ -24,10 +24,10 @@ expect 0 'frozen: 25658 of 25866 parameters' train $good --norm batch --init-fro
   --schedule constant --epochs 2 --out frozen
 grep -q 'frozen: the running statistics of 5$' out.txt || fail "no word of frozen statistics: $(cat out.txt)"
 for name in 1.weight 2.bias 4.weight 5.bias 7.bias 5.running_mean 5.running_var 5.num_batches_tracked; do
-  [ "$(tensor run/last.safetensors $name)" = "$(tensor frozen/last.safetensors $name)" ] || fail "$name was frozen and moved"
+  [ "$(tensor run/best.safetensors $name)" = "$(tensor frozen/last.safetensors $name)" ] || fail "$name was frozen and moved"
 done
 for name in 2.weight 5.weight 7.weight 2.running_mean 2.running_var 2.num_batches_tracked; do
-  [ "$(tensor run/last.safetensors $name)" != "$(tensor frozen/last.safetensors $name)" ] || fail "$name wasn't frozen and stayed"
+  [ "$(tensor run/best.safetensors $name)" != "$(tensor frozen/last.safetensors $name)" ] || fail "$name wasn't frozen and stayed"
 done
 expect 0 'run folder: again' train --config frozen/config.toml --out again
 same frozen/last.safetensors again/last.safetensors
@@ -42,7 +42,7 @@ expect 2 '2 (BatchNorm1d 8)' train $small --norm batch --batch-size 1
 expect 0 'evaluating while the rest trains: 2' train $small --norm batch --batch-size 1 --freeze-mode 2
 
 echo "initializing from a checkpoint"
-expect 0 "initialized from $PWD/run/last.safetensors" train $data --hidden 32,20 --norm batch --init-from run --lr 1e-9 --out wider
+expect 0 "initialized from $PWD/run/best.safetensors" train $data --hidden 32,20 --norm batch --init-from run --lr 1e-9 --out wider
 grep -q '^  loaded (8): 1.weight, 2.weight, 2.bias, 2.running_mean, 2.running_var, 2.num_batches_tracked, 5.num_batches_tracked, 7.bias$' out.txt &&
   grep -q "^  new, of another shape (6): '4.weight': file (16, 32), model (20, 32), " out.txt || fail "report: $(cat out.txt)"
 expect 0 'left out, not in the model (11): ' train $good --norm none --init-from run/best.safetensors --out plain
@@ -74,12 +74,12 @@ expect 0 '' train $small --norm batch --hidden 8,8 --dropout 0.5
 grep -q '^warning: dropout-before-norm: .*(and 1 more like it)' err.txt && [ "$(wc -l <err.txt)" -eq 1 ] || fail "dropout: $(cat err.txt)"
 
 echo "recalibrate"
-expect 0 'written: run/last-recalibrated.safetensors' recalibrate run
+expect 0 'written: run/best-recalibrated.safetensors' recalibrate run
 grep -q 'from 12 batches of up to 256 images$' out.txt || fail "the last, smaller batch counts too: $(cat out.txt)"
 grep -q "^before: test accuracy $accuracy" out.txt || fail "the accuracy before: $(cat out.txt)"
 after=$(sed -n 's/^after:  test accuracy \(.*\), loss.*/\1/p' out.txt)
-expect 0 "test accuracy $after" eval run/last-recalibrated.safetensors
-cp run/last.safetensors reset.safetensors
+expect 0 "test accuracy $after" eval run/best-recalibrated.safetensors
+cp run/best.safetensors reset.safetensors
 for layer in 2 5; do
   fill reset.safetensors $layer.running_mean $zero
   fill reset.safetensors $layer.running_var $one
@@ -87,8 +87,8 @@ done
 lost=$("$ballast" eval reset.safetensors | grep -o '[0-9.]* % ([0-9]* of 500)')
 [ $((${lost%%.*} + 10)) -le "${accuracy%%.*}" ] || fail "reset statistics do no harm: $lost, $accuracy"
 expect 0 "before: test accuracy $lost" recalibrate reset.safetensors --threads 1
-same reset-recalibrated.safetensors run/last-recalibrated.safetensors  # what the statistics were doesn't matter
-expect 2 'run/last-recalibrated.safetensors exists already' recalibrate run
+same reset-recalibrated.safetensors run/best-recalibrated.safetensors  # what the statistics were doesn't matter
+expect 2 'run/best-recalibrated.safetensors exists already' recalibrate run
 expect 0 'from 30 batches of up to 100 images' recalibrate run --batch-size 100 --out "$PWD/other.safetensors"
 expect 2 'recalibrate: the model has no layer with running statistics' recalibrate plain
 expect 2 '2 (BatchNorm1d 32)' recalibrate run --batch-size 1 --out third.safetensors
@@ -99,46 +99,46 @@ echo "fold"
 expect 0 '2 (BatchNorm1d 32) folded into 1 (Linear 784 -> 32)' fold run
 grep -q '^equal predictions on 500 of 500 test images' out.txt || fail "predictions: $(cat out.txt)"
 sed -n 's/.*(\(.*\) of the largest)$/\1/p' out.txt | awk '{ exit !($1 <= 1e-5) }' || fail "logits: $(cat out.txt)"
-[ "$(stat -c %s run/last-folded.safetensors)" -lt "$(stat -c %s run/last.safetensors)" ] || fail "a folded checkpoint isn't smaller"
-expect 0 "test accuracy $accuracy" eval run/last-folded.safetensors
-expect 0 'Linear 784 -> 32' summary run/last-folded.safetensors
+[ "$(stat -c %s run/best-folded.safetensors)" -lt "$(stat -c %s run/best.safetensors)" ] || fail "a folded checkpoint isn't smaller"
+expect 0 "test accuracy $accuracy" eval run/best-folded.safetensors
+expect 0 'Linear 784 -> 32' summary run/best-folded.safetensors
 grep -q BatchNorm out.txt && fail "a batch norm in the folded network: $(cat out.txt)"
-expect 2 'run/last-folded.safetensors exists already' fold run
-expect 2 'there is nothing to fold' fold run/last-folded.safetensors
+expect 2 'run/best-folded.safetensors exists already' fold run
+expect 2 'there is nothing to fold' fold run/best-folded.safetensors
 expect 0 '' train $tiny --model lenet --norm instance --out instance
 expect 2 'there is nothing to fold' fold instance
-cp run/last.safetensors broken.safetensors
+cp run/best.safetensors broken.safetensors
 fill broken.safetensors 7.bias $nan
 expect 2 'nothing was written' fold broken.safetensors
 [ ! -e broken-folded.safetensors ] || fail "a network that folding changes was written"
 
 echo "certify"
-expect 0 'written: run/last-certificate.json' certify run --probes 2000 --radii 0,1e-3,100
+expect 0 'written: run/best-certificate.json' certify run --probes 2000 --radii 0,1e-3,100
 bound=$(grep '^ *network ' out.txt)
 [ "$(grep -cE '^[0-9].* (99\.[0-9]*|100\.00) %$' out.txt)" -eq 3 ] || fail "layers that attain their bound: $(cat out.txt)"
 awk '$2 == "Linear" { product = (product ? product : 1) * $6 } /^ *network / { exit !(($2 - product) ^ 2 < (1e-3 * product) ^ 2) }' out.txt ||
   fail "the bound isn't the product: $(cat out.txt)"
 grep -q '^2000 random probes: none exceeds the bound' out.txt || fail "probes: $(cat out.txt)"
 grep -q "within 0  *$accuracy" out.txt && grep -q 'within 100  *0.00 % (0 of 500)' out.txt || fail "radii: $(cat out.txt)"
-[ "$(sed '/"radii"/,/\]/!d' run/last-certificate.json | grep -c '^  ')" -eq 500 ] || fail "not a radius for each image"
-expect 0 'holds: neither statistics nor weights have changed' certify run --check run/last-certificate.json --probes 0
+[ "$(sed '/"radii"/,/\]/!d' run/best-certificate.json | grep -c '^  ')" -eq 500 ] || fail "not a radius for each image"
+expect 0 'holds: neither statistics nor weights have changed' certify run --check run/best-certificate.json --probes 0
 [ "$bound" = "$(grep '^ *network ' out.txt)" ] || fail "the bound in the certificate: $(cat out.txt)"
-expect 0 '' certify run/last-folded.safetensors --probes 100
+expect 0 '' certify run/best-folded.safetensors --probes 100
 [ "$bound" = "$(grep '^ *network ' out.txt)" ] || fail "the bound of the folded network: $(cat out.txt)"
-expect 2 "last-certificate.json is not for run/last-recalibrated.safetensors: the model's running statistics aren't those of the certificate" certify run/last-recalibrated.safetensors --check run/last-certificate.json
-cp run/last.safetensors broken.safetensors -f
+expect 2 "best-certificate.json is not for run/best-recalibrated.safetensors: the model's running statistics aren't those of the certificate" certify run/best-recalibrated.safetensors --check run/best-certificate.json
+cp run/best.safetensors broken.safetensors -f
 fill broken.safetensors 7.bias $one
-expect 2 "last-certificate.json is not for broken.safetensors: the model's parameters aren't those of the certificate" certify broken.safetensors --check run/last-certificate.json
-expect 2 'run/last-certificate.json exists already' certify run
-sed 's/"bound": /"bound": "x/' run/last-certificate.json >typo.json
+expect 2 "best-certificate.json is not for broken.safetensors: the model's parameters aren't those of the certificate" certify broken.safetensors --check run/best-certificate.json
+expect 2 'run/best-certificate.json exists already' certify run
+sed 's/"bound": /"bound": "x/' run/best-certificate.json >typo.json
 expect 2 'typo.json: CERTIFICATE: ' certify run --check typo.json
 expect 2 'missing.json: OPEN: ' certify run --check missing.json
-expect 2 "--check writes nothing" certify run --check run/last-certificate.json --out x.json
+expect 2 "--check writes nothing" certify run --check run/best-certificate.json --out x.json
 expect 2 '--radii -1: give at least 0' certify run --radii 0.1,-1
 expect 2 '--radii: "x" is not a number' certify run --radii x
 expect 0 '' train $small --norm layer --out layer
 expect 2 'layer 2 (LayerNorm (8)) has no Lipschitz bound of use' certify layer
-[ ! -e layer/last-certificate.json ] || fail "a certificate without a bound"
+[ ! -e layer/best-certificate.json ] || fail "a certificate without a bound"
 
 for file in last.safetensors best.safetensors state.safetensors; do same before/$file run/$file; done
 [ $failures -eq 0 ] && echo "all well" || exit 1

@@ -186,9 +186,9 @@ expect 0 'test accuracy' eval on_d
 make_data other && labels 20 5 | idx other/t10k-labels-idx1-ubyte 2049 20
 expect 0 '' train --data d --model mlp --hidden 8 --norm batch --batch-size 8 --epochs 1 --out batch_d
 expect 0 'outputs for 20 test images differ by' fold batch_d --data other
-grep -qa '"data\\":\\"../d\\"' batch_d/last-folded.safetensors || fail "fold: other data than it was trained on"
+grep -qa '"data\\":\\"../d\\"' batch_d/best-folded.safetensors || fail "fold: other data than it was trained on"
 expect 0 'written' recalibrate batch_d --data other
-expect 0 'test accuracy' eval batch_d/last-recalibrated.safetensors
+expect 0 'test accuracy' eval batch_d/best-recalibrated.safetensors
 grep -q note err.txt && fail "recalibrate: the data of the one and the fingerprint of the other: $(cat err.txt)"
 mkdir moved && cp -r d on_d moved && mv d d.away
 (cd / && "$ballast" eval "$folder/moved/on_d" >/dev/null) || fail "data and run moved together"

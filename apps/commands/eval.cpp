@@ -21,16 +21,16 @@ struct EvalOptions {
   Given given;
 };
 
-/// The checkpoints meant by `path`: the file itself, or a run's last one, and its best one where that is
+/// The checkpoints meant by `path`: the file itself, or a run's best one, and its last one where that is
 /// another.
 std::vector<std::string> checkpoints(const std::string& path) {
-  const std::string last = checkpoint_of(path), best = path + "/best.safetensors";
+  const std::string best = checkpoint_of(path), last = path + "/last.safetensors";
   const auto epoch = [](const std::string& file) {
     const auto info = checkpoint_info(file, SafetensorsFile(file).metadata());
     return info ? info->epoch : -1;
   };
-  if (last == path || !std::filesystem::exists(best) || epoch(best) == epoch(last)) return {last};
-  return {last, best};
+  if (best == path || !std::filesystem::exists(last) || epoch(best) == epoch(last)) return {best};
+  return {best, last};
 }
 
 void print_evaluation(Trained& trained, const Dataset& test, const EvalOptions& options) {

@@ -106,8 +106,8 @@ void init_from(const std::string& given, Module& model) {
 void test_best(Run& run, const RunFolder& folder, std::optional<TensorBoard>& board) {
   const EpochMetrics& best = *best_epoch(run.at.history);
   if (run.out_of_patience())
-    say("stopped early: no better epoch since epoch {} (--patience {})\n", best.epoch,
-        run.options.training.patience);
+    say("stopped early: no better validation {} since epoch {} (--patience {})\n",
+        run.classifies() ? "accuracy" : "loss", best.epoch, run.options.training.patience);
   Sequential model = run.model;
   load(folder.file("best.safetensors"), model);
   const TestReport test = test_report(model, run.test);

@@ -8,8 +8,7 @@ namespace ballast::app {
 
 void check_known(std::string_view option, std::string_view name, const std::vector<std::string>& known) {
   if (std::ranges::find(known, name) != known.end()) return;
-  throw ValueError(fmt::format("unknown {} \"{}\"; known are {}{}", option, name, fmt::join(known, ", "),
-                               suggestion(name, known)));
+  throw ValueError(fmt::format("unknown {} \"{}\"{}", option, name, suggestion_or_all(name, known)));
 }
 
 }  // namespace ballast::app

@@ -25,6 +25,7 @@ template <class Make>
 using Choices = std::vector<Choice<Make>>;
 
 using detail::suggestion;
+using detail::suggestion_or_all;
 
 template <class Make>
 std::vector<std::string> names_of(const Choices<Make>& choices) {

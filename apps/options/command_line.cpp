@@ -141,8 +141,8 @@ std::string reworded(const CLI::App& app, const std::vector<Parsed>& commands, c
   if (!unknown.empty() && none && unknown.front().starts_with('-'))
     text = fmt::format("unknown option \"{}\"", unknown.front());
   else if (!unknown.empty() && none)
-    text = fmt::format("unknown command \"{}\"; known are {}{}", unknown.front(), fmt::join(names, ", "),
-                       suggestion(unknown.front(), names));
+    text =
+        fmt::format("unknown command \"{}\"{}", unknown.front(), suggestion_or_all(unknown.front(), names));
   else if (!unknown.empty())
     text = unknown_argument(unknown.front(), *used);
   std::ranges::replace(text, '\n', ' ');

@@ -181,7 +181,8 @@ OptionList options_of(TrainingOptions& o) {
        .most = most_threads},
       {.name = "patience",
        .value = &o.patience,
-       .help = "stop after so many epochs without a better one on the validation part; 0 for never",
+       .help = "stop after so many epochs without a better one on the validation part, by accuracy and among "
+               "equals by loss, or for numbers by loss; 0 for never",
        .least = 0,
        .most = 1e9},
       {.name = "clip",

@@ -202,13 +202,12 @@ std::optional<CheckpointInfo> checkpoint_info(const std::string& path, const Met
 
 std::string checkpoint_of(const std::string& path) {
   if (!std::filesystem::is_directory(path)) return path;
-  const std::string last = path + "/last.safetensors";
-  check<ValueError>(
-      std::filesystem::exists(last),
-      "{}: there is no last.safetensors; give the folder of a run that has finished an epoch, or a "
-      "checkpoint",
-      path);
-  return last;
+  for (const char* name : {"/best.safetensors", "/last.safetensors"})
+    if (std::filesystem::exists(path + name)) return path + name;
+  throw ValueError(
+      fmt::format("{}: there is no best.safetensors; give the folder of a run that has finished "
+                  "an epoch, or a checkpoint",
+                  path));
 }
 
 }  // namespace ballast::app

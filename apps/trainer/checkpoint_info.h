@@ -45,7 +45,8 @@ std::optional<CheckpointInfo> checkpoint_info(const std::string& path, const Met
 /// The name of the data's folder, without the way to it, or "digits".
 std::string data_name(const CheckpointInfo& info);
 
-/// `path` itself, or if it is the folder of a run, its last.safetensors. Throws ValueError if there is none.
+/// `path` itself, or if it is the folder of a run, its best.safetensors: the weights that `train` measured on
+/// the test part. Throws ValueError if there is none.
 std::string checkpoint_of(const std::string& path);
 
 }  // namespace ballast::app

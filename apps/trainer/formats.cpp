@@ -166,6 +166,8 @@ DataSource data_source(const std::string& data) {
     const bool wanted = prefix.empty() ? format.make.recognizes(path) : prefix == format.name + ":";
     if (wanted) return {&format, path};
   }
+  check<ValueError>(!fs::is_directory(path, error) || !fs::is_empty(path, error),
+                    "--data {}: the folder is empty", data);
   throw ValueError(
       fmt::format("--data {0}: nothing there looks like data of a known format ({1}); if it is of one of "
                   "them, say which, as "

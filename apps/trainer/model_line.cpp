@@ -184,8 +184,7 @@ class Parser {
       if (word.name == given) return word;
       known.push_back(word.name);
     }
-    line_.fail(name.begin, name.size,
-               fmt::format("unknown word; known are {}{}", fmt::join(known, ", "), suggestion(given, known)));
+    line_.fail(name.begin, name.size, "unknown word" + suggestion_or_all(given, known));
   }
 
   void read_value(Call& call, const Token& given) const {

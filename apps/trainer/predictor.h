@@ -22,7 +22,7 @@ struct Trained;
 /// first calls with a batch size, none allocates memory. Several threads may use one Predictor at a time.
 class Predictor {
  public:
-  /// From a checkpoint or the folder of a run, which stands for its last.safetensors. Throws FileError for a
+  /// From a checkpoint or the folder of a run, which stands for its best.safetensors. Throws FileError for a
   /// file that is no checkpoint of `ballast train`, and ValueError for a folder without one.
   explicit Predictor(const std::string& path);
 

@@ -160,15 +160,18 @@ constexpr auto state_key = "ballast_state";
 void check_resumable(const TrainOptions& saved, const Given& given) {
   const Given changeable = {"resume", "threads", "workers", "save-every", "probe",
                             "data",   "epochs",  "anomaly", "tensorboard"};
+  const std::string others =
+      "for others, begin a new one from its weights: train --config RUN/config.toml --init-from RUN --out "
+      "NEW";
   for (const std::string& name : given)
     check<ValueError>(changeable.contains(name),
-                      "--{} can't be given with --resume: the run goes on with the options it began with",
-                      name);
+                      "--{} can't be given with --resume: the run goes on with the options it began with; {}",
+                      name, others);
   check<ValueError>(
       !given.contains("epochs") || saved.training.schedule == "constant",
       "--epochs can't be changed with --resume: the {} schedule depends on the number of epochs from the "
-      "first step on; start a new run from its weights, with --init-from",
-      saved.training.schedule);
+      "first step on; {}",
+      saved.training.schedule, others);
 }
 
 }  // namespace

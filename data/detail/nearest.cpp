@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <numeric>
@@ -45,6 +46,11 @@ std::string nearest(std::string_view typed, const std::vector<std::string>& know
 std::string suggestion(std::string_view given, const std::vector<std::string>& known) {
   const std::string near = nearest(given, known);
   return near.empty() ? "" : fmt::format("; did you mean {}?", near);
+}
+
+std::string suggestion_or_all(std::string_view given, const std::vector<std::string>& known) {
+  const std::string near = suggestion(given, known);
+  return near.empty() ? fmt::format("; known are {}", fmt::join(known, ", ")) : near;
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -14,5 +14,7 @@ std::string nearest(std::string_view typed, const std::vector<std::string>& know
 
 /// "; did you mean X?", or "" if nothing is near.
 std::string suggestion(std::string_view given, const std::vector<std::string>& known);
+/// The same, or if none is near, all: "; known are ...".
+std::string suggestion_or_all(std::string_view given, const std::vector<std::string>& known);
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail

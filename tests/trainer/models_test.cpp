@@ -239,7 +239,8 @@ TEST_CASE("an error points at the word, and says what is wrong with it") {
   };
   check_error("conv 8 3, cnov 8 3, linear", "\"cnov\" at character 11 of \"conv 8 3, cnov 8 3, linear\"",
               "did you mean conv?");
-  check_error("conv 8 3, Linear", "\"Linear\" at character 11", "known are conv, maxpool, ");
+  check_error("conv 8 3, Linear", "\"Linear\" at character 11", "did you mean linear?");
+  check_error("conv 8 3, x", "\"x\" at character 11", "known are conv, maxpool, ");
   check_error("act,\nconv 8", "\"conv 8\" at character 6 of \"act, conv 8\"",
               "KERNEL, size of the kernel, is");
   check_error("conv 8 3 5, linear", "\"5\" at character 10", "takes no more values");
