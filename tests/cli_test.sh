@@ -40,12 +40,10 @@ expect 2 'unknown command "trian"; did you mean train?' trian
 expect 2 'unknown command "x"; known are train, eval, predict, compare, report, plot, data, summary, models, explain, recalibrate, fold, certify, export, import, bench, experiment, demo' x
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
-expect 2 'the folder is empty' train --data . --train-size 5
-touch empty/notes
 expect 2 'nothing there looks like data' train --data . --train-size 5
 expect 2 'missing: MISSING' train --data missing
 mkdir empty
-expect 2 'nothing there looks like data' train --data empty
+expect 2 'empty: the folder is empty' train --data empty
 expect 2 '2 (BatchNorm1d 8)' train $small --norm batch --batch-size 1
 expect 2 'use --norm layer' train $small --norm instance
 expect 2 'has only 3 steps' train $small --norm none --warmup 3
