@@ -48,7 +48,7 @@ expect 2 '2 (BatchNorm1d 8)' train $small --norm batch --batch-size 1
 expect 2 'use --norm layer' train $small --norm instance
 expect 2 'has only 3 steps' train $small --norm none --warmup 3
 expect 2 'RUN_OR_CHECKPOINT is required' eval
-expect 2 'state.safetensors: OPEN' train --resume empty
+expect 2 'there is no state.safetensors; give the folder of a run' train --resume empty
 [ ! -e runs ] || fail "a run that never began left a folder"
 
 echo "a run and its files"

@@ -74,7 +74,10 @@ pages.runs = data => {
                         note: "Time on the machine that each run was trained on, with whatever else ran there."});
   }
 
-  // The best group first. Groups whose means are less than two standard errors apart can't be told apart.
+  // Student's t that 5 % exceed in size, for 1, 2, ... degrees of freedom, and for more.
+  const studentT = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23], studentBeyond = 2.2;
+
+  // The best group first. Groups whose means are less than t standard errors apart can't be told apart.
   function table() {
     const best = groups.reduce((a, b) => (b.results.test_score.mean ?? -1) > (a.results.test_score.mean ?? -1) ? b : a);
     // The variance of a group's mean: by its seeds or, of a single run, that of a share of so many samples.
@@ -85,10 +88,12 @@ pages.runs = data => {
     };
     const verdict = group => {
       if (group === best || group.results.test_score.mean === null) return group === best ? "the highest" : "–";
-      const distance = best.results.test_score.mean - group.results.test_score.mean, two = 2 * Math.sqrt(error(best) + error(group));
+      const distance = best.results.test_score.mean - group.results.test_score.mean;
+      const freedom = best.runs.length + group.runs.length - 2;
+      const chance = (freedom > 0 ? studentT[freedom - 1] ?? studentBeyond : 2) * Math.sqrt(error(best) + error(group));
       const text = `${classifies ? (100 * distance).toFixed(2) : distance.toFixed(4)} below`;
-      if (Number.isNaN(two)) return text;
-      return distance > two ? {text, verdict: "worse"} : {text: `${text}, within chance`, verdict: "unclear"};
+      if (Number.isNaN(chance)) return text;
+      return distance > chance ? {text, verdict: "worse"} : {text: `${text}, within chance`, verdict: "unclear"};
     };
     const part = page.section("Results");
     const rows = [...groups].sort((a, b) => (b.results.test_score.mean ?? -1) - (a.results.test_score.mean ?? -1)).map(group => [
@@ -97,8 +102,9 @@ pages.runs = data => {
       spread(group.results.seconds, 1, 1), group.runs.length, format(group.parameters)]);
     page.table(part, {title: "", columns: ["", classifies ? "test accuracy, %" : "test R²", "", classifies ? "validation accuracy, %" : "validation loss",
                                            "best epoch", "time, s", "seeds", "parameters"], rows,
-                      note: "Of several seeds: mean ± standard deviation. Within chance: less than two standard errors of the difference; of a single "
-                          + "seed only the chance of its test samples is counted, and another seed may differ by more."});
+                      note: "Of several seeds: mean ± standard deviation. Within chance: less than t standard errors of the difference, with Student's t "
+                          + "for 95 % (4.3 for two seeds each, 2.8 for three); of a single seed only the chance of its test samples is counted, twice its standard "
+                          + "error, and another seed may differ by more."});
   }
 
   function testPart(group) {

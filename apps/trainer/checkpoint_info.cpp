@@ -204,6 +204,8 @@ std::string checkpoint_of(const std::string& path) {
   if (!std::filesystem::is_directory(path)) return path;
   for (const char* name : {"/best.safetensors", "/last.safetensors"})
     if (std::filesystem::exists(path + name)) return path + name;
+  check<ValueError>(!std::filesystem::exists(path + "/state.safetensors"),
+                    "{0}: the run was stopped in its first epoch; go on with train --resume {0}", path);
   throw ValueError(
       fmt::format("{}: there is no best.safetensors; give the folder of a run that has finished "
                   "an epoch, or a checkpoint",

@@ -181,7 +181,9 @@ RunFolder::RunFolder(std::string path, bool made) : path_(std::move(path)), made
 }
 
 RunFolder RunFolder::open(const std::string& path) {
-  const SafetensorsFile state(path + "/state.safetensors");  // throws if there is none
+  check<ValueError>(fs::exists(path + "/state.safetensors"),
+                    "--resume {}: there is no state.safetensors; give the folder of a run, as --out named it",
+                    path);
   return RunFolder(path, false);
 }
 
