@@ -1,7 +1,5 @@
 #include <ballast/data/augment.h>
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>

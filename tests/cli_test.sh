@@ -44,6 +44,9 @@ expect 2 'nothing there looks like data' train --data . --train-size 5
 expect 2 'missing: MISSING' train --data missing
 mkdir empty
 expect 2 'empty: the folder is empty' train --data empty
+touch empty/state.safetensors
+expect 2 'empty: the run was stopped in its first epoch; go on with train --resume' eval empty
+rm empty/state.safetensors
 expect 2 '2 (BatchNorm1d 8)' train $small --norm batch --batch-size 1
 expect 2 'use --norm layer' train $small --norm instance
 expect 2 'has only 3 steps' train $small --norm none --warmup 3

@@ -1,7 +1,5 @@
 #include "options/choice.h"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 
 namespace ballast::app {

@@ -202,8 +202,7 @@ std::optional<CheckpointInfo> checkpoint_info(const std::string& path, const Met
 
 std::string checkpoint_of(const std::string& path) {
   if (!std::filesystem::is_directory(path)) return path;
-  for (const char* name : {"/best.safetensors", "/last.safetensors"})
-    if (std::filesystem::exists(path + name)) return path + name;
+  if (std::filesystem::exists(path + "/best.safetensors")) return path + "/best.safetensors";
   check<ValueError>(!std::filesystem::exists(path + "/state.safetensors"),
                     "{0}: the run was stopped in its first epoch; go on with train --resume {0}", path);
   throw ValueError(

@@ -1,7 +1,6 @@
 #include "trainer/model_line.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 void check_not_state(const std::string& path) {
   if (SafetensorsFile(path).metadata().contains("ballast_state"))
-    throw FileError(path, "MODEL", "this is the state of a run, for resuming; give its last.safetensors");
+    throw FileError(path, "MODEL", "this is the state of a run, for resuming; give its best.safetensors");
 }
 
 Trained load_trained(const std::string& path, const TrainedOptions& options, const Given& given) {
