@@ -105,7 +105,11 @@ Tensor spread(const Tensor& x, const Extent& e, const Shape& shape, double divis
   parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
     const int64_t step = axes.inner_stride()[0];
     axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
-      for (int64_t i = 0; i < count; ++i) to[position + i] = from[offset[0] + i * step] * scale;
+      if (step == 0) {
+        std::fill_n(to + position, count, from[offset[0]] * scale);
+      } else {
+        for (int64_t i = 0; i < count; ++i) to[position + i] = from[offset[0] + i * step] * scale;
+      }
     });
   });
   return y;

@@ -5,21 +5,38 @@
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
-// The lanes beyond the last element are 0: every function is defined there.
-#define BALLAST_FUNCTION(name, kept, denormals, formula, gradient_formula)               \
-  void name##_value(int64_t count, const real* from, real* to, [[maybe_unused]] real a,  \
-                    [[maybe_unused]] real b) {                                           \
-    for_vectors(count, [=](int64_t i, auto valid) {                                      \
-      const Vector x = load_first(from + i, valid);                                      \
-      store_first(to + i, formula, valid);                                               \
-    });                                                                                  \
-  }                                                                                      \
-  void name##_gradient(int64_t count, const real* dy, const real* kept_at, real* dx,     \
-                       [[maybe_unused]] real a, [[maybe_unused]] real b) {               \
-    for_vectors(count, [=](int64_t i, auto valid) {                                      \
-      const Vector g = load_first(dy + i, valid), kept = load_first(kept_at + i, valid); \
-      store_first(dx + i, gradient_formula, valid);                                      \
-    });                                                                                  \
+namespace {
+
+// to[i] = f(from[i]...), two vectors at a time: their instructions are independent of each other, so that
+// one fills the time in which the other waits for its last result. The lanes beyond the last element are 0:
+// every function is defined there.
+template <class F, class... From>
+[[gnu::always_inline]] inline void map(int64_t count, real* to, F f, const From*... from) {
+  int64_t i = 0;
+  for (; i + 2 * lanes <= count; i += 2 * lanes) {
+    const Vector first = f(load(from + i)...), second = f(load(from + i + lanes)...);
+    store(to + i, first);
+    store(to + i + lanes, second);
+  }
+  for (; i < count; i += lanes) {
+    const int64_t valid = count - i < lanes ? count - i : lanes;
+    store_first(to + i, f(load_first(from + i, valid)...), valid);
+  }
+}
+
+}  // namespace
+
+#define BALLAST_FUNCTION(name, kept, denormals, formula, gradient_formula)                                  \
+  void name##_value(int64_t count, const real* from, real* to, [[maybe_unused]] real a,                     \
+                    [[maybe_unused]] real b) {                                                              \
+    map(                                                                                                    \
+        count, to, [=](Vector x) BALLAST_ALWAYS_INLINE -> Vector { return formula; }, from);                \
+  }                                                                                                         \
+  void name##_gradient(int64_t count, const real* dy, const real* kept_at, real* dx,                        \
+                       [[maybe_unused]] real a, [[maybe_unused]] real b) {                                  \
+    map(                                                                                                    \
+        count, dx, [=](Vector g, Vector kept) BALLAST_ALWAYS_INLINE -> Vector { return gradient_formula; }, \
+        dy, kept_at);                                                                                       \
   }
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION

@@ -56,6 +56,12 @@ void fill_with_zeros(real* begin, const real* end) {
   for (; begin < end; begin += lanes) store(begin, Vector{});
 }
 
+// Lanes 0, 2, 4, ... of a, and then of b.
+template <int... lane>
+Vector even_lanes(Vector a, Vector b, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(a, b, (2 * lane)...);
+}
+
 }  // namespace
 
 void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step, int64_t k_step, real* to) {
@@ -114,6 +120,20 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
     int64_t k = 0;
     for (; k + lanes <= depth; k += lanes) unpack_block(k, AllLanes());
     if (k < depth) unpack_block(k, depth - k);
+  }
+}
+
+void copy_every_second(int64_t rows, int64_t columns, const real* from, int64_t row_step, real* to,
+                       int64_t to_step) {
+  for (int64_t row = 0; row < rows; ++row, from += row_step, to += to_step) {
+    for (int64_t i = 0; i < columns; i += lanes) {
+      const int64_t needed = 2 * (columns - i) - 1;  // what follows the last one may be beyond the matrix
+      const Vector a = load_first(from + 2 * i, least(needed, lanes));
+      const Vector b = needed > lanes ? load_first(from + 2 * i + lanes, least(needed - lanes, lanes)) : a;
+      //~ const Vector b = a;
+      store_first(to + i, even_lanes(a, b, std::make_integer_sequence<int, int{lanes}>()),
+                  least(columns - i, lanes));
+    }
   }
 }
 
