@@ -56,6 +56,7 @@ Json json_of(const LayerProbe& layer) {
   };
   add("dead_units", layer.dead_units), add("half_active_units", layer.half_active_units);
   add("condition", layer.condition), add("correlation_condition", layer.correlation_condition);
+  add("input_spread", layer.input_spread);
   add("input_mean_drift", layer.input_mean_drift), add("input_variance_drift", layer.input_variance_drift);
   add("gradient_norm", layer.gradient_norm), add("weight_norm", layer.weight_norm);
   add("effective_lr", layer.effective_lr), add("angle", layer.angle);

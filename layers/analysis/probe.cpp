@@ -153,6 +153,10 @@ void Probe::measure_input(LayerProbe& layer, Watched& watched, const Tensor& x) 
   layer.input_rank = found.rank;
   layer.correlation_condition =
       condition_of(correlation(covariance, sample.moments.variance), sample.channels).value;
+  double deviations = 0;
+  for (const double variance : sample.moments.variance) deviations += std::sqrt(variance);
+  //~ for (const double variance : sample.moments.variance) deviations += variance;
+  layer.input_spread = deviations / static_cast<double>(sample.channels);
   if (!watched.input.mean.empty()) {
     const Drift found_drift = drift(watched.input, sample.moments);
     layer.input_mean_drift = found_drift.mean;

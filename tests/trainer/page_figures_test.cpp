@@ -484,6 +484,7 @@ TEST_CASE("page's figures: layers over time") {
                             "gradient",
                             "condition",
                             "correlation_condition",
+                            "input_spread",
                             "input_mean_drift",
                             "input_variance_drift",
                             "gradient_norm",
@@ -491,9 +492,9 @@ TEST_CASE("page's figures: layers over time") {
                             "effective_lr",
                             "angle"};
   CHECK(names_of(layers[0]) == of_weights);
-  CHECK(names_of(layers[1]) == Names{"output", "condition", "correlation_condition", "input_mean_drift",
-                                     "input_variance_drift", "gradient_norm", "mean_drift", "variance_drift",
-                                     "gamma_over_sigma"});
+  CHECK(names_of(layers[1]) == Names{"output", "condition", "correlation_condition", "input_spread",
+                                     "input_mean_drift", "input_variance_drift", "gradient_norm", "mean_drift",
+                                     "variance_drift", "gamma_over_sigma"});
   CHECK(names_of(layers[2]) == Names{"output", "dead_units", "half_active_units"});
   CHECK(names_of(layers[3]) == Names{"output"});
   CHECK(names_of(layers[4]) == of_weights);
@@ -511,13 +512,15 @@ TEST_CASE("page's figures: layers over time") {
     CHECK(layers[i]["gradient_norm"].get<double>() == near(std::sqrt(squares)));
     check_condition(layers[i], now.x[i]);
     const auto was = channels_of(before.x[i]), is = channels_of(now.x[i]);
-    double means = 0, variances = 0;
+    double means = 0, variances = 0, deviations = 0;
     for (size_t c = 0; c < was.size(); ++c) {
+      deviations += std::sqrt(covariance_of(is[c], is[c]));
       const double variance = covariance_of(was[c], was[c]);
       means += std::pow(mean_of_all(is[c]) - mean_of_all(was[c]), 2) / variance;
       variances += std::pow(covariance_of(is[c], is[c]) / variance - 1, 2);
     }
     const auto channels = static_cast<double>(was.size());
+    CHECK(layers[i]["input_spread"].get<double>() == near(deviations / channels));
     CHECK(layers[i]["input_mean_drift"].get<double>() == near(std::sqrt(means / channels)));
     CHECK(layers[i]["input_variance_drift"].get<double>() == near(std::sqrt(variances / channels)));
     if (i == 1) continue;
