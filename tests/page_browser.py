@@ -124,6 +124,7 @@ def check_keyboard(page):
 
 
 def check_speed(page):
+    page.run("const s = document.getElementById('speed'); s.value = '0'; s.onchange()")  # for all that follows, too
     page.run("Object.assign(state.settings, defaults, {depth: 5, width: 100, 'right.norm': 'batch'}); showSettings(); start(); play()")
     page.until("return state.frames.length > 5")
     before, begin = page.run("return state.frames.at(-1).step"), time.time()

@@ -220,7 +220,8 @@ TEST_CASE("half-active units of a ReLU, gradients of the weight, and drift of in
   CHECK(*probe["0"].dead_units == 0.25);
   CHECK(probe["1"].gradient.percentiles == std::vector<double>{0, 6});  // sums of the columns: 6, 2, 3, 0
   CHECK(probe["1"].input.mean == doctest::Approx(11.0 / 16));
-  // Columns 1 2 1 2, 1 1 0 0, 0 3 0 0 and 0 0 0 0 vary over the samples; that their means differ doesn't count.
+  // Columns 1 2 1 2, 1 1 0 0, 0 3 0 0 and 0 0 0 0 vary over the samples; that their means differ doesn't
+  // count.
   CHECK(*probe["1"].input_spread == doctest::Approx((0.5 + 0.5 + std::sqrt(27.0 / 16) + 0) / 4));
   CHECK_FALSE(probe["1"].input_mean_drift.has_value());
   // The first column from mean 1.5 and variance 0.25 to 3 and 1, the others as they were.

@@ -68,6 +68,19 @@ Quantiles quantiles(const Tensor& x) {
   return result;
 }
 
+/// Standard deviation of each column, mean over the columns.
+float spread(const Tensor& x) {
+  const int64_t images = x.size(0), units = x.size(1);
+  double sum = 0;
+  for (int64_t c = 0; c < units; ++c) {
+    double mean = 0, squares = 0;
+    for (int64_t n = 0; n < images; ++n) mean += x.data()[n * units + c] / static_cast<double>(images);
+    for (int64_t n = 0; n < images; ++n) squares += std::pow(x.data()[n * units + c] - mean, 2);
+    sum += std::sqrt(squares / static_cast<double>(images));
+  }
+  return static_cast<float>(sum / static_cast<double>(units));
+}
+
 Tensor activate(Activation activation, Tensor x) {
   switch (activation) {
     case Activation::relu:
@@ -82,13 +95,21 @@ Tensor activate(Activation activation, Tensor x) {
   return x;
 }
 
-float gradient_norm(Module& module) {
-  double squares = 0;
-  for_each_parameter(module, [&](const std::string&, Parameter& p) {
+struct Lengths {
+  float gradient, weight;
+};
+
+/// Of a layer: of the gradients of all its parameters, and of its weights, without biases and weight norm's
+/// g.
+Lengths lengths(Module& module) {
+  double gradients = 0, weights = 0;
+  for_each_parameter(module, [&](const std::string& name, Parameter& p) {
     const Tensor gradient = p.grad();
-    for (double g : gradient.empty() ? std::span<const real>() : gradient.values()) squares += g * g;
+    for (double g : gradient.empty() ? std::span<const real>() : gradient.values()) gradients += g * g;
+    if (p.shape().rank() != 2 || name.ends_with("_g")) return;
+    for (double w : p.value().values()) weights += w * w;
   });
-  return static_cast<float>(std::sqrt(squares));
+  return {static_cast<float>(std::sqrt(gradients)), static_cast<float>(std::sqrt(weights))};
 }
 
 int64_t count_correct(const Tensor& logits, const int32_t* labels) {
@@ -124,11 +145,11 @@ Tensor Hidden::normalized(Tensor x) {
 Tensor Hidden::forward(Tensor x) {
   x = (*affine)(std::move(x));
   if (placement == Placement::before_activation) x = normalized(std::move(x));
-  if (record) record->inputs = quantiles(x);
+  if (record) record->inputs = quantiles(x), record->input_spread = spread(x);
   x = activate(activation, std::move(x));
   if (placement == Placement::after_activation) x = normalized(std::move(x));
   if (drops_after) x = dropout(std::move(x), drop_probability);
-  if (record) record->outputs = quantiles(x);
+  if (record) record->outputs = quantiles(x), record->output_spread = spread(x);
   return x;
 }
 
@@ -161,7 +182,8 @@ void Trained::step(const Batch& batch, bool records) {
   loss = static_cast<float>(mean_loss.item());
   accuracy = static_cast<float>(count_correct(logits, batch.y.data())) / static_cast<float>(batch.size());
   for (size_t i = 0; records && i < layers.size(); ++i) {
-    layers[i].gradient_norm = gradient_norm(*network.hidden[i].affine);
+    const auto [gradient, weight] = lengths(*network.hidden[i].affine);
+    layers[i].gradient_norm = gradient, layers[i].weight_norm = weight;
     network.hidden[i].record = nullptr;
   }
   optimizer.step();

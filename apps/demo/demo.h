@@ -49,7 +49,9 @@ using Quantiles = std::array<float, quantile_count>;
 
 /// What one step showed of a hidden layer.
 struct LayerRecord {
-  float gradient_norm = 0;
+  float gradient_norm = 0, weight_norm = 0;
+  /// Standard deviation of a unit over the images of the batch, mean over units; of what is below.
+  float input_spread = 0, output_spread = 0;
   Quantiles inputs{};   // of the activation function
   Quantiles outputs{};  // what the next layer gets
 };

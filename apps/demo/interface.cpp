@@ -91,7 +91,8 @@ const float* demo_record() {
     const Trained& trained = demo_now->side(side);
     floats.insert(floats.end(), {trained.loss, trained.accuracy});
     for (const LayerRecord& layer : trained.layers) {
-      floats.push_back(layer.gradient_norm);
+      floats.insert(floats.end(),
+                    {layer.gradient_norm, layer.weight_norm, layer.input_spread, layer.output_spread});
       floats.insert(floats.end(), layer.inputs.begin(), layer.inputs.end());
       floats.insert(floats.end(), layer.outputs.begin(), layer.outputs.end());
     }

@@ -20,8 +20,9 @@ BALLAST_EXPORT(demo_start) const char* demo_start();
 /// `steps` steps, of which the last is recorded if `records` isn't 0.
 BALLAST_EXPORT(demo_train) const char* demo_train(int steps, int records);
 BALLAST_EXPORT(demo_set_lr) const char* demo_set_lr(double lr);
-/// Of the last step, for each side: loss, accuracy, and for each hidden layer the gradient's norm, 65
-/// quantiles of the activation's inputs and 65 of the layer's outputs.
+/// Of the last step, for each side: loss, accuracy, and for each hidden layer the norms of gradient
+/// and weight, the spread over the images of the activation's inputs and of the layer's outputs, and 65
+/// quantiles of each of these two.
 BALLAST_EXPORT(demo_record) const float* demo_record();
 /// The share of test images that side 0 or 1 gets right.
 BALLAST_EXPORT(demo_test_accuracy) double demo_test_accuracy(int side);

@@ -40,15 +40,17 @@ async function loadFramework(bytes) {
     },
     train(steps, records = false) { checked(wasm.demo_train(steps, records ? 1 : 0)); },
     setLearningRate(lr) { checked(wasm.demo_set_lr(lr)); },
-    // Of each side: loss, accuracy, and for each layer [gradient norm, quantiles of inputs, quantiles of outputs].
+    // Of each side: loss, accuracy, and for each layer [norms of gradient and weight, spreads of inputs and outputs over the images,
+    // quantiles of inputs, quantiles of outputs].
     record() {
-      const perLayer = 1 + 2 * quantileCount, perSide = 2 + depth * perLayer;
+      const perLayer = 4 + 2 * quantileCount, perSide = 2 + depth * perLayer;
       const all = new Float32Array(wasm.memory.buffer, wasm.demo_record(), 2 * perSide).slice();
       return [0, 1].map((side) => {
         const values = all.subarray(side * perSide, (side + 1) * perSide);
         const layers = Array.from({ length: depth }, (_, i) => {
           const layer = values.subarray(2 + i * perLayer, 2 + (i + 1) * perLayer);
-          return { gradient: layer[0], inputs: layer.subarray(1, 1 + quantileCount), outputs: layer.subarray(1 + quantileCount) };
+          return { gradient: layer[0], weight: layer[1], spread: { inputs: layer[2], outputs: layer[3] },
+                   inputs: layer.subarray(4, 4 + quantileCount), outputs: layer.subarray(4 + quantileCount) };
         });
         return { loss: values[0], accuracy: values[1], layers };
       });

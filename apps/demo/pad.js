@@ -2,7 +2,7 @@
 // A pad of 28 x 28 pixels to draw on, by pointer or by keyboard; calls `changed(pixels)`, values from 0 to 1.
 function drawingPad(canvas, changed) {
   const side = 28, context = canvas.getContext("2d");
-  let pixels = new Float32Array(side * side), pen = [14, 14], last = null, drawn = false;
+  let pixels = new Float32Array(side * side), pen = [14, 14], last = null, drawn = false, given = false;
 
   function show() {
     const image = context.createImageData(side, side);
@@ -19,6 +19,7 @@ function drawingPad(canvas, changed) {
     }
   }
   function line(to) {
+    if (given) pixels = new Float32Array(side * side), given = false;  // not over an image that was put here
     const from = last ?? to, pieces = Math.ceil(2 * Math.hypot(to[0] - from[0], to[1] - from[1])) + 1;
     for (let i = 0; i <= pieces; ++i) dot(from[0] + (to[0] - from[0]) * i / pieces, from[1] + (to[1] - from[1]) * i / pieces);
     last = to;
@@ -52,7 +53,7 @@ function drawingPad(canvas, changed) {
 
   const pad = {
     clear() { pad.set(new Float32Array(side * side)); drawn = false; },
-    set(image) { pixels = Float32Array.from(image); drawn = true; show(); changed(pixels); },
+    set(image) { pixels = Float32Array.from(image); drawn = given = true; show(); changed(pixels); },
     get pixels() { return drawn ? pixels : null; },
   };
   show();

@@ -9,7 +9,7 @@ const controls = [
   { name: "depth", label: "Depth (hidden layers)", min: 1, max: 10 },
   { name: "width", label: "Width (units of each layer)", min: 10, max: 200, step: 10 },
   { name: "activation", label: "Activation", values: { relu: "ReLU", sigmoid: "sigmoid", tanh: "tanh", gelu: "GELU" } },
-  { name: "placement", label: "Norm", values: { before: "before the activation", after: "after the activation" } },
+  { name: "placement", label: "Place of the norm", values: { before: "before the activation", after: "after the activation" } },
   { name: "scale", label: "Scale of initial weights", min: -1, max: 1, step: 0.05, logarithmic: true },
   { name: "lr", label: "Learning rate", min: -3, max: 1, step: 0.05, logarithmic: true },
   { name: "batch_size", label: "Batch size", min: 2, max: 256 },
@@ -18,11 +18,11 @@ const controls = [
 ];
 const sideControls = [
   { name: "norm", label: "Norm", values: { none: "none", batch: "batch", layer: "layer", group: "group", rms: "RMS", weight: "weight" } },
-  { name: "dropout", label: "Dropout of 1/2", values: { none: "none", before_norms: "on the way into each norm", after_last_norm: "once, after the last layer" } },
+  { name: "dropout", label: "Dropout of half the values", values: { none: "none", before_norms: "on the way into each norm", after_last_norm: "once, after the last layer" } },
   { name: "evaluation", label: "Batch norm is evaluated by", values: { running: "running statistics", batch: "the test batch" } },
 ];
 
-const state = { settings: { ...defaults }, story: null, frames: [], stride: 1, at: 0, follows: true, generation: 0, test: [0, 0], running: false, ended: false };
+const state = { settings: { ...defaults }, story: null, frames: [], stride: 1, at: 0, follows: true, generation: 0, test: [0, 0], untrained: [0, 0], running: false, ended: false };
 const mostFrames = 1200;
 
 // ---- The worker ----
@@ -37,10 +37,11 @@ async function unpack() {
 }
 
 const heard = {
-  loaded() { tell(stories[0]); },
-  started({ test }) { state.test = test; draw(); classify(); },
+  loaded() { tell(stories[0]); askExample(); },
+  started({ test }) { state.test = state.untrained = test; draw(); classify(); },
   frame(frame) {
     state.test = frame.test ?? state.test;
+    measureRate(frame.step);
     state.frames.push({ step: frame.step, sides: frame.sides, test: state.test, tested: Boolean(frame.test) });
     thin();
     if (state.follows) state.at = state.frames.length - 1;
@@ -60,6 +61,16 @@ const heard = {
 worker.onmessage = ({ data }) => {
   if (data.generation === undefined || data.generation === state.generation) heard[data.kind](data);
 };
+
+// How fast it goes, over the last second or so.
+function measureRate(step) {
+  const now = performance.now(), { since } = state;
+  if (!state.running || !since || step < since.step) state.since = { step, now };
+  else if (now - since.now > 1000) {
+    $("rate").textContent = `${Math.round(1000 * (step - since.step) / (now - since.now))} steps/s`;
+    state.since = { step, now };
+  }
+}
 
 // Of many frames every other one goes, but never the latest.
 function thin() {
@@ -99,6 +110,7 @@ function change(name, value) {
 
 function setRunning(running) {
   state.running = running;
+  if (!running) state.since = null, $("rate").textContent = "";
   $("play").textContent = running ? "Pause" : "Play";
 }
 function play() {
@@ -178,9 +190,17 @@ function makeControls() {
   for (const [name, text] of Object.entries(normNames)) $("cube-norm").add(new Option(text, name));
   $("cube-norm").onchange = () => showCube($("cube-norm").value);
   $("shown").onchange = $("scale-of").onchange = () => draw();
-  for (const [id, caption] of [["loss", "Loss of the training batch"], ["accuracy", "Test images right"], ["gradients", "Length of each layer's gradient"]])
-    $("plots").insertAdjacentHTML("beforeend", `<figure><figcaption>${caption}</figcaption><canvas id="${id}" role="img"></canvas></figure>`);
+  for (const [id, caption, text] of plots)
+    $("plots").insertAdjacentHTML("beforeend", `<figure><figcaption>${caption}</figcaption><canvas id="${id}" role="img"></canvas><p class="note">${text}</p></figure>`);
 }
+
+const plots = [
+  ["spreads", "Spread over the images, by layer", "Standard deviation of a unit's values over the batch, mean over the units: how well the layer can tell images apart."],
+  ["gradients", "Length of the gradient, by layer", "Of each layer's weights: how strongly the step moves them, before the learning rate."],
+  ["weights", "Length of the weights, by layer", "Root of the sum of their squares."],
+  ["loss", "Loss of the training batch, by step", "Cross-entropy, in nats: of each batch (faint), and the mean of the latest ones."],
+  ["accuracy", "Test images right, by step", "Of 500 images that aren't trained on; taken every few steps."],
+];
 
 const nameOf = (side) => `${side === "left" ? "Left" : "Right"}: ${normNames[state.settings[`${side}.norm`]]}`;
 function title(side) {
@@ -242,7 +262,7 @@ function draw() {
   $("time").setAttribute("aria-valuetext", $("now").textContent);
   sideNames.forEach((side, i) => {
     const right = (frame?.test ?? state.test)[i];
-    $(side).querySelector(".score").innerHTML = `${(100 * right).toFixed(1)} % <small>of test images right, loss ${frame ? short(frame.sides[i].loss) : "-"}</small>`;
+    $(side).querySelector(".score").innerHTML = `${(100 * right).toFixed(1)} % <small>of test images right; loss of the training batch ${frame ? short(frame.sides[i].loss) : "-"}</small>`;
   });
   if (!frame) return;
   drawSides(frame);
@@ -268,27 +288,38 @@ function drawSides(frame) {
 
 function drawPlots(frame) {
   const { frames } = state, last = frames[frames.length - 1].step;
+  const ends = [{ at: 0, text: "0" }, { at: last, text: String(last) }];
   const losses = [0, 1].map((i) => frames.map((f) => [f.step, f.sides[i].loss]));
-  drawCurves($("loss"), { curves: losses, mark: frame.step, low: 0, high: 3, last, label: "step", ticks: [0, 1, 2, 3].map((v) => ({ at: v, text: v === 3 ? "≥ 3" : String(v) })) });
+  drawCurves($("loss"), { curves: losses, smooth: true, mark: frame.step, low: 0, high: 3, last, places: ends, guess: Math.log(10),
+    ticks: [0, 1, 2, 3].map((v) => ({ at: v, text: v === 3 ? "≥ 3" : String(v) })) });
   $("loss").setAttribute("aria-label", `Loss at step ${frame.step}: left ${short(frame.sides[0].loss)}, right ${short(frame.sides[1].loss)}`);
-  const tested = [0, 1].map((i) => frames.filter((f) => f.tested).map((f) => [f.step, f.test[i]]));
-  drawCurves($("accuracy"), { curves: tested, mark: frame.step, low: 0, high: 1, last, label: "step", ticks: [0, 0.5, 1].map((v) => ({ at: v, text: `${100 * v} %` })) });
+  const tested = [0, 1].map((i) => [[0, state.untrained[i]], ...frames.filter((f) => f.tested).map((f) => [f.step, f.test[i]])]);
+  drawCurves($("accuracy"), { curves: tested, mark: frame.step, low: 0, high: 1, last, places: ends, guess: 0.1,
+    ticks: [0, 0.5, 1].map((v) => ({ at: v, text: `${100 * v} %` })) });
   $("accuracy").setAttribute("aria-label", `Test images right: left ${short(100 * frame.test[0])} %, right ${short(100 * frame.test[1])} %`);
-  const floor = -8, power = (v) => (v > 0 ? Math.max(floor, Math.log10(v)) : Number.isFinite(v) ? floor : NaN);
-  const depth = frame.sides[0].layers.length;
-  const gradients = frame.sides.map((s) => s.layers.map((layer, l) => [l + 0.5, power(layer.gradient)]));
-  drawCurves($("gradients"), { curves: gradients, low: floor, high: 2, last: depth, lines: false, label: `layer 1 to ${depth}`,
-    ticks: [-8, -6, -4, -2, 0, 2].map((v) => ({ at: v, text: v === floor ? "≤ 1e-8" : v === 0 ? "1" : v === 2 ? "100" : `1e${v}` })) });
-  $("gradients").setAttribute("aria-label", "Length of the gradient: " + sideNames.map((side, i) =>
-    side + " " + frame.sides[i].layers.map((layer) => short(layer.gradient)).join(", ")).join("; "));
+  drawByLayer(frame, "spreads", "Spread over the images", (layer) => layer.spread[$("shown").value], -4, 1);
+  drawByLayer(frame, "gradients", "Length of the gradient", (layer) => layer.gradient, -8, 2);
+  drawByLayer(frame, "weights", "Length of the weights", (layer) => layer.weight, 0, 3);
+}
+
+// A figure of each layer, on an axis of powers of ten from 10^low to 10^high; what is less stands at its foot.
+function drawByLayer(frame, id, what, figure, low, high) {
+  const digits = (v) => [...String(v)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
+  const power = (v) => (v > 0 ? Math.max(low, Math.log10(v)) : Number.isFinite(v) ? low : NaN);
+  const depth = frame.sides[0].layers.length, step = high - low > 6 ? 2 : 1;
+  const powers = Array.from({ length: (high - low) / step + 1 }, (_, i) => low + i * step);
+  drawCurves($(id), { curves: frame.sides.map((s) => s.layers.map((layer, l) => [l + 0.5, power(figure(layer))])), low, high, last: depth, marks: true,
+    places: frame.sides[0].layers.map((_, l) => ({ at: l + 0.5, text: String(l + 1) })),
+    ticks: powers.map((v) => ({ at: v, text: (v === low && low < 0 ? "≤ " : "") + (v === 0 ? "1" : v === 1 ? "10" : `10${digits(v)}`) })) });
+  $(id).setAttribute("aria-label", `${what}, by layer: ` + sideNames.map((side, i) => `${side} ${frame.sides[i].layers.map((layer) => short(figure(layer))).join(", ")}`).join("; "));
 }
 
 function tabulate(frame) {
   const key = $("shown").value;
-  const head = "<tr><th>layer</th>" + sideNames.map((side) => `<th>${side}: 5 %</th><th>median</th><th>95 %</th><th>gradient</th>`).join("") + "</tr>";
+  const head = "<tr><th>layer</th>" + sideNames.map((side) => `<th>${side}: 5 %</th><th>median</th><th>95 %</th><th>spread</th><th>gradient</th><th>weights</th>`).join("") + "</tr>";
   $("figures").innerHTML = head + frame.sides[0].layers.map((_, l) => `<tr><td>${l + 1}</td>` + frame.sides.map((s) => {
     const layer = s.layers[l], cell = (v) => `<td>${short(v)}</td>`;
-    return [0.05, 0.5, 0.95].map((share) => cell(quantile(layer[key], share))).join("") + cell(layer.gradient);
+    return [0.05, 0.5, 0.95].map((share) => cell(quantile(layer[key], share))).join("") + [layer.spread[key], layer.gradient, layer.weight].map(cell).join("");
   }).join("") + "</tr>").join("");
 }
 
@@ -313,7 +344,8 @@ $("clear").onclick = () => {
   pad.clear();
   for (const box of $("answers").children) box.querySelector(".answer").textContent = "", box.querySelector(".bars").innerHTML = "";
 };
-$("example").onclick = () => ask("example", { index: (example += 37) });
+function askExample() { ask("example", { index: (example += 37) }); }
+$("example").onclick = askExample;
 
 // ---- Beginning ----
 

@@ -65,7 +65,7 @@ function rangeOf(layers) {
 function drawLayers(canvas, { rows, ranges, at, steps, side }) {
   const rowHeight = Math.max(44, Math.min(84, 420 / rows.length)), top = 4, bottom = 18;
   const { context, width } = prepared(canvas, rows.length * rowHeight + top + bottom);
-  const axis = 46, histogramWidth = Math.round(width * 0.26), bandWidth = width - axis - histogramWidth - 8;
+  const narrow = width < 260, axis = narrow ? 30 : 58, histogramWidth = Math.round(width * 0.26), bandWidth = width - axis - histogramWidth - 8;
   const last = steps[steps.length - 1] || 1;
   const x = (frame) => axis + bandWidth * steps[frame] / last;
   rows.forEach((frames, layer) => {
@@ -80,7 +80,7 @@ function drawLayers(canvas, { rows, ranges, at, steps, side }) {
     context.fillText(short(high), axis - 4, base - height + 9);
     context.fillText(short(low), axis - 4, base);
     context.textAlign = "left";
-    if (height > 40) context.fillText(`${layer + 1}.`, 0, base - height / 2 + 4);
+    if (height > 30) context.fillText(`${narrow ? "" : "layer "}${layer + 1}`, 0, base - height / 2 + 4);
     if (low < 0 && high > 0) {
       context.beginPath(), context.moveTo(axis, y(0)), context.lineTo(width, y(0)), context.stroke();
     }
@@ -110,14 +110,26 @@ function drawLayers(canvas, { rows, ranges, at, steps, side }) {
   });
   context.fillStyle = color("faint");
   const under = top + rows.length * rowHeight + 12;
-  context.fillText("step 0", axis, under);
+  context.fillText(narrow ? "0" : "step 0", axis, under);
   context.textAlign = "right";
   context.fillText(String(last), axis + bandWidth, under);
-  context.fillText("now", width, under);
+  context.fillText(narrow ? "" : `at step ${steps[at]}`, width, under);
 }
 
-// Two curves, one for each side, the right one dashed. `curves` are lists of [x, y]; a mark stands at x = `mark`.
-function drawCurves(canvas, { curves, mark, low, high, label, ticks, last, lines = true }) {
+// Points [step, mean], weighted by an exponential that forgets over a twentieth of the steps so far.
+function latestMeans(points) {
+  let mean = NaN, before = 0;
+  return points.map(([step, value]) => {
+    const kept = Math.exp(-(step - before) / (1 + step / 20));
+    mean = Number.isFinite(mean) && Number.isFinite(value) ? kept * mean + (1 - kept) * value : value;
+    before = step;
+    return [step, mean];
+  });
+}
+
+// Two curves, one for each side, the right one dashed. `curves` are lists of [x, y], with `marks` a square at each; a line stands at
+// x = `mark` and a dotted one at y = `guess`. `ticks` are those of the y axis, `places` those of the x axis. `smooth` draws the curves faint and their means over the latest steps.
+function drawCurves(canvas, { curves, mark, guess, low, high, ticks, places, last, marks = false, smooth = false }) {
   const { context, width, height } = prepared(canvas);
   const left = Math.max(...ticks.map((tick) => context.measureText(tick.text).width)) + 8, bottom = height - 18, top = 8;
   const x = (v) => left + (width - left - 8) * (v / (last || 1));
@@ -128,16 +140,30 @@ function drawCurves(canvas, { curves, mark, low, high, label, ticks, last, lines
     context.beginPath(), context.moveTo(left, y(tick.at)), context.lineTo(width, y(tick.at)), context.stroke();
     context.fillText(tick.text, left - 4, y(tick.at) + 4);
   }
-  context.fillText(label, width - 2, height - 4);
+  context.textAlign = "center";
+  for (const place of places) context.fillText(place.text, Math.min(x(place.at), width - context.measureText(place.text).width / 2), height - 4);
+  if (guess !== undefined) {
+    context.strokeStyle = color("faint");
+    context.setLineDash([2, 3]);
+    context.beginPath(), context.moveTo(left, y(guess)), context.lineTo(width, y(guess)), context.stroke();
+  }
   curves.forEach((curve, side) => {
     context.strokeStyle = context.fillStyle = color(sideNames[side]);
     context.lineWidth = 2;
+    const line = (points) => {
+      context.beginPath();
+      for (const [px, py] of points) if (Number.isFinite(py)) context.lineTo(x(px), y(py));
+      context.stroke();
+    };
+    if (smooth) {
+      context.globalAlpha = 0.25, context.lineWidth = 1;
+      line(curve);
+      context.globalAlpha = 1, context.lineWidth = 2;
+    }
     context.setLineDash(side ? [6, 3] : []);
-    context.beginPath();
-    for (const [px, py] of curve) if (Number.isFinite(py)) context.lineTo(x(px), y(py));
-    context.stroke();
+    line(smooth ? latestMeans(curve) : curve);
     context.setLineDash([]);
-    if (!lines) for (const [px, py] of curve) if (Number.isFinite(py)) context.fillRect(x(px) - 3, y(py) - 3, 6, 6);
+    if (marks) for (const [px, py] of curve) if (Number.isFinite(py)) context.fillRect(x(px) - 3, y(py) - 3, 6, 6);
   });
   context.lineWidth = 1;
   if (mark !== undefined) {

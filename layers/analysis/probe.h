@@ -54,8 +54,8 @@ struct LayerProbe {
   // inputs.
   std::optional<double> condition, correlation_condition;
   int64_t input_rank = 0;  // number of eigenvalues of the covariance above rounding; the others are left out
-  // Standard deviation of an input's channel over samples and positions, mean over channels: how far a layer can
-  // tell samples apart. Differences between channels, which `input.variance` contains, don't count.
+  // Standard deviation of an input's channel over samples and positions, mean over channels: how far a layer
+  // can tell samples apart. Differences between channels, which `input.variance` contains, don't count.
   std::optional<double> input_spread;
   // Change of the inputs' mean and variance since the last call, as below; of the same batch it is what the
   // layers before have changed, "internal covariate shift" (Ioffe & Szegedy 2015, arXiv:1502.03167).

@@ -73,6 +73,32 @@ TEST_CASE("stories: each ends as its text says") {
   }
 }
 
+TEST_CASE("stories: what they say of spreads and of lengths of weights") {
+  const json all = stories();
+  const int per_layer = 4 + 2 * static_cast<int>(quantile_count);
+  const auto figure = [&](int side, int depth, int layer, int which) {
+    return demo_record()[side * (2 + depth * per_layer) + 2 + layer * per_layer + which];
+  };
+  const auto run = [&](const json& story, const json& changes) {
+    start(merged(merged(all["defaults"], story["settings"]), changes));
+    REQUIRE(std::string(demo_train(story["steps"], 1)).empty());
+  };
+  run(all["stories"][0], json::object());
+  for (int layer = 0; layer < 5; ++layer) {
+    CAPTURE(layer);
+    CHECK(figure(1, 5, layer, 2) > 1);
+    CHECK(figure(1, 5, layer, 2) < 2);
+    if (layer == 0) continue;
+    CHECK(figure(0, 5, layer, 2) / figure(0, 5, layer - 1, 2) == doctest::Approx(1.0 / 3).epsilon(0.1));
+  }
+  CHECK(figure(0, 5, 4, 0) > 10 * figure(0, 5, 0, 0));  // the gradient, on its way back
+  run(all["stories"][1], json::object());
+  CHECK(figure(1, 4, 0, 1) == doctest::Approx(20).epsilon(0.1));  // 10 at first
+  for (int layer = 0; layer < 4; ++layer) CHECK(figure(0, 4, layer, 0) == 0);
+  run(all["stories"][1], {{"lr", 0.1}});
+  CHECK(figure(1, 4, 0, 1) < 12);
+}
+
 TEST_CASE("both networks begin with the same weights, whatever their norms") {
   Demo demo({.depth = 3, .width = 20, .sides = {Side{}, Side{.norm = Norm::weight}}});
   Demo other({.depth = 3, .width = 20, .sides = {Side{.norm = Norm::batch}, Side{.norm = Norm::rms}}});
@@ -99,7 +125,7 @@ TEST_CASE("the record: loss, and for each layer gradient and ordered quantiles")
   start(settings);
   REQUIRE(std::string(demo_train(1, 1)).empty());
   const float* record = demo_record();
-  const int per_layer = 1 + 2 * static_cast<int>(quantile_count), per_side = 2 + 2 * per_layer;
+  const int per_layer = 4 + 2 * static_cast<int>(quantile_count), per_side = 2 + 2 * per_layer;
   for (int side : {0, 1}) {
     const float* of_side = record + side * per_side;
     CHECK(of_side[0] > 1.5F);
@@ -107,9 +133,15 @@ TEST_CASE("the record: loss, and for each layer gradient and ordered quantiles")
     for (int layer : {0, 1}) {
       const float* at = of_side + 2 + layer * per_layer;
       CHECK(at[0] > 0);
-      CHECK(std::is_sorted(at + 1, at + 1 + quantile_count));
-      CHECK(at[1] < 0);                    // what enters ReLU
-      CHECK(at[1 + quantile_count] == 0);  // what leaves it
+      CHECK(at[1] ==
+            doctest::Approx(10).epsilon(0.03));  // 50 units whose weights have a variance of 2 / inputs
+      CHECK((at[2] == doctest::Approx(1).epsilon(0.01)) ==
+            (side == 0));  // batch norm's, before it has learned
+      CHECK(at[3] > 0);
+      CHECK(at[3] < at[2]);
+      CHECK(std::is_sorted(at + 4, at + 4 + quantile_count));
+      CHECK(at[4] < 0);                    // what enters ReLU
+      CHECK(at[4 + quantile_count] == 0);  // what leaves it
     }
   }
 }

@@ -493,8 +493,8 @@ TEST_CASE("page's figures: layers over time") {
                             "angle"};
   CHECK(names_of(layers[0]) == of_weights);
   CHECK(names_of(layers[1]) == Names{"output", "condition", "correlation_condition", "input_spread",
-                                     "input_mean_drift", "input_variance_drift", "gradient_norm", "mean_drift",
-                                     "variance_drift", "gamma_over_sigma"});
+                                     "input_mean_drift", "input_variance_drift", "gradient_norm",
+                                     "mean_drift", "variance_drift", "gamma_over_sigma"});
   CHECK(names_of(layers[2]) == Names{"output", "dead_units", "half_active_units"});
   CHECK(names_of(layers[3]) == Names{"output"});
   CHECK(names_of(layers[4]) == of_weights);
