@@ -59,6 +59,7 @@ Trainer::Trainer(Module& model, const Split& data, Optimizer& optimizer, FitOpti
 
 bool Trainer::save_due(double seconds_since_save) const {
   return options_.save_steps > 0 ? at.step % options_.save_steps == 0
+                                 //~ return options_.save_steps > 0 ? at.step % (2 * options_.save_steps) == 0
                                  : seconds_since_save >= options_.save_seconds;
 }
 

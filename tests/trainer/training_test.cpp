@@ -3,15 +3,18 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
 
 #include <ballast/core/ops.h>
 
+#include "../temp_folder.h"
 #include "trainer/mixup.h"
 #include "trainer/model_words.h"
 #include "trainer/run.h"
+#include "trainer/run_folder.h"
 
 using namespace ballast;
 using namespace ballast::app;
@@ -281,4 +284,32 @@ TEST_CASE("mixup: shares are from Beta(a, a), batches are mixed with themselves 
   CHECK(other.y[0] == 9);
   CHECK(other.y[1] == 8);
   CHECK(mixed(batch.x, other.x, 0.25)(0, 0) == real(0.25 * 1 + 0.75 * 5));
+}
+
+TEST_CASE("what is on the disk is at most one save interval behind, whenever the process is killed") {
+  TrainOptions options = small_options("flatten, linear 8, dropout 0.2, linear");
+  options.data.train_size = 110;  // 6 batches, of which two make a step
+  options.training.epochs = 4;
+  SUBCASE("each step") { options.training.save_every = "1"; }
+  SUBCASE("each second step") { options.training.save_every = "2"; }
+  SUBCASE("across the epochs") { options.training.save_every = "5"; }
+  SUBCASE("with accumulation") {
+    options.training.save_every = "2";
+    options.training.accumulate = 2;
+  }
+  const int64_t interval = std::stoll(options.training.save_every);
+  const TempFolder temp;
+  const RunFolder folder = RunFolder::create(temp / "run", "");
+  Run run(options);
+  folder.write_config(options);
+  folder.save_state(run);
+  int64_t saved = 0, furthest = 0;
+  run_training(run, {.step = [&](const Trainer& t) { furthest = std::max(furthest, t.at.step - saved); },
+                     .save =
+                         [&](Trainer&) {
+                           folder.save_state(run);
+                           saved = folder.resume(TrainOptions())->at.step;
+                         }});
+  CHECK(furthest == interval);
+  CHECK(saved == run.steps());
 }
