@@ -40,11 +40,11 @@ struct UsageError : Error {
   using Error::Error;
 };
 
-/// A file that can't be read or written. The message is `<path>: <CODE>: <detail>`, CODE one short word in
-/// capitals.
+/// A file that can't be read or written. The message is `<path>: <detail>`; `code`, one short word in
+/// capitals, is for programs that tell errors apart.
 struct FileError : Error {
   FileError(const std::string& path, const std::string& what, const std::string& detail)
-      : Error(path + ": " + what + ": " + detail), code(what) {}
+      : Error(path + ": " + detail), code(what) {}
   std::string code;
 };
 

@@ -12,6 +12,7 @@
 
 #include <ballast/data/detail/csv_header.h>
 #include <ballast/data/detail/csv_records.h>
+#include <ballast/data/detail/nearest.h>
 #include <ballast/data/detail/number.h>
 #include <ballast/data/text.h>
 
@@ -86,6 +87,10 @@ size_t find_column(const std::vector<CsvColumn>& columns, const std::string& wan
 size_t require_column(const std::vector<CsvColumn>& columns, const std::string& wanted) {
   const size_t found = find_column(columns, wanted);
   if (found < columns.size()) return found;
+  std::vector<std::string> known;
+  for (const CsvColumn& column : columns) known.push_back(column.name);
+  if (const std::string near = detail::suggestion(wanted, known); !near.empty())
+    throw ValueError(fmt::format("no column is called {}{}", in_quotes(wanted), near));
   constexpr size_t shown = 20;
   std::string names;
   for (size_t i = 0; i < std::min(columns.size(), shown); ++i)
@@ -135,10 +140,9 @@ class Reader {
   CsvTable read() {
     read_names();
     pass([this](CsvRecords& records) { check(records); });
-    if (row_ == 0) throw FileError(path_, "EMPTY", "no line of values");
+    if (table_.rows == 0 && table_.bad_rows.empty()) throw FileError(path_, "EMPTY", "no line of values");
     for (size_t i = 0; i < types_.size(); ++i) prepare(table_.columns[i], types_[i]);
-    table_.row_numbers.reserve(static_cast<size_t>(table_.rows));
-    row_ = 0;
+    table_.lines.reserve(static_cast<size_t>(table_.rows));
     pass([this](CsvRecords& records) { store(records); });
     for (size_t i = types_.size(); i-- > 0;)
       if (types_[i].ignored) table_.columns.erase(table_.columns.begin() + static_cast<std::ptrdiff_t>(i));
@@ -195,13 +199,12 @@ class Reader {
   }
 
   void check(const CsvRecords& records) {
-    ++row_;
     try {
       check_row(records);
     } catch (const FileError& error) {
       const bool of_row = error.code == "COLUMNS" || error.code == "VALUE" || error.code == "UTF8";
       if (!options_.skip_bad_rows || !of_row) throw;
-      table_.bad_rows.push_back({row_, error.message});
+      table_.bad_rows.push_back({records.line(), error.message});
       return;
     }
     ++table_.rows;
@@ -268,12 +271,11 @@ class Reader {
   }
 
   void store(const CsvRecords& records) {
-    ++row_;
-    if (next_bad_ < table_.bad_rows.size() && table_.bad_rows[next_bad_].row == row_) {
+    if (next_bad_ < table_.bad_rows.size() && table_.bad_rows[next_bad_].line == records.line()) {
       ++next_bad_;
       return;
     }
-    table_.row_numbers.push_back(row_);
+    table_.lines.push_back(records.line());
     if (records.fields().size() != types_.size())
       records.fail("READ", "the file changed while it was read", records.line());
     for (size_t i = 0; i < types_.size(); ++i) {
@@ -301,7 +303,6 @@ class Reader {
   const CsvOptions& options_;
   char delimiter_;
   bool header_ = false;
-  int64_t row_ = 0;      // that a pass is at, from 1
   size_t next_bad_ = 0;  // of the second pass, in bad_rows
   CsvTable table_;
   std::vector<Type> types_;

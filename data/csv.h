@@ -41,13 +41,13 @@ struct CsvHead {
 
 struct CsvTable {
   struct BadRow {
-    int64_t row;  // from 1
+    int64_t line;  // of the file
     std::string message;
   };
   int64_t rows = 0;
   std::vector<CsvColumn> columns;
   int64_t fields = 0;                 // in a line of the file; ignored columns are among them
-  std::vector<int64_t> row_numbers;   // of each row its number in the file, from 1 after the header
+  std::vector<int64_t> lines;         // of each row the line of the file in which it begins, from 1
   std::vector<BadRow> bad_rows = {};  // see `CsvOptions::skip_bad_rows`
 
   /// The index of a column given by its name or, if none is called so, by its number, from the end if

@@ -206,7 +206,7 @@ TEST_CASE("checkpoint: another model's file is refused with every difference, an
   const std::vector<double> before = values(other);
   const std::string message =
       path +
-      ": MODEL: this is not a checkpoint of this model; "
+      ": this is not a checkpoint of this model; "
       "missing in the file (3): 'c.weight', 'c.mean', 'c.batches'; "
       "not in the model (4): 'a.bias', 'b.batches', 'b.mean', 'b.weight'; "
       "of another shape (2): 'a.weight': file (2, 3), model (5, 3), 'a.mean': file (2), model (5); "
@@ -233,7 +233,7 @@ TEST_CASE("checkpoint: a tensor that can't be read leaves the ones before it as 
   const Tensor one = ones({2}), scalar = full({}, real(0.5));
   write_safetensors(path,
                     {{"first", {2}, one.data()}, {"second", {}, scalar.data()}});  // a counter must be whole
-  CHECK_THROWS_WITH_AS(load(path, pair), doctest::Contains("DTYPE"), FileError);
+  CHECK_THROWS_WITH_AS(load(path, pair), doctest::Contains("'second'"), FileError);
   CHECK(values(pair) == std::vector<double>{0, 0, 0});
 }
 
@@ -267,11 +267,11 @@ TEST_CASE("checkpoint: several modules share a file under their prefixes") {
   load(path, {{"model", other_net}, {"optimizer", other_optimizer}});
   CHECK(values(net) == values(other_net));
   CHECK(values(optimizer) == values(other_optimizer));
-  CHECK_THROWS_WITH_AS(load(path, net), doctest::Contains("MODEL"), FileError);
+  CHECK_THROWS_WITH_AS(load(path, net), doctest::Contains("not a checkpoint of this model"), FileError);
   CHECK_THROWS_WITH_AS(load(path, {{"model", net}}), doctest::Contains("not in the model (4): 'optimizer."),
                        FileError);
-  CHECK_THROWS_WITH_AS(save(path, {{"model", net}, {"model", other_net}}), doctest::Contains("DUPKEY"),
-                       FileError);
+  CHECK_THROWS_WITH_AS(save(path, {{"model", net}, {"model", other_net}}),
+                       doctest::Contains("two tensors are named"), FileError);
 }
 
 TEST_CASE("checkpoint: an updated buffer that visit doesn't list is not lost silently") {
@@ -289,5 +289,6 @@ TEST_CASE("checkpoint: a part named __metadata__ can't be saved") {
     Parameter weight{ones({1})};
     void visit(Visitor& v) override { v("__metadata__", weight); }
   } odd;
-  CHECK_THROWS_WITH_AS(save(folder / "a.safetensors", odd), doctest::Contains("SCHEMA"), FileError);
+  CHECK_THROWS_WITH_AS(save(folder / "a.safetensors", odd),
+                       doctest::Contains("a tensor can't be named __metadata__"), FileError);
 }

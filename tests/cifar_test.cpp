@@ -54,8 +54,7 @@ TEST_CASE("cifar: malformed files are refused, each for its reason") {
     INFO(c.id);
     leave_for_program(c.classes == 10 ? "cifar10" : "cifar100", c.bytes);
     const std::string path = write(folder, "x.bin", c.bytes);
-    CHECK(
-        refusal(c.code, [&] { read_cifar_file(path, c.classes); }).starts_with(path + ": " + c.code + ": "));
+    CHECK(refusal(c.code, [&] { read_cifar_file(path, c.classes); }).starts_with(path + ": "));
   }
   CHECK(refusal("LABEL", [&] {
           read_cifar_file(write(folder, "x.bin", record(3) + record(11)), 10);

@@ -8,6 +8,7 @@ echo "the same images in four formats: the same weights"
 expect 0 'written: png' data convert digits --train-size 300 --test-size 60 --to images:png
 for to in mnist:idx csv:csv npz:arrays.npz; do expect 0 "written: ${to#*:}" data convert png --to $to; done
 expect 2 'png exists already' data convert digits --to images:png
+[ -z "$(ls | grep tmp)" ] || fail "left by convert: $(ls)"
 small="--model mlp --hidden 16 --epochs 2 --batch-size 32"
 expect 0 '270 training, 30 validation and 60 test images' train --data png $small --out run
 printed=$(grep -o 'test accuracy [^)]*)' out.txt)
@@ -48,7 +49,7 @@ grep -q "($met of 60)" <<<"$printed" || fail "predict met $met of 60, training s
 expect 0 '"probabilities":{"00":' predict run "$file" --json
 echo bad >bad.png
 "$ballast" predict run bad.png "$file" missing.png >out.txt 2>err.txt
-[ $? -eq 1 ] && grep -q "^$file: " out.txt && [ "$(grep -c '^error: ' err.txt)" -eq 2 ] && grep -q 'bad.png: MAGIC' err.txt || fail "bad files among good ones: $(cat out.txt err.txt)"
+[ $? -eq 1 ] && grep -q "^$file: " out.txt && [ "$(grep -c '^error: ' err.txt)" -eq 2 ] && grep -q 'bad.png: PNG and JPEG are read' err.txt || fail "bad files among good ones: $(cat out.txt err.txt)"
 cp "$file" 'a, b.png'
 expect 0 'a, b.png: ' predict run 'a, b.png'
 expect 0 'arrays.npz:59: ' predict run arrays.npz
@@ -62,18 +63,20 @@ expect 2 'FILES is required' predict run
 echo "tables"
 # price = 1000 (3 area + 50 if in town A)
 awk 'BEGIN { print "area,town,price"; for (i = 0; i < 300; ++i) { area = 30 + i * 7 % 170; town = i % 3; printf "%d,%s,%d\n", area, substr("ABC", town + 1, 1), 1000 * (3 * area + (town == 0) * 50) } }' >houses.csv
-expect 0 'to predict' data info houses.csv
-expect 0 'regression of price from 2 columns' train --data houses.csv --hidden 32 --norm batch --epochs 60 --batch-size 16 --lr 0.01 --out houses
+expect 0 'to predict: price (the last column; --label names another)' data info houses.csv
+expect 0 'regression of price (the last column; --label names another) from 2 columns' train --data houses.csv --hidden 32 --norm batch --epochs 60 --batch-size 16 --lr 0.01 --out houses
 grep -qE 'test R2 (0.99|1.00)' out.txt || fail "the regression: $(tail -2 out.txt)"
 printed=$(grep -o 'test R2 .*, root mean squared error [0-9.]*' out.txt)
 expect 0 "$printed" eval houses/best.safetensors
 printf 'town,area\nA,100\nC,60\n' >new.csv
-expect 0 'new.csv:1: price 3' predict houses new.csv
+expect 0 'new.csv:2: price 3' predict houses new.csv
 awk -F'price ' '{ exit !((NR == 1 ? 350000 : 180000) * 0.9 < $2 && $2 < (NR == 1 ? 350000 : 180000) * 1.1) }' out.txt || fail "prices: $(cat out.txt)"
-expect 0 'standard input:2: price' predict houses - <new.csv
-expect 0 'new.csv:1,' predict houses new.csv --csv
+expect 0 'standard input:3: price' predict houses - <new.csv
+expect 0 'file,line,price' predict houses new.csv --csv
+grep -q '^new.csv,3,1[789]' out.txt || fail "a row of a table: $(cat out.txt)"
+expect 0 '{"file":"new.csv","line":3,"values":{"price":' predict houses new.csv --json
 printf 'town,area\nD,100\n' >unknown.csv
-expect 1 '"D" in row 1 isn' predict houses unknown.csv
+expect 1 'unknown.csv:2: column "town": "D" isn' predict houses unknown.csv
 printf 'town,size\nA,100\n' >renamed.csv
 expect 1 'the table has no column "area"' predict houses renamed.csv
 expect 2 'a certificate is for how far a class holds' certify houses
@@ -87,12 +90,12 @@ expect 2 'its values are no classes' train --data houses.csv --task classificati
 expect 2 '--shape (1, 2, 3): that is 6 values, and a row of the table has 4' train --data houses.csv --shape 2x3
 expect 2 '--shape "2y"' train --data houses.csv --shape 2y
 printf '1,2,0\n3,4\n' >ragged.csv
-expect 2 'ragged.csv: COLUMNS' train --data ragged.csv
-expect 1 'error: standard input: EMPTY' predict houses - </dev/null
-expect 1 "error: standard input:1: VALUE: column 'area'" predict houses - < <(printf 'town,area\nA,x\n')
+expect 2 'ragged.csv: 2 fields, where the first line has 3 at line 2' train --data ragged.csv
+expect 1 'error: standard input: nothing but empty lines' predict houses - </dev/null
+expect 1 "error: standard input:2: column 'area': 'x' is no finite number with a decimal point" predict houses - < <(printf 'town,area\nA,x\n')
 printf 'junk,town,area\nx y,A,100\n?,D,50\n,C,sixty\n,B\n,C,60\n' >rows.csv
 "$ballast" predict houses rows.csv >out.txt 2>err.txt
-[ $? -eq 1 ] && [ "$(grep -c '^rows.csv:[15]: price' out.txt)" -eq 2 ] && [ "$(grep -c '^error: rows.csv:[234]: ' err.txt)" -eq 3 ] &&
+[ $? -eq 1 ] && [ "$(grep -c '^rows.csv:[26]: price' out.txt)" -eq 2 ] && [ "$(grep -c '^error: rows.csv:[345]: ' err.txt)" -eq 3 ] &&
   [ "$(cat out.txt err.txt | wc -l)" -eq 5 ] || fail "bad rows among good ones: $(cat out.txt err.txt)"
 
 # The table that was trained on again, and half of it.
@@ -106,18 +109,37 @@ expect 2 '--split-seed has no effect here' eval houses --split-seed 1
 expect 2 '--label has no effect here' eval houses --label area
 expect 2 '--task has no effect here' eval houses --task regression
 
+for model in cnn resnet-20 lstm transformer; do
+  expect 2 "--model $model: it is for images, and these samples are rows of 4 numbers; use --model mlp" train --data houses.csv --model $model
+done
+awk 'BEGIN { print "x,y"; for (i = 0; i < 200; ++i) printf "%d,%.1f\n", i % 17, 0.1 * (i % 91) }' >tenths.csv
+expect 0 'R2' train --data tenths.csv --task regression --epochs 1 --hidden 8 --out tenths
+grep -o '"targets":\[[^]]*\]' tenths/test.json | tr -d '[]' | cut -d: -f2 | tr , '\n' >targets.txt
+[ "$(wc -l <targets.txt)" -eq 20 ] && ! grep -qvx '[0-9]\.[0-9]' targets.txt || fail "targets with digits that the table hasn't: $(cat targets.txt)"
+
 echo "tables: missing values"
 awk -F, -v OFS=, 'NR % 10 == 2 { $1 = "" } NR % 20 == 3 { $2 = "NA" } { print }' houses.csv >gaps.csv
 quick="--hidden 8 --epochs 1"
-expect 2 'gaps.csv: column "area": the value in row 1 is missing; --missing drop' train --data gaps.csv $quick
+expect 2 'gaps.csv: 45 of 300 rows lack a value (area 30, town 15), the first in line 2; --missing drop' train --data gaps.csv $quick
+expect 0 'missing: 45 of 300 rows lack a value (area 30, town 15); train with --missing drop' data info gaps.csv
+grep -q '^to predict: price' out.txt || fail "the rest of what is there: $(cat out.txt)"
+expect 0 'missing: 45 of 300 rows lack a value (area 30, town 15)' data info gaps.csv --missing drop
+expect 0 '243 training, 27 validation and 30 test' data info houses.csv
+grep -q missing out.txt && fail "nothing is missing: $(cat out.txt)"
+expect 2 "--ignore: no column is called 'aera'; did you mean area?" train --data houses.csv --ignore aera
+expect 2 "--label prise: no column is called 'prise'; did you mean price?" train --data houses.csv --label prise
+sed 's/price/Target/' houses.csv >named.csv
+expect 0 'to predict: Target (by its name; --label names another)' data info named.csv
+expect 0 'to predict: town' data info named.csv --label town
+grep -q -- --label out.txt && fail "the label was given: $(cat out.txt)"
 expect 0 'gaps.csv: 45 of 300 rows left out' train --data gaps.csv --missing drop $quick --out dropped
-expect 0 'regression of price from 2 columns' train --data gaps.csv --missing mean $quick --out filled
+expect 0 'regression of price (the last' train --data gaps.csv --missing mean $quick --out filled
 expect 0 "$(grep -o 'test R2 .*, root mean squared error [0-9.]*' out.txt)" eval filled/best.safetensors
 head -2 gaps.csv >gap.csv
-expect 1 'column "area": the value in row 1 is missing' predict dropped gap.csv
+expect 1 'gap.csv:2: column "area": the value is missing' predict dropped gap.csv
 mean=$("$ballast" data info gaps.csv --missing mean | sed -n 's/^mean \([0-9.]*\),.*/\1/p')
 head -2 gaps.csv >gap.csv
-expect 0 'gap.csv:1: price' predict filled gap.csv
+expect 0 'gap.csv:2: price' predict filled gap.csv
 of_gap=$(sed 's/.*price//' out.txt)
 printf 'area,town\n%s,B\n' "$mean" >full.csv
 printf 'area,town\n,B\n' >gap.csv
@@ -125,13 +147,13 @@ printf 'area,town\n,B\n' >gap.csv
 
 echo "tables: with and without a header"
 tail -n +2 houses.csv >bare.csv
-expect 0 'regression of column 2 from 2 columns' train --data bare.csv $quick --out bare
+expect 0 'regression of column 2 (the last column; --label names another) from 2 columns' train --data bare.csv $quick --out bare
 first=$("$ballast" predict bare bare.csv | head -1)
 cut -d, -f1,2 bare.csv | head -1 >inputs.csv
 expect 0 "${first#bare.csv}" predict bare inputs.csv
-expect 0 "${first#bare.csv}" predict bare houses.csv
-expect 0 'new.csv:1: price' predict houses new.csv
-"$ballast" predict houses houses.csv >a.txt && "$ballast" predict houses bare.csv | sed 's/^bare/houses/' >b.txt && same a.txt b.txt
+expect 0 "houses.csv:2${first#bare.csv:1}" predict bare houses.csv
+expect 0 'new.csv:2: price' predict houses new.csv
+"$ballast" predict houses houses.csv >a.txt && "$ballast" predict houses bare.csv | sed 's/^bare/houses/' >b.txt && sed -i 's/^[^ ]* //' a.txt b.txt && same a.txt b.txt
 awk 'BEGIN { for (i = 0; i < 60; ++i) print substr("xyz", i % 3 + 1, 1) "," substr("pq", i % 2 + 1, 1) "," substr("ab", i % 2 + 1, 1) }' >texts.csv
 expect 0 'the first line is taken for values; --header yes says otherwise' data info texts.csv
 expect 0 'x (3 categories)' data info texts.csv --header yes
@@ -147,23 +169,38 @@ expect 0 'classes; of the training samples' data info photos --shape 3x14x20
 expect 0 'of shape (3, 14, 20)' data info photos --shape 3x14x20
 expect 0 '2 validation and 2 test images' train --data photos --model lenet --shape 32x32 --epochs 1 --out photo-run
 expect 0 'photos/cats/0.png: ' predict photo-run photos/cats
+mkdir -p above/photos below/MNIST tables deep/cats deep/dogs parts
+cp -r photos/cats photos/dogs above/photos
+expect 2 '--data above: it holds no data itself, but above/photos does; did you mean --data above/photos?' data info above
+expect 2 'did you mean --data above/photos?' data info images:above
+expect 2 'above/photos?' train --data above
+cp -r idx below/MNIST/raw
+expect 2 'did you mean --data below/MNIST/raw?' data info below
+cp houses.csv tables
+expect 2 'did you mean --data tables/houses.csv?' data info tables
+cp tenths.csv tables
+expect 2 '--data tables: it holds no data itself, but several data sets; give one of them: tables/houses.csv, tables/tenths.csv' data info tables
+mkdir parts/pets && cp -r png/train parts/pets/train
+expect 2 'did you mean --data parts/pets?' data info parts
+cp -r photos/cats deep/cats/2019 && cp -r photos/dogs deep/dogs/2020
+expect 0 '2 classes' data info deep
 cp bad.png photos/dogs/bad.png
-expect 2 'photos/dogs/bad.png: MAGIC' train --data photos --epochs 1
+expect 2 'photos/dogs/bad.png: PNG and JPEG are read' train --data photos --epochs 1
 expect 0 '1 of 21 images can' train --data photos --model lenet --shape 32x32 --epochs 1 --skip-damaged --out skipped
 expect 0 '2 validation and 2 test images' data info photos --skip-damaged
 cp -r photos many
 for n in 0 1 2 3 4 5 6; do head -c 100 photos/cats/$n.png >many/cats/$n.png; done
 for n in 0 1 2 3 4; do echo bad >many/dogs/$n.png; done
 expect 2 'many: 13 of 21 images can' train --data many
-[ "$(grep -o 'many/[a-z]*/[a-z0-9]*.png: [A-Z]*' err.txt | wc -l)" -eq 10 ] && grep -q '; and 3 more$' err.txt || fail "damaged: $(cat err.txt)"
+[ "$(grep -o 'many/[a-z]*/[a-z0-9]*.png: ' err.txt | wc -l)" -eq 10 ] && grep -q '; and 3 more$' err.txt || fail "damaged: $(cat err.txt)"
 for n in 5 6 7 8 9; do rm many/dogs/$n.png; done
 expect 2 'no image of the class "dogs" is left' data info many --skip-damaged
 "$ballast" data info photos 2>err.txt
-[ $? -eq 1 ] && grep -q 'photos/dogs/bad.png: MAGIC' err.txt && grep -q '1 file is damaged' err.txt || fail "damaged files: $(cat err.txt)"
+[ $? -eq 1 ] && grep -q 'photos/dogs/bad.png: PNG and JPEG are read' err.txt && grep -q '1 file is damaged' err.txt || fail "damaged files: $(cat err.txt)"
 
 mkdir flat
 cp photos/cats/?.png flat
-expect 2 'flat: EMPTY: 10 images lie in the folder itself' data info flat
+expect 2 'flat: 10 images lie in the folder itself' data info flat
 expect 2 '10 images lie in the folder itself' train --data flat
 
 echo "validation and test"
@@ -179,7 +216,7 @@ expect 2 '--test 0.001: that is 0 of 300 samples; give another share' data info 
 expect 0 '1 class; of' data info one_class.csv
 expect 2 '--validation 0.001: that is 0 of 300 samples' train --data idx --validation 0.001
 expect 2 '--train-size has no effect' train --data idx --train-size 5
-expect 2 'missing: MISSING' train --data missing
+expect 2 'missing: there is no such file or folder' train --data missing
 expect 2 'nothing there looks like data of a known format (digits, mnist, cifar, csv, npz, images)' train --data none
 expect 2 'unknown ACTION "inof"' data inof png
 expect 2 '--to "npz"' data convert png --to npz

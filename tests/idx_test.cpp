@@ -97,7 +97,7 @@ TEST_CASE("idx: malformed files are refused, each for its reason") {
     const std::string message =
         refusal(c.code, [&] { c.as_labels ? (void)read_idx_labels(path) : (void)read_idx_images(path); });
     INFO(message);
-    CHECK(message.starts_with(path + ": " + c.code + ": "));
+    CHECK(message.starts_with(path + ": "));
     CHECK(message.find(" at byte ") != std::string::npos);
   }
 }
@@ -107,7 +107,7 @@ TEST_CASE("idx: messages say what to do") {
   const std::string path = write(folder, "images", labels(6, six));
   CHECK(refusal("MAGIC", [&] { read_idx_images(path); }) ==
         path +
-            ": MAGIC: IDX data of type unsigned byte and 1 axis, where images (unsigned byte, 3 axes, with "
+            ": IDX data of type unsigned byte and 1 axis, where images (unsigned byte, 3 axes, with "
             "channels 4) were expected; the first word is 0x00000801 at byte 0");
   write(folder, "images", word(0x0d02) + good_sizes + six);
   CHECK(refusal("MAGIC", [&] { read_idx_labels(path); }).find("type float32 and 2 axes, where labels") !=
@@ -115,7 +115,7 @@ TEST_CASE("idx: messages say what to do") {
   write(folder, "images", images(1, 2, 3, "abcde"));
   CHECK(refusal("TRUNC", [&] { read_idx_images(path); }) ==
         path +
-            ": TRUNC: the header implies 1 x 2 x 3 = 6 bytes of data, the file can hold 5; the data begin at "
+            ": the header implies 1 x 2 x 3 = 6 bytes of data, the file can hold 5; the data begin at "
             "byte 16");
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("idx: what was saved in place of the file is called by its name") {
   const TempFolder folder;
   const auto refused = [&](const std::string& bytes) {
     const std::string path = write(folder, "train-images-idx3-ubyte.gz", bytes);
-    return refusal("MAGIC", [&] { read_idx_images(path); }).substr((path + ": MAGIC: ").size());
+    return refusal("MAGIC", [&] { read_idx_images(path); }).substr((path + ": ").size());
   };
   for (const char* page : {"<!DOCTYPE html><html>", "\xef\xbb\xbf\r\n <html>", "<?xml version='1.0'?>"})
     CHECK(refused(page) ==
@@ -236,7 +236,7 @@ TEST_CASE("idx: images and labels must be as many (I17)") {
   const std::string x = write(folder, "images", images(3, 1, 2, six)),
                     y = write(folder, "labels", labels(2, "ab"));
   const std::string message = refusal("COUNT", [&] { read_idx_pair(x, y); });
-  CHECK(message == y + ": COUNT: 2 labels for the 3 images of " + x);
+  CHECK(message == y + ": 2 labels for the 3 images of " + x);
   write(folder, "labels", labels(4, "abcd"));
   CHECK(refusal("COUNT", [&] { read_idx_pair(x, y); }).find("4 labels for the 3 images") !=
         std::string::npos);
@@ -267,14 +267,14 @@ TEST_CASE("idx: each part is the one file whose name ends in the usual way") {
   write(folder, "t10k-images.idx3-ubyte", images(2, 1, 2, "abcd"));
   CHECK(refusal("NAME", [&] { read_mnist(path); }) ==
         path +
-            ": NAME: t10k-images.idx3-ubyte, test-images-idx4-ubyte could all be t10k-images-idx3-ubyte; "
+            ": t10k-images.idx3-ubyte, test-images-idx4-ubyte could all be t10k-images-idx3-ubyte; "
             "leave one of them in this folder");
 }
 
 TEST_CASE("idx: what isn't a file") {
   const TempFolder folder;
   const auto refuse = [&](const std::string& path) {
-    CHECK(refusal("MISSING", [&] { read_idx_images(path); }).starts_with(path + ": MISSING: "));
+    CHECK(refusal("MISSING", [&] { read_idx_images(path); }).starts_with(path + ": "));
   };
   refuse(folder / "nothing");
   refuse(folder / "nothing.gz");
@@ -286,8 +286,7 @@ TEST_CASE("idx: MNIST's four files are found by their names") {
   const std::string path = folder.path().string();
   const std::string no_folder = refusal("MISSING", [&] { read_mnist(path + "/nowhere"); });
   CHECK(no_folder.starts_with(
-      path +
-      "/nowhere: MISSING: there is no such folder; looked for names that end in train-images-idx3-ubyte"));
+      path + "/nowhere: there is no such folder; looked for names that end in train-images-idx3-ubyte"));
   CHECK(refusal("MISSING", [&] { read_mnist(path); }).find("no train-images in this folder") !=
         std::string::npos);
 
@@ -305,6 +304,6 @@ TEST_CASE("idx: MNIST's four files are found by their names") {
 
   for (const std::string& other : {images(2, 2, 2, "abcdefgh"), images(2, 1, 1, "ab")}) {
     write(folder, "t10k-images.idx3-ubyte.gz", gzip(other));
-    CHECK(refusal("SHAPE", [&] { read_mnist(path); }).starts_with(path + ": SHAPE: "));
+    CHECK(refusal("SHAPE", [&] { read_mnist(path); }).starts_with(path + ": "));
   }
 }

@@ -219,7 +219,7 @@ TEST_CASE("image: malformed files are refused, each for its reason") {
     std::string message;
     CHECK(peak_mib([&] { message = refusal(c.code, [&] { read_image(path); }); }) < 64);
     INFO(message);
-    CHECK(message.starts_with(path + ": " + c.code + ": "));
+    CHECK(message.starts_with(path + ": "));
   }
 }
 
@@ -266,7 +266,7 @@ TEST_CASE("image: messages say what to do") {
   const TempFolder folder;
   const std::string path = write(folder, "x.png", "RIFF....WEBPVP8 ");
   CHECK(refusal("MAGIC", [&] { read_image(path); }) ==
-        path + ": MAGIC: PNG and JPEG are read, this is a WebP image; convert it first");
+        path + ": PNG and JPEG are read, this is a WebP image; convert it first");
   refusal("MISSING", [&] { read_image(folder / "nothing"); });
   refusal("MISSING", [&] { read_image(folder.path().string()); });
 }

@@ -60,7 +60,7 @@ inline std::string refusal(const std::string& code, const std::function<void()>&
   } catch (const ballast::FileError& error) {
     CHECK(error.code == code);
     const std::string message = error.what();
-    CHECK(message.find(": " + code + ": ") != std::string::npos);
+    CHECK(message.find(code + ": ") == std::string::npos);
     CHECK(message.find('\n') == std::string::npos);
     return message;
   }

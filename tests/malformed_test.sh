@@ -21,7 +21,7 @@ place() {
     cifar10) used=data/data_batch_1.bin reads="data info cifar:data" ;;
     cifar100) used=data/train.bin reads="data info cifar:data" ;;
     image) used=data/00/bad.png reads="train --data images:data --shape 28x28 --model mlp --epochs 1" ;;
-    csv) used=data/table.csv reads="data info csv:$used" ;;
+    csv) used=data/table.csv reads="data info csv:$used --missing error" ;;
     *) fail "no place for the files of $1" ;;
   esac
   case $1 in

@@ -49,7 +49,7 @@ expect 0 'left out, not in the model (11): ' train $good --norm none --init-from
 grep -q '  new, not in the file (3): 1.bias, 3.weight, 3.bias$' out.txt || fail "report: $(cat out.txt)"
 expect 2 'nothing in it fits the model; new, not in the file (' train $tiny --model lenet --norm none --init-from run
 expect 2 'this is the state of a run' train $small --init-from run/state.safetensors
-expect 2 'missing: OPEN' train $small --init-from missing
+expect 2 'missing: No such file' train $small --init-from missing
 
 echo "advice"
 expect 0 'small-batch            found: a batch norm that trains on batches below 8 [Wu & He 2018' summary run --advise --batch-size 7
@@ -131,8 +131,8 @@ fill broken.safetensors 7.bias $one
 expect 2 "best-certificate.json is not for broken.safetensors: the model's parameters aren't those of the certificate" certify broken.safetensors --check run/best-certificate.json
 expect 2 'run/best-certificate.json exists already' certify run
 sed 's/"bound": /"bound": "x/' run/best-certificate.json >typo.json
-expect 2 'typo.json: CERTIFICATE: ' certify run --check typo.json
-expect 2 'missing.json: OPEN: ' certify run --check missing.json
+expect 2 'typo.json: this is no certificate' certify run --check typo.json
+expect 2 'missing.json: can' certify run --check missing.json
 expect 2 "--check writes nothing" certify run --check run/best-certificate.json --out x.json
 expect 2 '--radii -1: give at least 0' certify run --radii 0.1,-1
 expect 2 '--radii: "x" is not a number' certify run --radii x

@@ -206,7 +206,7 @@ TEST_CASE("npy: malformed files are refused, each for its reason") {
     const std::string path = write(folder, "x.npy", c.bytes);
     const std::string message = refusal(c.code, [&] { read_npy(path); });
     INFO(message);
-    CHECK(message.starts_with(path + ": " + c.code + ": "));
+    CHECK(message.starts_with(path + ": "));
     if (c.id != "N5 a web page") {
       CHECK_THROWS_AS(decode(c.bytes), FileError);
       refusal(c.code, [&] { decode(c.bytes); });
@@ -223,7 +223,7 @@ TEST_CASE("npz: malformed files are refused, each for its reason") {
     std::string message;
     CHECK(peak_mib([&] { message = refusal(c.code, [&] { read_npz(path); }); }) < 64);
     INFO(message);
-    CHECK(message.starts_with(path + ": " + c.code + ": "));
+    CHECK(message.starts_with(path + ": "));
   }
 }
 
@@ -258,7 +258,7 @@ TEST_CASE("npy: messages say what to do") {
       write(folder, "x.npz", zip({{"train/x.npy", npy(dictionary("<f4", "(2,)"), "abcd")}}));
   CHECK(refusal("TRUNC", [&] { read_npz(npz); }) ==
         npz +
-            ": TRUNC: shape (2) implies 8 bytes, the file can hold 4; the data begin at byte 69 of member "
+            ": shape (2) implies 8 bytes, the file can hold 4; the data begin at byte 69 of member "
             "'train/x.npy'");
   refusal("MISSING", [&] { read_npy(folder / "nothing"); });
   refusal("MISSING", [&] { read_npz(folder / "nothing"); });

@@ -145,7 +145,7 @@ FileError refusal(const std::string& bytes) {
     SafetensorsFile file(path);
   } catch (const FileError& error) {
     const std::string message = error.what();
-    CHECK(message.starts_with(path + ": " + error.code + ": "));
+    CHECK(message.starts_with(path + ": "));
     CHECK(message.find('\n') == std::string::npos);
     CHECK(message.size() < path.size() + 400);
     return error;
@@ -204,10 +204,10 @@ TEST_CASE("safetensors: a refusal says where and what to do") {
 
 TEST_CASE("safetensors: what isn't a regular file is refused, and never waited for") {
   const TempFolder folder;
-  CHECK_THROWS_WITH_AS(SafetensorsFile(folder / "none"), doctest::Contains("OPEN: No such file"), FileError);
-  CHECK_THROWS_WITH_AS(SafetensorsFile(folder.path().string()), doctest::Contains("OPEN: not a regular"),
+  CHECK_THROWS_WITH_AS(SafetensorsFile(folder / "none"), doctest::Contains(": No such file"), FileError);
+  CHECK_THROWS_WITH_AS(SafetensorsFile(folder.path().string()), doctest::Contains(": not a regular"),
                        FileError);
-  CHECK_THROWS_WITH_AS(SafetensorsFile("/dev/zero"), doctest::Contains("OPEN: not a regular"), FileError);
+  CHECK_THROWS_WITH_AS(SafetensorsFile("/dev/zero"), doctest::Contains(": not a regular"), FileError);
 }
 
 TEST_CASE("safetensors: more names or text than any model has are refused early") {
@@ -296,12 +296,11 @@ TEST_CASE("safetensors: floating-point values read as int64 if they are whole") 
   const double infinite = std::numeric_limits<double>::infinity();
   for (const double value : {0.5, 0x1p54, -0x1p63, infinite, -infinite, infinite - infinite})
     CHECK_THROWS_WITH_AS(read_a<int64_t>(stored<double>("F64", {value})),
-                         doctest::Contains("DTYPE: tensor 'a' is F64 and holds"), FileError);
+                         doctest::Contains(": tensor 'a' is F64 and holds"), FileError);
 }
 
 TEST_CASE("safetensors: a legal type that isn't supported says so") {
-  const auto contains =
-      doctest::Contains("DTYPE: tensor 'a' is F8_E4M3, a legal type, but not supported here");
+  const auto contains = doctest::Contains(": tensor 'a' is F8_E4M3, a legal type, but not supported here");
   CHECK_THROWS_WITH_AS(read_a<real>(stored<uint8_t>("F8_E4M3", {1})), contains, FileError);
   for (const char* dtype : {"F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"}) {
     CHECK_THROWS_AS(read_a<real>(stored<uint8_t>(dtype, {1})), FileError);
@@ -319,8 +318,8 @@ TEST_CASE("safetensors: reading a tensor that isn't there, or into the wrong siz
   const SafetensorsFile file(folder / "a.safetensors");
   std::vector<real> three(3);
   CHECK_THROWS_WITH_AS(file.read("a", std::span<real>(three)), doctest::Contains("shape (2)"), ShapeError);
-  CHECK_THROWS_WITH_AS(file.read("b", std::span<real>(three)),
-                       doctest::Contains("NAME: no tensor is named 'b'"), FileError);
+  CHECK_THROWS_WITH_AS(file.read("b", std::span<real>(three)), doctest::Contains(": no tensor is named 'b'"),
+                       FileError);
   CHECK(file.contains("a"));
   CHECK(!file.contains("b"));
 }

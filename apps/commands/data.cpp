@@ -159,7 +159,10 @@ int get(const DataCommandOptions& options) {
 
 int print_info(const DataCommandOptions& options) {
   const DataSource source = data_source(options.data.data);
-  const LoadedData data = load_data(options.data);
+  const bool undecided = !options.given.contains("missing");
+  DataOptions as_read = options.data;
+  if (undecided) as_read.missing = "mean";  // so that there is something to tell of what is there
+  const LoadedData data = load_data(as_read);
   const Split& split = data.split;
   say("{}: {}\n", options.data.data, source.format->help);
   say("{} training, {} validation and {} test {}s of shape {}\n", grouped(split.train.size),
@@ -174,9 +177,16 @@ int print_info(const DataCommandOptions& options) {
                             ? column.name
                             : fmt::format("{} ({} categories)", column.name, column.texts.size()));
     say("columns: {}\n", fmt::join(columns, ", "));
+    if (data.missing.rows > 0)
+      say("missing: {}{}\n", text_of(data.missing),
+          undecided ? "; train with --missing drop, which leaves these rows out, or --missing mean, which "
+                      "reads the "
+                      "mean of the column, or of texts a category of its own"
+                    : "");
+    say("to predict: {}\n", targets_text(data.schema, options.data.label));
   }
   if (split.train.kind == TargetKind::values) {
-    say("to predict, of the training samples:\n");
+    say("of the training samples:\n");
     print_targets(split.train, data.schema);
   } else {
     say("{}; of the training samples:\n", classes_text(split.train.classes));

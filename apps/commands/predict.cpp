@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include <ballast/core/ops/movement.h>
 
@@ -25,8 +26,11 @@ struct PredictOptions {
 
 /// What the model says of one sample: probabilities of the classes, or the values of a regression.
 struct Prediction {
-  std::string name;
+  std::string name;  // file:line of a row of a table
+  std::optional<int64_t> line;
   std::vector<double> outputs;
+
+  std::string file() const { return line ? name.substr(0, name.rfind(':')) : name; }
 };
 
 constexpr int64_t batch_size = 256;
@@ -39,7 +43,9 @@ std::vector<Prediction> predictions_of(const Predictor& predictor, const Inputs&
     const int64_t end = std::min(begin + batch_size, inputs.x.size(0));
     const Tensor x = slice(inputs.x, 0, begin, end), y = regression ? predictor.output(x) : predictor(x);
     for (int64_t n = begin; n < end; ++n) {
-      Prediction prediction{inputs.names[static_cast<size_t>(n)], {}};
+      const auto sample = static_cast<size_t>(n);
+      Prediction prediction{inputs.names[sample], {}, {}};
+      if (!inputs.lines.empty()) prediction.line = inputs.lines[sample];
       for (int64_t k = 0; k < info.outputs; ++k) {
         const double value = y.data()[(n - begin) * info.outputs + k];
         prediction.outputs.push_back(regression ? predictor.in_units(value, k) : value);
@@ -62,9 +68,13 @@ std::vector<size_t> ranking(const std::vector<double>& outputs) {
 class Printer {
  public:
   Printer(const PredictOptions& options, const Predictor& predictor)
-      : options_(options), classes_(predictor.info().kind == TargetKind::classes), names_(predictor.names()) {
+      : options_(options),
+        classes_(predictor.info().kind == TargetKind::classes),
+        tables_(!predictor.info().schema.empty()),
+        names_(predictor.names()) {
     if (options_.csv) {
       std::vector<std::string> titles = {"file"};
+      if (tables_) titles.emplace_back("line");
       if (classes_) titles.insert(titles.end(), {"prediction", "probability"});
       titles.insert(titles.end(), names_.begin(), names_.end());
       print_row(titles);
@@ -96,7 +106,8 @@ class Printer {
   }
 
   void print_json(const Prediction& prediction) const {
-    nlohmann::ordered_json json = {{"file", prediction.name}};
+    nlohmann::ordered_json json = {{"file", prediction.file()}};
+    if (prediction.line) json["line"] = *prediction.line;
     if (classes_) {
       const size_t best = ranking(prediction.outputs)[0];
       json["prediction"] = names_[best];
@@ -108,7 +119,8 @@ class Printer {
   }
 
   void print_csv(const Prediction& prediction) const {
-    std::vector<std::string> fields = {prediction.name};
+    std::vector<std::string> fields = {prediction.file()};
+    if (tables_) fields.push_back(prediction.line ? fmt::format("{}", *prediction.line) : "");
     if (classes_) {
       const size_t best = ranking(prediction.outputs)[0];
       fields.push_back(names_[best]);
@@ -129,7 +141,7 @@ class Printer {
   }
 
   const PredictOptions& options_;
-  bool classes_;
+  bool classes_, tables_;
   std::vector<std::string> names_;
 };
 
@@ -190,11 +202,12 @@ const Command predict{
     "Prints the class of each image or row, and its probability by softmax; or the values of a regression.\n"
     "Images are resized to what the network takes. Columns of a table are found by name or, without a "
     "header, by\n"
-    "place; others may be there. Rows of a table count from 1, images and samples of a file from 0. A file "
-    "or "
-    "row\n"
-    "that can't be read is named on standard error, the others are predicted all the same, and the exit code "
-    "is 1.",
+    "place; others may be there. Rows of a table are named by their line in the file, samples of an array by "
+    "their\n"
+    "place in it from 0. A file or row that can't be read is named on standard error, the others are "
+    "predicted "
+    "all\n"
+    "the same, and the exit code is 1.",
     "Examples:\n"
     "  ballast predict runs/a photo.jpg --top 3           the three likeliest classes\n"
     "  ballast predict runs/a/best.safetensors photos/    all images in a folder\n"

@@ -156,7 +156,7 @@ LoadedData load_data(const DataOptions& options, const TableSchema* known, const
                       "unknown; --missing drop leaves the rows out");
     fill_missing(split, opened.schema);
   }
-  return {std::move(split), std::move(opened.schema)};
+  return {std::move(split), std::move(opened.schema), std::move(opened.missing)};
 }
 
 const char* unit_of(const Dataset& data) { return data.sample_shape.rank() == 3 ? "image" : "sample"; }

@@ -17,7 +17,8 @@ using Fingerprint = std::map<std::string, std::string>;
 /// The data that the options name: as they are read from the disk, but split where they lack a part.
 struct LoadedData {
   Split split;
-  TableSchema schema = {};  // of tables
+  TableSchema schema = {};     // of tables
+  MissingValues missing = {};  // of tables
 };
 
 /// Reads missing numbers (NaN) as the fills of the schema's columns, which are measured in the training part

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <iterator>
 
 #include <ballast/data/cifar.h>
 #include <ballast/data/idx.h>
@@ -112,11 +113,77 @@ bool recognizes_arrays(const std::string& path) {
   return holds_name(path, [](const std::string& name) { return name.ends_with(".npy"); });
 }
 
+bool is_image(const fs::directory_entry& entry) {
+  const std::string ending = lower(entry.path().extension());
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
 bool recognizes_images(const std::string& path) {
-  return holds(path, [](const fs::directory_entry& entry) {
-    const std::string ending = lower(entry.path().extension());
-    return entry.is_directory() || ending == ".png" || ending == ".jpg" || ending == ".jpeg";
-  });
+  return holds(path,
+               [](const fs::directory_entry& entry) { return entry.is_directory() || is_image(entry); });
+}
+
+/// Visible folders and files, in alphabetical order.
+std::vector<fs::directory_entry> entries_of(const std::string& folder) {
+  std::vector<fs::directory_entry> found;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, error))
+    if (!entry.path().filename().native().starts_with('.')) found.push_back(entry);
+  std::ranges::sort(found);
+  return found;
+}
+
+/// Whether there are images in two sub-folders, which are classes then, or the same in a sub-folder train.
+bool holds_classes(const std::string& folder) {
+  int64_t classes = 0;
+  for (const fs::directory_entry& entry : entries_of(folder))
+    classes += entry.is_directory() && holds(entry.path(), is_image);
+  std::error_code error;
+  return classes >= 2 || (fs::is_directory(folder + "/train", error) && holds_classes(folder + "/train"));
+}
+
+/// The format that recognizes the path, or null.
+const Choice<DataFormat>* format_of(const std::string& path) {
+  for (const Choice<DataFormat>& format : data_formats())
+    if (format.make.recognizes(path)) return &format;
+  return nullptr;
+}
+
+/// What there is to be given instead of a folder that holds no data itself: those in its files and folders,
+/// and in theirs.
+std::vector<std::string> data_below(const std::string& folder, int depth = 2) {
+  std::vector<std::string> found;
+  std::error_code error;
+  if (fs::exists(folder + "/metrics.jsonl", error)) return found;  // a run
+  for (const fs::directory_entry& entry : entries_of(folder)) {
+    const std::string path = entry.path();
+    if (path.ends_with(".txt")) continue;  // rarely a table
+    const Choice<DataFormat>* format = format_of(path);
+    if (format && (format->make.open != open_images || holds_classes(path)))
+      found.push_back(path);
+    else if (entry.is_directory() && !entry.is_symlink() && depth > 1)
+      std::ranges::copy(data_below(path, depth - 1), std::back_inserter(found));
+  }
+  return found;
+}
+
+/// Throws ValueError, which names them, if a folder holds data of which it is surely not the folder itself.
+void check_level(const std::string& folder, const Choice<DataFormat>* format) {
+  const bool images = format && format->make.open == open_images;
+  if (!fs::is_directory(folder) || (format && !images) || (images && holds_classes(folder))) return;
+  const std::vector<std::string> below = data_below(folder);
+  // Images may lie deeper in the folders of classes: several of them are what was given.
+  const auto other =
+      std::ranges::count_if(below, [](const std::string& path) { return !holds_classes(path); });
+  if (below.empty() || (below.size() > 1 && images && other == 0)) return;
+  constexpr std::ptrdiff_t shown = 5;
+  check<ValueError>(below.size() > 1,
+                    "--data {}: it holds no data itself, but {} does; did you mean --data {}?", folder,
+                    below[0], shell_word(below[0]));
+  throw ValueError(
+      fmt::format("--data {}: it holds no data itself, but several data sets; give one of them: {}{}", folder,
+                  fmt::join(below.begin(), below.begin() + std::min(shown, std::ssize(below)), ", "),
+                  std::ssize(below) > shown ? ", ..." : ""));
 }
 
 }  // namespace
@@ -162,10 +229,11 @@ DataSource data_source(const std::string& data) {
   const auto [prefix, path] = split_data_text(data);
   std::error_code error;
   if (!fs::exists(path, error)) throw FileError(path, "MISSING", "there is no such file or folder");
-  for (const Choice<DataFormat>& format : data_formats()) {
-    const bool wanted = prefix.empty() ? format.make.recognizes(path) : prefix == format.name + ":";
-    if (wanted) return {&format, path};
-  }
+  const auto named = std::ranges::find(data_formats(), prefix.substr(0, prefix.size() - !prefix.empty()),
+                                       &Choice<DataFormat>::name);
+  const Choice<DataFormat>* format = prefix.empty() ? format_of(path) : &*named;
+  check_level(path, format);
+  if (format) return {format, path};
   check<ValueError>(!fs::is_directory(path, error) || !fs::is_empty(path, error),
                     "--data {}: the folder is empty", data);
   throw ValueError(

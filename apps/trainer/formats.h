@@ -15,7 +15,8 @@ namespace ballast::app {
 /// Data as they are read from the disk. Parts that they don't have are of size 0.
 struct OpenedData {
   Split split;
-  TableSchema schema = {};  // of tables
+  TableSchema schema = {};     // of tables
+  MissingValues missing = {};  // of tables
 };
 
 /// A kind of data that --data takes. `known` is the schema of the table that a model was trained on, or

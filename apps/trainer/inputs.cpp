@@ -58,9 +58,10 @@ Inputs from_table(const std::string& name, const std::string& path, const Checkp
   const CsvTable table = read_table_inputs(path, info.schema, errors);
   Inputs inputs;
   for (const RowError& error : errors)
-    inputs.errors.push_back(fmt::format("{}:{}: {}", name, error.row, without_path(error.message, path)));
+    inputs.errors.push_back(fmt::format("{}:{}: {}", name, error.line, without_path(error.message, path)));
   if (table.rows == 0) return inputs;
-  for (const int64_t row : table.row_numbers) inputs.names.push_back(fmt::format("{}:{}", name, row));
+  for (const int64_t line : table.lines) inputs.names.push_back(fmt::format("{}:{}", name, line));
+  inputs.lines = table.lines;
   inputs.x = Tensor(info.schema.shape.inserted(0, table.rows));
   std::ranges::copy(inputs_of(table, info.schema), inputs.x.data());
   return inputs;

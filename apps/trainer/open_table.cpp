@@ -13,6 +13,7 @@ OpenedData open_table(const std::string& path, const DataOptions& options, const
   const auto read = [&](const std::string& file) {
     TableFile found = read_table(file, options, opened.schema.empty() ? nullptr : &opened.schema);
     opened.schema = std::move(found.schema);
+    opened.missing = std::move(opened.missing) + found.missing;
     return table_dataset(found.table, opened.schema);
   };
   std::error_code error;

@@ -140,8 +140,8 @@ Dataset augmented_images(const TrainOptions& options, const Dataset& train) {
 LoaderOptions loader_options(const TrainingOptions& options, const Sequential& model, const Dataset& train) {
   const int64_t least = least_batch(model, train.sample_shape, options.batch_size);
   check<ValueError>(train.size >= least,
-                    "batch normalization can't train on {} image; give more (--train-size) or another --norm",
-                    train.size);
+                    "batch normalization can't train on {} {}; give more, or another --norm", train.size,
+                    unit_of(train));
   return {.batch_size = options.batch_size,
           .shuffle = !options.overfit_one_batch,
           .seed = static_cast<uint64_t>(options.seed),

@@ -318,8 +318,7 @@ std::unique_ptr<Run> RunFolder::resume(const TrainOptions& given) const {
   Run& run = *resumed;
   check_same_data(run, state["data"]);
   check<ValueError>(at.batch >= 0 && at.batch <= run.loader.batches() && at.epoch >= 0,
-                    "{}: STATE: it has done {} batches of an epoch of {}", path, at.batch,
-                    run.loader.batches());
+                    "{}: it has done {} batches of an epoch of {}", path, at.batch, run.loader.batches());
   load(path, run.state());
   run.at = std::move(at);
   random_state() = run.at.random;

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -24,20 +25,24 @@ std::vector<std::string> names_of(const CsvTable& table) {
   return names;
 }
 
+/// Whether a column of this name is what a table is there to predict.
+bool is_usual_target(const std::string& name) {
+  return std::ranges::any_of(std::array{"label", "class", "target", "y"},
+                             [&](const char* usual) { return lower(name) == usual; });
+}
+
 std::vector<size_t> target_columns(const CsvTable& table, const std::vector<std::string>& label) {
   std::vector<size_t> found;
   for (const std::string& name : label) {
     try {
       found.push_back(table.find(name));
     } catch (const ValueError& error) {
-      throw ValueError(
-          fmt::format("--label {}: {}{}", name, error.message, suggestion(name, names_of(table))));
+      throw ValueError(fmt::format("--label {}: {}", name, error.message));
     }
   }
   if (!found.empty()) return found;
   for (size_t c = 0; c < table.columns.size(); ++c)
-    for (const char* usual : {"label", "class", "target", "y"})
-      if (lower(table.columns[c].name) == usual) return {c};
+    if (is_usual_target(table.columns[c].name)) return {c};
   return {table.columns.size() - 1};
 }
 
@@ -146,16 +151,14 @@ bool is_missing(const CsvColumn& column, size_t row) {
 }
 
 RowProblem problem_of(const CsvTable& table, const CsvColumn& column, const TableColumn& wanted, size_t row) {
-  const bool missing = is_missing(column, row);
-  const auto number = row < table.row_numbers.size() ? table.row_numbers[row] : static_cast<int64_t>(row) + 1;
-  if (missing)
-    return {static_cast<int64_t>(row), true,
-            fmt::format("column \"{}\": the value in row {} is missing", wanted.name, number)};
+  const auto index = static_cast<int64_t>(row);
+  if (is_missing(column, row))
+    return {index, table.lines[row], true, fmt::format("column \"{}\": the value is missing", wanted.name)};
   const std::string text = column.is_text ? column.texts[static_cast<size_t>(column.categories[row])]
                                           : text_of(column.numbers[row]);
-  return {static_cast<int64_t>(row), false,
-          fmt::format("column \"{}\": \"{}\" in row {} isn't among the values that training knew: {}",
-                      wanted.name, text, number, some_of(wanted.texts))};
+  return {index, table.lines[row], false,
+          fmt::format("column \"{}\": \"{}\" isn't among the values that training knew: {}", wanted.name,
+                      text, some_of(wanted.texts))};
 }
 
 /// A number as a sample has it.
@@ -169,8 +172,10 @@ std::vector<int32_t> checked_categories(const CsvTable& table, const TableColumn
   const CsvColumn& column = column_of(table, wanted);
   std::vector<int32_t> found = categories_of(column, wanted, table.rows);
   const auto bad = std::ranges::find(found, -1);
-  if (bad != found.end())
-    throw ValueError(problem_of(table, column, wanted, static_cast<size_t>(bad - found.begin())).message);
+  if (bad != found.end()) {
+    const RowProblem problem = problem_of(table, column, wanted, static_cast<size_t>(bad - found.begin()));
+    throw ValueError(fmt::format("line {}: {}", problem.line, problem.message));
+  }
   return found;
 }
 
@@ -181,6 +186,15 @@ int64_t TableSchema::width() const {
   for (const TableColumn& column : inputs)
     width += column.texts.empty() ? 1 : static_cast<int64_t>(column.texts.size());
   return width;
+}
+
+std::string targets_text(const TableSchema& schema, const std::vector<std::string>& label) {
+  std::vector<std::string> names;
+  for (const TableColumn& column : schema.targets) names.push_back(column.name);
+  return fmt::format("{}{}", fmt::join(names, ", "),
+                     !label.empty()              ? ""
+                     : is_usual_target(names[0]) ? " (by its name; --label names another)"
+                                                 : " (the last column; --label names another)");
 }
 
 bool is_whole_number(const std::string& text) {
@@ -260,6 +274,41 @@ std::vector<RowProblem> row_problems(const CsvTable& table, const TableSchema& s
   return problems;
 }
 
+MissingValues missing_values(const CsvTable& table, const TableSchema& schema) {
+  MissingValues found{.of = table.rows, .columns = {}};
+  std::vector<bool> lacks(static_cast<size_t>(table.rows));
+  for (const std::vector<TableColumn>* columns : {&schema.inputs, &schema.targets})
+    for (const TableColumn& wanted : *columns) {
+      const CsvColumn& column = column_of(table, wanted);
+      int64_t count = 0;
+      for (size_t row = 0; row < lacks.size(); ++row)
+        if (is_missing(column, row)) ++count, lacks[row] = true;
+      if (count > 0) found.columns.emplace_back(wanted.name, count);
+    }
+  found.rows = std::ranges::count(lacks, true);
+  return found;
+}
+
+MissingValues operator+(MissingValues a, const MissingValues& b) {
+  a.rows += b.rows, a.of += b.of;
+  for (const auto& [name, count] : b.columns) {
+    const auto same = [&](const auto& column) { return column.first == name; };
+    const auto found = std::ranges::find_if(a.columns, same);
+    if (found == a.columns.end())
+      a.columns.emplace_back(name, count);
+    else
+      found->second += count;
+    //~
+  }
+  return a;
+}
+
+std::string text_of(const MissingValues& missing) {
+  std::vector<std::string> columns;
+  for (const auto& [name, count] : missing.columns) columns.push_back(fmt::format("{} {}", name, count));
+  return fmt::format("{} of {} rows lack a value ({})", missing.rows, missing.of, some_of(columns));
+}
+
 void remove_rows(CsvTable& table, const std::vector<RowProblem>& problems) {
   const auto remove = [&](auto& values) {
     size_t kept = 0, next = 0;
@@ -272,7 +321,7 @@ void remove_rows(CsvTable& table, const std::vector<RowProblem>& problems) {
     values.resize(kept);
   };
   for (CsvColumn& column : table.columns) remove(column.numbers), remove(column.categories);
-  remove(table.row_numbers);
+  remove(table.lines);
   table.rows -= static_cast<int64_t>(problems.size());
 }
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <ballast/data/csv.h>
@@ -52,19 +53,35 @@ struct TableOptions {
 /// y, else the last one. Throws ValueError, which names columns, if they don't fit the options.
 TableSchema schema_of(const CsvTable& table, const TableOptions& options);
 
+/// The names of the columns to predict and, where `label` names none, why it is this one:
+/// "price (the last column; --label names another)".
+std::string targets_text(const TableSchema& schema, const std::vector<std::string>& label);
+
 /// Whether a class was a whole number in the training table, rather than a text.
 bool is_whole_number(const std::string& text);
 
 /// A row of which no sample can be made.
 struct RowProblem {
-  int64_t row;   // index in the table
-  bool missing;  // a value is
-  std::string message;
+  int64_t row;          // index in the table
+  int64_t line;         // of the file
+  bool missing;         // a value is
+  std::string message;  // without the line
 };
 /// The first problem of each row that has any, in order: a missing number, unless `keep_missing` or the
 /// column has a fill, and a text that is no category. Of the targets, too, if they are wanted.
 std::vector<RowProblem> row_problems(const CsvTable& table, const TableSchema& schema, bool keep_missing,
                                      bool targets);
+/// Where a table lacks values.
+struct MissingValues {
+  int64_t rows = 0, of = 0;                              // that lack one, of how many
+  std::vector<std::pair<std::string, int64_t>> columns;  // those that lack some, and how many
+};
+/// Of the columns of the schema.
+MissingValues missing_values(const CsvTable& table, const TableSchema& schema);
+MissingValues operator+(MissingValues a, const MissingValues& b);
+/// "45 of 300 rows lack a value (area 30, town 15)"
+std::string text_of(const MissingValues& missing);
+
 /// Leaves out these rows.
 void remove_rows(CsvTable& table, const std::vector<RowProblem>& problems);
 

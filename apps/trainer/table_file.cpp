@@ -85,6 +85,21 @@ CsvTable read_by_schema(const std::string& path, const TableSchema& schema, bool
   return table;
 }
 
+/// What is wrong with a row, without the line at which the message ends.
+std::string without_line(const CsvTable::BadRow& bad) {
+  const std::string end = fmt::format(" at line {}", bad.line);
+  return bad.message.substr(0, bad.message.size() - (bad.message.ends_with(end) ? end.size() : 0));
+}
+
+/// Without the columns of --ignore.
+CsvTable read_without(const std::string& path, const CsvOptions& csv) {
+  try {
+    return read_csv(path, csv);
+  } catch (const ValueError& error) {
+    throw ValueError("--ignore: " + error.message);
+  }
+}
+
 TableFile read_training_table(const std::string& path, const DataOptions& options) {
   CsvOptions csv{.allow_missing = true, .ignore = options.ignore};
   if (options.header != "auto") csv.header = options.header == "yes";
@@ -93,7 +108,7 @@ TableFile read_training_table(const std::string& path, const DataOptions& option
   if (head.in_doubt)
     complain("note: {}: the first line is taken for {}; --header {} says otherwise\n", path,
              head.header ? "the names of the columns" : "values", head.header ? "no" : "yes");
-  TableFile file{read_csv(path, csv), {}};
+  TableFile file{read_without(path, csv), {}};
   file.schema =
       schema_of(file.table, {options.label, options.task, sample_shape(options), options.missing == "mean"});
   file.schema.header = head.header;
@@ -112,13 +127,13 @@ TableFile read_table(const std::string& path, const DataOptions& options, const 
                        : read_training_table(path, options);
   const std::vector<RowProblem> problems =
       row_problems(file.table, file.schema, options.missing == "mean", true);
-  for (const RowProblem& problem : problems) {
-    check<ValueError>(problem.missing, "{}: {}", path, problem.message);
-    check<ValueError>(options.missing != "error",
-                      "{}: {}; --missing drop leaves such rows out, --missing mean reads the mean of the "
-                      "column, or of texts a category of its own",
-                      path, problem.message);
-  }
+  for (const RowProblem& problem : problems)
+    check<ValueError>(problem.missing, "{}: line {}: {}", path, problem.line, problem.message);
+  file.missing = missing_values(file.table, file.schema);
+  check<ValueError>(problems.empty() || options.missing != "error",
+                    "{}: {}, the first in line {}; --missing drop leaves such rows out, --missing mean reads "
+                    "the mean of the column, or of texts a category of its own",
+                    path, text_of(file.missing), problems.empty() ? 0 : problems[0].line);
   if (problems.empty()) return file;
   remove_rows(file.table, problems);
   complain("note: {}: {} of {} rows left out, in which {} missing\n", path, problems.size(),
@@ -131,12 +146,11 @@ TableFile read_table(const std::string& path, const DataOptions& options, const 
 CsvTable read_table_inputs(const std::string& path, const TableSchema& schema,
                            std::vector<RowError>& errors) {
   CsvTable table = read_by_schema(path, schema, false, false, true);
-  for (const CsvTable::BadRow& bad : table.bad_rows) errors.push_back({bad.row, bad.message});
+  for (const CsvTable::BadRow& bad : table.bad_rows) errors.push_back({bad.line, without_line(bad)});
   const std::vector<RowProblem> problems = row_problems(table, schema, false, false);
-  for (const RowProblem& problem : problems)
-    errors.push_back({table.row_numbers[static_cast<size_t>(problem.row)], path + ": " + problem.message});
+  for (const RowProblem& problem : problems) errors.push_back({problem.line, path + ": " + problem.message});
   remove_rows(table, problems);
-  std::ranges::sort(errors, {}, &RowError::row);
+  std::ranges::sort(errors, {}, &RowError::line);
   return table;
 }
 

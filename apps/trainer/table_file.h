@@ -12,6 +12,7 @@ namespace ballast::app {
 struct TableFile {
   CsvTable table;
   TableSchema schema;
+  MissingValues missing = {};  // before rows were left out
 };
 
 /// Reads a table with its targets, by the schema of a model's training table or, without one, as a training
@@ -21,8 +22,8 @@ TableFile read_table(const std::string& path, const DataOptions& options, const 
 
 /// A row to predict that can't be.
 struct RowError {
-  int64_t row;  // in the file, from 1 after the header
-  std::string message;
+  int64_t line;         // of the file
+  std::string message;  // without the line
 };
 
 /// Reads the inputs of a table, to predict its rows: those that can't be read are left out of it and told in

@@ -75,15 +75,27 @@ void add_mistakes(Json& json, const TestReport& report, const CheckpointInfo& in
   }
 }
 
+/// Without the digits that are noise where numbers as large as `scale` were computed in float, whose steps
+/// are 2^-23 of them: 0.30000001 is 0.3.
+double rounded(double value, double scale) {
+  const double digits = std::floor(std::log10(0x1p22 / scale));
+  if (!std::isfinite(digits) || std::abs(digits) > 15) return value;
+  const double step = std::pow(10, std::abs(digits));  // exact, as 10^-n isn't
+  return (digits > 0 ? std::round(value * step) / step : std::round(value / step) * step) + 0.0;  // 0, not -0
+}
+
 void add_values(Json& json, const TestReport& report, const CheckpointInfo& info) {
   const std::vector<std::string> names = output_names(info);
   const std::vector<double> offsets = info.schema.target_offsets();
   for (size_t k = 0; k < names.size(); ++k) {
+    const double std = info.target_standardization.std[k], mean = info.target_standardization.mean[k];
     const auto in_units = [&](const std::vector<real>& all) {
       std::vector<double> values;
-      for (size_t i = k; i < all.size(); i += names.size())
-        values.push_back(double{all[i]} * info.target_standardization.std[k] +
-                         info.target_standardization.mean[k] + (offsets.empty() ? 0 : offsets[k]));
+      for (size_t i = k; i < all.size(); i += names.size()) {
+        const double shift = double{all[i]} * std, read = mean + shift;  // less the offset
+        values.push_back(rounded(read + (offsets.empty() ? 0 : offsets[k]),
+                                 std::max({std, std::abs(shift), std::abs(read)})));
+      }
       return values;
     };
     json["values"].push_back(

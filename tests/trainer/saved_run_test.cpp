@@ -126,5 +126,5 @@ TEST_CASE("saved run: what isn't a run, and runs tested on different samples, ar
         }).find("tested on different samples") != std::string::npos);
   CHECK_THROWS_AS(read_run(folder / "none"), FileError);
   write_bytes(a + "/test.json", "{\"loss\":");
-  CHECK(message_of([&] { read_run(a); }).find("test.json: JSON") != std::string::npos);
+  CHECK(message_of([&] { read_run(a); }).find("test.json: it is no JSON") != std::string::npos);
 }

@@ -90,7 +90,7 @@ TEST_CASE("table: another table is read by the schema of the first, by the names
   const CsvTable other = table_of("rooms,town,area\n4,C,60\n");
   CHECK(inputs_of(other, schema) == std::vector<real>{60, 0, 0, 1, 4});
   CHECK(contains(message_of([&] { inputs_of(table_of("rooms,town,area\n4,D,60\n"), schema); }),
-                 "column \"town\": \"D\" in row 1 isn't among the values that training knew: A, B, C"));
+                 "line 2: column \"town\": \"D\" isn't among the values that training knew: A, B, C"));
   CHECK(contains(message_of([&] { inputs_of(table_of("rooms,town,arae\n4,A,60\n"), schema); }),
                  "no column \"area\"; did you mean arae?"));
   CHECK(contains(message_of([&] { inputs_of(table_of("rooms,town,area\n4,A,big\n"), schema); }),
@@ -119,9 +119,15 @@ TEST_CASE("table: missing values are told by row and column, or have a place of 
   const TableSchema strict = schema_of(table, {});
   const std::vector<RowProblem> problems = row_problems(table, strict, false, true);
   REQUIRE(problems.size() == 3);
-  CHECK(problems[0].message == "column \"a\": the value in row 2 is missing");
-  CHECK(problems[1].message == "column \"town\": the value in row 3 is missing");
-  CHECK(problems[2].message == "column \"y\": the value in row 4 is missing");
+  CHECK(problems[0].message == "column \"a\": the value is missing");
+  CHECK(problems[0].line == 3);
+  CHECK(problems[1].message == "column \"town\": the value is missing");
+  CHECK(problems[2].message == "column \"y\": the value is missing");
+  CHECK(problems[2].line == 5);
+  const MissingValues missing = missing_values(table, strict);
+  CHECK(text_of(missing) == "3 of 4 rows lack a value (a 1, town 1, y 1)");
+  CHECK(text_of(missing + MissingValues{2, 5, {{"town", 2}, {"z", 1}}}) ==
+        "5 of 9 rows lack a value (a 1, town 3, y 1, z 1)");
   CHECK(row_problems(table, strict, false, false).size() == 2);
   CsvTable rest = table;
   remove_rows(rest, problems);
