@@ -16,6 +16,18 @@ expect 2 'did you mean --lr?' train --learning-rate 0.1
 expect 2 'did you mean --data mydata?' train mydata
 expect 2 'did you mean mlp?' train --model MLP
 expect 2 'did you mean sgd?' train --optimizer SGD
+for norm in batchnorm BatchNorm2d bn; do expect 2 'did you mean batch?' train --norm $norm; done
+expect 2 'did you mean layer?' train --norm layernorm
+expect 2 'did you mean cosine?' train --schedule CosineAnnealingLR
+for word in dense fc Dense; do expect 2 'did you mean linear?' summary --model "flatten, $word 8, linear"; done
+expect 2 'did you mean conv?' summary --model 'Conv2d 8 3, flatten, linear'
+expect 2 'did you mean pad?' summary --model 'conv 8 3 padding=1, flatten, linear'
+expect 0 'MaxPool2d' summary --model 'Conv 8 3 pad=1, BatchNorm, ReLU, MaxPool 2, Flatten, Linear'
+expect 2 '"conv 8 50" at character 1 of "conv 8 50, flatten, linear": given (N, 1, 28, 28): its kernel of 50 x 50 is larger than the images there, 28 x 28 pixels; take a smaller one, more pad=' summary --model 'conv 8 50, flatten, linear'
+expect 2 '"maxpool 40" at character 11' summary --model 'conv 8 5, maxpool 40, flatten, linear'
+expect 2 'its window of 40 x 40 is larger than the images there, 24 x 24 pixels' summary --model 'conv 8 5, maxpool 40, flatten, linear'
+expect 2 '(with its dilation it spans 29)' summary --model 'conv 8 5 dilation=7, flatten, linear'
+expect 0 '' summary --model 'conv 8 30 pad=1, flatten, linear'
 
 echo "numbers"
 expect 2 '--epochs 9223372036854775807: give 1 to' train --epochs 9223372036854775807
@@ -58,10 +70,10 @@ echo "config.toml"
 expect 0 'run folder: a' train $small --out a
 expect 0 'run folder: b' train --config a --out b
 same a/config.toml b/config.toml
-expect 2 'OPEN: there is no such file' train --config .
-expect 2 'missing.toml: OPEN: there is no such file' train --config missing.toml
+expect 2 'there is no such file' train --config .
+expect 2 'missing.toml: there is no such file' train --config missing.toml
 printf '\xef\xbb\xbf# other ways to write it\nlr = +0.003\ntrain-size = 1_000\nmodel = '"'mlp'"'\nhidden = [\n  8, # few\n  0x8,\n]\n[[' >odd.toml
-expect 2 'odd.toml: SYNTAX' train --config odd.toml
+expect 2 'odd.toml: ' train --config odd.toml
 grep -q 'at line 9' err.txt || fail "no line: $(cat err.txt)"
 sed -i '$d' odd.toml
 printf 'test-size = 40\nepochs = 1\nnorm = """none"""\n' >>odd.toml
@@ -70,18 +82,18 @@ toml() {  # toml LINE TEXT: a config.toml with that line is refused with that te
   printf 'seed = 1\n%s\n' "$1" >bad.toml
   expect 2 "$2" train --config bad.toml --train-size 60 --test-size 40
 }
-toml 'epocs = 3' 'KEY: there is no option "epocs"; did you mean epochs? at line 2'
-toml 'epochs = 2.5' 'VALUE: epochs must be a whole number at line 2'
-toml 'epochs = 0' 'VALUE: --epochs 0: give 1 to 1000000000 at line 2'
+toml 'epocs = 3' 'bad.toml: there is no option "epocs"; did you mean epochs? at line 2'
+toml 'epochs = 2.5' 'bad.toml: epochs must be a whole number at line 2'
+toml 'epochs = 0' 'bad.toml: --epochs 0: give 1 to 1000000000 at line 2'
 toml 'lr = 1e400' 'at line 2'
-toml 'lr = .003' 'SYNTAX'
-toml 'lr =' 'SYNTAX'
-toml 'lr = nan' 'VALUE: lr'
+toml 'lr = .003' 'in "lr = .003"'
+toml 'lr =' 'in "lr ="'
+toml 'lr = nan' 'bad.toml: lr'
 toml 'norm = "bacth"' 'did you mean batch? at line 2'
-toml 'norm = 2024-01-01' 'VALUE: norm: give text in quotes, a number or a list at line 2'
-toml 'hidden = [8, "x"]' 'VALUE: hidden must be a whole number at line 2'
-toml 'seed = 2' 'SYNTAX'
-toml '[training]' 'KEY: there is no option "training"'
+toml 'norm = 2024-01-01' 'bad.toml: norm: give text in quotes, a number or a list at line 2'
+toml 'hidden = [8, "x"]' 'bad.toml: hidden must be a whole number at line 2'
+toml 'seed = 2' 'in "seed = 2"'
+toml '[training]' 'bad.toml: there is no option "training"'
 
 echo "output that can't be written"
 for command in "eval a" "summary a" "certify a --probes 0" "train $small --out full" "--help" "eval --help" --version; do

@@ -5,7 +5,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <map>
+#include <memory>
+#include <sstream>
 
 #include <ballast/core/check.h>
 
@@ -35,6 +36,30 @@ constexpr const char* examples =
     "saved\n"
     "  ballast fold runs/a                                          the network without its batch norms, for "
     "inference";
+
+/// What options are for, in lines of at most 100 characters beside their names.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  HelpFormatter() { column_width(28); }
+
+  std::string make_option(const CLI::Option* option, bool positional) const override {
+    constexpr size_t line = 100;
+    const size_t room = line - get_column_width();
+    std::istringstream words(make_option_desc(option));
+    std::string text, last;
+    for (std::string word; words >> word;) {
+      if (!last.empty() && last.size() + 1 + word.size() > room) {
+        text += last + "\n";
+        last.clear();
+      }
+      last += (last.empty() ? "" : " ") + word;
+    }
+    std::ostringstream out;
+    CLI::detail::format_help(out, make_option_name(option, positional) + make_option_opts(option),
+                             text + last, get_column_width());
+    return out.str();
+  }
+};
 
 void add_option(CLI::App& command, const Option& option) {
   if (std::holds_alternative<bool*>(option.value)) {
@@ -93,29 +118,6 @@ std::vector<std::string> names_of(const std::vector<Parsed>& commands) {
   return names;
 }
 
-/// What other programs call an option, and what it is called here.
-const std::map<std::string, std::string> synonyms = {{"--learning-rate", "--lr"},
-                                                     {"--activation", "--act"},
-                                                     {"--dataset", "--data"},
-                                                     {"--output", "--out"},
-                                                     {"--scheduler", "--schedule"},
-                                                     {"--lr-scheduler", "--schedule"},
-                                                     {"--batch", "--batch-size"},
-                                                     {"--architecture", "--model"},
-                                                     {"--arch", "--model"},
-                                                     {"--early-stopping", "--patience"},
-                                                     {"--warmup-steps", "--warmup"},
-                                                     {"--num-workers", "--workers"},
-                                                     {"--ema-decay", "--ema"},
-                                                     {"--grad-accum", "--accumulate"},
-                                                     {"--accumulate-grad-batches", "--accumulate"},
-                                                     {"--clip-grad", "--clip"},
-                                                     {"--max-grad-norm", "--clip"},
-                                                     {"--pretrained", "--init-from"},
-                                                     {"--num-threads", "--threads"},
-                                                     {"--val-split", "--validation"},
-                                                     {"--target", "--label"}};
-
 std::string unknown_argument(const std::string& argument, const Parsed& command) {
   std::vector<std::string> known = {"--help"};
   for (const Option& option : command.invocation.options)
@@ -124,11 +126,8 @@ std::string unknown_argument(const std::string& argument, const Parsed& command)
   if (!argument.starts_with('-'))
     return fmt::format("unknown argument \"{}\"{}", argument,
                        has("--data") ? fmt::format("; did you mean --data {}?", argument) : "");
-  const std::string name = argument.substr(0, argument.find('='));
-  const auto synonym = synonyms.find(name);
-  const bool meant = synonym != synonyms.end() && has(synonym->second);
   return fmt::format("unknown option \"{}\"{}", argument,
-                     meant ? fmt::format("; did you mean {}?", synonym->second) : suggestion(name, known));
+                     suggestion(argument.substr(0, argument.find('=')), known));
 }
 
 /// CLI11's message as one line that says what to do.
@@ -155,7 +154,7 @@ int run_command_line(int argc, char** argv, const std::vector<const Command*>& c
   app.footer(examples);
   app.require_subcommand(1);
   app.set_version_flag("--version", "ballast " BALLAST_VERSION);
-  app.get_formatter()->column_width(34);
+  app.formatter(std::make_shared<HelpFormatter>());
   std::vector<Parsed> parsed;
   parsed.reserve(commands.size());
   for (const Command* command : commands) parsed.push_back(add_command(app, *command));

@@ -72,6 +72,13 @@ void Place::build_all() {
     const Call& call = calls_[at_];
     const std::string got = shape_text(shape());
     const auto fail = [&](const Error& error) {
+      const bool rows = at_ == 0 && !inside_ && shape().rank() == 2;  // of a table
+      if (rows && !line_.model.empty())
+        throw ModelError(
+            fmt::format("--model {}: it is for images, and these samples are rows of {} numbers; use --model "
+                        "mlp, or give "
+                        "--shape if the numbers are pixels",
+                        line_.model, shape()[1]));
       line_.fail(call.begin, call.size, fmt::format("given {}: {}", got, error.message));
     };
     try {

@@ -11,6 +11,7 @@
 
 #include "options/choice.h"
 #include "trainer/model_words.h"
+#include "trainer/text.h"
 
 namespace ballast::app {
 namespace {
@@ -180,7 +181,7 @@ class Parser {
     const std::string given = text(name);
     std::vector<std::string> known;
     for (const Word& word : words()) {
-      if (word.name == given) return word;
+      if (word.name == lower(given)) return word;
       known.push_back(word.name);
     }
     line_.fail(name.begin, name.size, "unknown word" + suggestion_or_all(given, known));

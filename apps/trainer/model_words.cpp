@@ -30,11 +30,30 @@ void check_positions(const Place& place) {
                     "it is for images, (N, C, H, W), or for sequences, (N, C, L)");
 }
 
+/// Throws ValueError unless a window of so many positions, `size` of them read, fits with the padding.
+void check_fits(const Place& place, const char* window, int64_t size, int64_t span, int64_t padding) {
+  const Shape& shape = place.shape();
+  const bool image = is_image(shape);
+  const int64_t least = *std::min_element(shape.begin() + 2, shape.end());
+  const auto square = [&](int64_t rows, int64_t cols) {
+    return image ? fmt::format("{} x {}", rows, cols) : fmt::format("{}", cols);
+  };
+  check<ValueError>(
+      span <= least + 2 * padding,
+      "its {} of {} is larger than the {} there, {} {}{}; take a smaller one, more pad=, less pooling "
+      "and stride before it, or larger {}",
+      window, square(size, size), image ? "images" : "sequences", square(shape[2], shape[-1]),
+      image ? "pixels" : "positions",
+      span > size ? fmt::format(" (with its dilation it spans {})", span) : "",
+      image ? "images (--shape)" : "sequences");
+}
+
 void conv(Place& place) {
   check_positions(place);
   const int64_t in = place.shape()[1], out = *place.whole("CHANNELS"), kernel = *place.whole("KERNEL");
   const int64_t stride = place.whole("stride").value_or(1), padding = place.whole("pad").value_or(0),
                 dilation = place.whole("dilation").value_or(1), groups = place.whole("groups").value_or(1);
+  check_fits(place, "kernel", kernel, dilation * (kernel - 1) + 1, padding);
   if (is_image(place.shape()))
     place.add(Conv2d(in, out, kernel,
                      {.stride = stride,
@@ -71,6 +90,7 @@ void pool(Place& place) {
   check_positions(place);
   const int64_t size = *place.whole("SIZE"), stride = place.whole("stride").value_or(size),
                 padding = place.whole("pad").value_or(0);
+  check_fits(place, "window", size, size, padding);
   if (is_image(place.shape()))
     place.add(Pool2d(size, {.stride = stride, .padding = padding}));
   else

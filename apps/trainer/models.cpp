@@ -9,6 +9,7 @@
 #include <ballast/core/scope.h>
 
 #include "trainer/model_words.h"
+#include "trainer/text.h"
 
 namespace ballast::app {
 namespace {
@@ -70,7 +71,7 @@ const Preset* preset_of(const std::string& model) {
 /// A single name rather than a line.
 bool is_name(const std::string& model) {
   return model.find_first_of(" ,()\n\t") == std::string::npos &&
-         std::ranges::find(words(), model, &Word::name) == words().end();
+         std::ranges::find(words(), lower(model), &Word::name) == words().end();
 }
 
 [[noreturn]] void fail_unknown(const std::string& model) {

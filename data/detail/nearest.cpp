@@ -26,9 +26,134 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return rows[a.size()][b.size()];
 }
 
+/// Without what is a matter of style: case, "_", "-", blanks.
+std::string plain(std::string_view name) {
+  std::string text;
+  for (const char c : name)
+    if (c != '_' && c != '-' && c != ' ') text += static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return text;
+}
+
+/// BatchNorm2d -> batchnorm
+std::string without_dimension(std::string name) {
+  const size_t size = name.size();
+  if (size > 2 && name[size - 1] == 'd' && name[size - 2] >= '1' && name[size - 2] <= '3')
+    name.resize(size - 2);
+  return name;
+}
+
+/// What PyTorch, Keras and the programs around them call something, plain as above, and what it is called
+/// here: of these the one that is known.
+struct Synonym {
+  std::string_view theirs;
+  std::vector<std::string_view> here;
+};
+
+const std::vector<Synonym>& synonyms() {
+  static const std::vector<Synonym> table = {
+      // layers
+      {"dense", {"linear"}},
+      {"fc", {"linear"}},
+      {"fullyconnected", {"linear"}},
+      {"convolution", {"conv"}},
+      {"deconv", {"convtranspose"}},
+      {"maxpooling", {"maxpool"}},
+      {"averagepool", {"avgpool"}},
+      {"averagepooling", {"avgpool"}},
+      {"gap", {"globalavgpool"}},
+      {"globalpool", {"globalavgpool"}},
+      {"globalaveragepool", {"globalavgpool"}},
+      {"globalaveragepooling", {"globalavgpool"}},
+      {"spatialdropout", {"channeldropout"}},
+      {"dropout2d", {"channeldropout"}},
+      {"residual", {"res"}},
+      {"skip", {"res"}},
+      {"embedding", {"embed"}},
+      {"multiheadattention", {"attention"}},
+      // norms and activations
+      {"bn", {"batchnorm", "batch"}},
+      {"batchnorm", {"batch"}},
+      {"batchnormalization", {"batchnorm", "batch"}},
+      {"ln", {"layernorm", "layer"}},
+      {"layernorm", {"layer"}},
+      {"layernormalization", {"layernorm", "layer"}},
+      {"gn", {"groupnorm", "group"}},
+      {"groupnorm", {"group"}},
+      {"groupnormalization", {"groupnorm", "group"}},
+      {"in", {"instancenorm", "instance"}},
+      {"instancenorm", {"instance"}},
+      {"off", {"none"}},
+      {"false", {"none"}},
+      {"identity", {"none"}},
+      {"swish", {"silu"}},
+      // arguments
+      {"padding", {"pad"}},
+      {"outputpadding", {"outputpad"}},
+      {"strides", {"stride"}},
+      {"usebias", {"bias"}},
+      // models, optimizers, schedules
+      {"mobilenet", {"mobile"}},
+      {"vgg16", {"vgg"}},
+      {"lenet5", {"lenet"}},
+      {"resnet", {"resnet20"}},
+      {"resnet18", {"resnet20"}},
+      {"vit", {"transformer"}},
+      {"steplr", {"step"}},
+      {"cosinelr", {"cosine"}},
+      {"cosineannealing", {"cosine"}},
+      {"cosineannealinglr", {"cosine"}},
+      {"onecyclelr", {"onecycle"}},
+      // options
+      {"learningrate", {"lr"}},
+      {"activation", {"act"}},
+      {"normalization", {"norm"}},
+      {"dataset", {"data"}},
+      {"output", {"out"}},
+      {"scheduler", {"schedule"}},
+      {"lrscheduler", {"schedule"}},
+      {"batch", {"batchsize"}},
+      {"architecture", {"model"}},
+      {"arch", {"model"}},
+      {"earlystopping", {"patience"}},
+      {"warmupsteps", {"warmup"}},
+      {"numworkers", {"workers"}},
+      {"emadecay", {"ema"}},
+      {"gradaccum", {"accumulate"}},
+      {"accumulategradbatches", {"accumulate"}},
+      {"clipgrad", {"clip"}},
+      {"maxgradnorm", {"clip"}},
+      {"pretrained", {"initfrom"}},
+      {"numthreads", {"threads"}},
+      {"valsplit", {"validation"}},
+      {"target", {"label"}},
+      {"imgsz", {"shape"}},
+      {"imagesize", {"shape"}},
+  };
+  return table;
+}
+
+/// The known name that is the same as `plain_name` but for style, or "".
+std::string same(std::string_view plain_name, const std::vector<std::string>& known) {
+  const auto found =
+      std::ranges::find_if(known, [&](const std::string& name) { return plain(name) == plain_name; });
+  return found == known.end() ? "" : *found;
+}
+
+/// The known name that is `plain_name` elsewhere, or "".
+std::string translated(std::string_view plain_name, const std::vector<std::string>& known) {
+  for (const auto& [theirs, here] : synonyms())
+    if (theirs == plain_name)
+      for (const std::string_view name : here)
+        if (const std::string found = same(name, known); !found.empty()) return found;
+  return "";
+}
+
 }  // namespace
 
 std::string nearest(std::string_view typed, const std::vector<std::string>& known) {
+  for (const std::string& name : {plain(typed), without_dimension(plain(typed))})
+    for (const auto meant : {translated, same})
+      if (std::string found = meant(name, known); !found.empty()) return found;
   std::string given(typed), best;
   for (char& c : given) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
   //~

@@ -8,8 +8,9 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// `known` with the least edit distance from what was typed, in lower case, or "" if none is near enough to
-/// be a typing error.
+/// The name in `known` that was meant: the same but for case, "_", "-" and a dimension at the end (Conv2d);
+/// what other frameworks call it (dense is linear); or the one with the least edit distance, if that is small
+/// enough for a typing error. Else "".
 std::string nearest(std::string_view typed, const std::vector<std::string>& known);
 
 /// "; did you mean X?", or "" if nothing is near.

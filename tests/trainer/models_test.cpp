@@ -239,7 +239,7 @@ TEST_CASE("an error points at the word, and says what is wrong with it") {
   };
   check_error("conv 8 3, cnov 8 3, linear", "\"cnov\" at character 11 of \"conv 8 3, cnov 8 3, linear\"",
               "did you mean conv?");
-  check_error("conv 8 3, Linear", "\"Linear\" at character 11", "did you mean linear?");
+  check_error("conv 8 3, Dense", "\"Dense\" at character 11", "did you mean linear?");
   check_error("conv 8 3, x", "\"x\" at character 11", "known are conv, maxpool, ");
   check_error("act,\nconv 8", "\"conv 8\" at character 6 of \"act, conv 8\"",
               "KERNEL, size of the kernel, is");
@@ -270,6 +270,11 @@ TEST_CASE("an error points at the word, and says what is wrong with it") {
   CHECK(contains(error_of({.model = deep}), "more than 16 parentheses"));
 }
 
+TEST_CASE("words may be written in capitals") {
+  CHECK(layers(make_model({.model = "Conv 2 3 pad=1, ReLU, Flatten, LINEAR"}, {1, 4, 4}, 3)) ==
+        layers(make_model({.model = "conv 2 3 pad=1, relu, flatten, linear"}, {1, 4, 4}, 3)));
+}
+
 TEST_CASE("an error of shapes has the word and the shape that it got") {
   const auto check_error = [](const ModelOptions& options, const std::string& where, const std::string& why,
                               const Shape& sample = image) {
@@ -281,6 +286,14 @@ TEST_CASE("an error of shapes has the word and the shape that it got") {
   check_error({.model = "flatten, conv 3 3, linear"}, "\"conv 3 3\" at character 10", "given (N, 784)");
   check_error({.model = "maxpool 2, linear"}, "\"maxpool 2\" at character 1", "given (N, 7)", {7});
   check_error({.model = "conv 3 3, linear"}, "\"linear\" at character 11", "put flatten before it");
+  check_error(
+      {.model = "conv 3 3 dilation=4, flatten, linear"}, "given (N, 1, 8, 8)",
+      "its kernel of 3 x 3 is larger than the images there, 8 x 8 pixels (with its dilation it spans 9)",
+      {1, 8, 8});
+  check_error({.model = "maxpool 9 pad=0, flatten, linear"}, "given (N, 2, 8)",
+              "its window of 9 is larger than the sequences there, 8 positions", {2, 8});
+  check_error({.model = "lenet"}, "--model lenet: it is for images", "rows of 7 numbers; use --model mlp",
+              {7});
   check_error({.model = "4x(conv 8 3, maxpool 2), flatten, linear"}, "\"conv 8 3\" at character 4",
               "given (N, 8, 1, 1)");
   check_error({.model = "act, res(flatten, conv 3 3), linear"}, "\"conv 3 3\" at character 19",
