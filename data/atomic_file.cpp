@@ -53,6 +53,15 @@ fs::path resolve(const std::string& path) {
   return target;
 }
 
+void write_bytes(const std::string& path, int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail(path, "can't write", written < 0 ? errno : ENOSPC);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
 /// Whether `name` is still the name of the open file.
 bool is_name_of(const std::string& name, int descriptor) {
   struct stat named {
@@ -89,14 +98,7 @@ class TemporaryFile {
     if (lock_ >= 0) ::close(lock_);
   }
 
-  void write(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written <= 0) fail(path_, "can't write", written < 0 ? errno : ENOSPC);
-      bytes.remove_prefix(static_cast<size_t>(written));
-    }
-  }
+  void write(std::string_view bytes) { write_bytes(path_, descriptor_, bytes); }
 
   void sync_and_rename(const fs::path& target) {
     if (::fsync(descriptor_) != 0) fail(path_, "can't write to the disk", errno);
@@ -173,6 +175,43 @@ void write_file_atomically(const std::string& path, const std::vector<std::strin
   TemporaryFile file(path, target);
   for (std::string_view part : parts) file.write(part);
   file.sync_and_rename(target);
+  sync_folder(path, target.parent_path());
+}
+
+void write_file_unsynced(const std::string& path, std::string_view content) {
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor < 0) fail(path, "can't create it", errno);
+  try {
+    write_bytes(path, descriptor, content);
+  } catch (...) {
+    ::close(descriptor);
+    throw;
+  }
+  if (::close(descriptor) != 0) fail(path, "can't write to the disk", errno);
+}
+
+void write_folder_atomically(const std::string& path, const std::function<void(const std::string&)>& fill) {
+  std::error_code error;
+  fs::path target = fs::absolute(path, error).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();  // "images/"
+  const std::string folder = fmt::format("{}.{}.tmp", target.native(), ::getpid());
+  struct Removed {
+    const std::string& folder;
+    ~Removed() {
+      std::error_code ignored;
+      fs::remove_all(folder, ignored);
+    }
+  } const removed{folder};
+  fs::remove_all(folder, error);  // of a process of this number that was killed
+  if (!fs::create_directories(folder, error)) fail(path, "can't make a folder beside it", error.value());
+  fill(folder);
+  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) fail(path, "can't read what was written", errno);
+  const int failed = ::syncfs(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  if (failed != 0) fail(path, "can't write to the disk", failed);
+  if (::renameat2(AT_FDCWD, folder.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0)
+    fail(path, "can't give the new folder its name", errno);
   sync_folder(path, target.parent_path());
 }
 

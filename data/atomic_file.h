@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,14 @@ namespace ballast::inline BALLAST_PRECISION {
 /// link is followed.
 void write_file_atomically(const std::string& path, const std::vector<std::string_view>& parts);
 void write_file_atomically(const std::string& path, std::string_view content);
+
+/// Makes the folder `path`, all or nothing: `fill` gets the name of a new folder beside it,
+/// `<path>.<process>.tmp`, and writes into it with `write_file_unsynced`; then all of it is synced at once,
+/// which takes seconds where 70,000 files one by one take minutes, and renamed. Throws FileError WRITE, also
+/// where `path` exists; if anything throws, nothing is left.
+void write_folder_atomically(const std::string& path, const std::function<void(const std::string&)>& fill);
+/// Writes a new file. Throws FileError WRITE.
+void write_file_unsynced(const std::string& path, std::string_view content);
 
 /// Removes the temporary files that processes which were killed while they wrote `path` have left beside it;
 /// those of living processes, on this machine or another, stay. Never throws: what can't be removed stays.

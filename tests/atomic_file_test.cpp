@@ -34,6 +34,15 @@ extern "C" int fsync(int descriptor) {
   return static_cast<int>(::syscall(SYS_fsync, descriptor));
 }
 
+extern "C" int syncfs(int descriptor) {
+  synced.emplace_back("file system");
+  if (fail_sync_with != 0) {
+    errno = fail_sync_with;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_syncfs, descriptor));
+}
+
 namespace {
 
 /// The error that writing ends with; fails the test if it succeeds.
@@ -94,7 +103,7 @@ TEST_CASE("write_file_atomically: a failed sync leaves the old file and no other
   const std::string message = failure(folder / "a.txt", "new");
   fail_sync_with = 0;
   CHECK(message == folder / "a.txt" +
-                       ": WRITE: can't write to the disk: No space left on device; free some space "
+                       ": can't write to the disk: No space left on device; free some space "
                        "or choose another folder");
   CHECK(read_all(folder / "a.txt") == "old");
   CHECK(names(folder) == std::vector<std::string>{"a.txt"});
@@ -173,4 +182,30 @@ TEST_CASE("remove_abandoned_files: takes what killed processes left, and nothing
   remove_abandoned_files(folder / "a.txt");
   CHECK(!std::filesystem::exists(folder / "a.txt.456.tmp"));
   remove_abandoned_files("no such folder/a.txt");
+}
+
+TEST_CASE("write_folder_atomically: there is the whole folder or none, and one sync for all of its files") {
+  const TempFolder folder;
+  const std::string path = folder / "many";
+  const auto fill = [](const std::string& inside) {
+    std::filesystem::create_directory(inside + "/a");
+    for (const char* name : {"/a/1", "/2"}) write_file_unsynced(inside + name, name);
+  };
+  synced.clear();
+  write_folder_atomically(path + "/", fill);
+  CHECK(synced == std::vector<std::string>{"file system", "folder"});
+  CHECK(read_all(path + "/a/1") == "/a/1");
+  CHECK(read_all(path + "/2") == "/2");
+  CHECK_THROWS_WITH_AS(write_folder_atomically(path, fill), doctest::Contains("File exists"), FileError);
+  CHECK_THROWS_AS(write_file_unsynced(path + "/2", "again"), FileError);
+  CHECK_THROWS_WITH_AS(write_folder_atomically(folder / "other",
+                                               [](const std::string& inside) {
+                                                 write_file_unsynced(inside + "/1", "x");
+                                                 throw FileError(inside, "WRITE", "as if the disk were full");
+                                               }),
+                       doctest::Contains("full"), FileError);
+  fail_sync_with = EIO;
+  CHECK_THROWS_AS(write_folder_atomically(folder / "other", fill), FileError);
+  fail_sync_with = 0;
+  CHECK(names(folder) == std::vector<std::string>{"many"});
 }

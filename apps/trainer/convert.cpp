@@ -53,8 +53,10 @@ void write_images(const Dataset& data, const std::string& part, const std::strin
     const std::string folder = out + "/" + part + "/" + class_folder(data, pixels.labels[n]);
     fs::create_directories(folder);
     const auto* begin = pixels.bytes.data() + n * size;
-    write_png(fmt::format("{}/{:09}.png", folder, n),
-              {data.sample_shape[0], data.sample_shape[1], data.sample_shape[2], {begin, begin + size}});
+    const std::vector<uint8_t> png =
+        encode_png({data.sample_shape[0], data.sample_shape[1], data.sample_shape[2], {begin, begin + size}});
+    write_file_unsynced(fmt::format("{}/{:09}.png", folder, n),
+                        {reinterpret_cast<const char*>(png.data()), png.size()});
   }
 }
 
@@ -67,7 +69,7 @@ void write_table(const Dataset& data, const std::string& part, const std::string
     text += fmt::format("\n{}", pixels.labels[n]);
     for (size_t i = 0; i < size; ++i) text += fmt::format(",{}", pixels.bytes[n * size + i]);
   }
-  write_file_atomically(out + "/" + part + ".csv", text + "\n");
+  write_file_unsynced(out + "/" + part + ".csv", text + "\n");
 }
 
 void append_big_endian(std::string& bytes, int64_t number) {
@@ -85,8 +87,8 @@ void write_idx(const Dataset& data, const std::string& part, const std::string& 
   append_big_endian(labels, 0x801);
   append_big_endian(labels, data.size);
   for (const int32_t label : pixels.labels) labels += static_cast<char>(label);
-  write_file_atomically(prefix + "-images-idx3-ubyte", images);
-  write_file_atomically(prefix + "-labels-idx1-ubyte", labels);
+  write_file_unsynced(prefix + "-images-idx3-ubyte", images);
+  write_file_unsynced(prefix + "-labels-idx1-ubyte", labels);
 }
 
 void write_arrays(const Split& split, const std::string& out) {
@@ -126,10 +128,11 @@ void convert(const Split& split, const std::string& format, const std::string& o
   static const Choices<PartWriter> writers = {
       {"images", "", write_images}, {"csv", "", write_table}, {"mnist", "", write_idx}, {"npz", "", nullptr}};
   const PartWriter write = find("to", writers, format).make;
-  fs::create_directories(out);
-  if (split.train.size > 0) write(split.train, "train", out);
-  if (split.validation.size > 0) write(split.validation, "val", out);
-  if (split.test.size > 0) write(split.test, "test", out);
+  write_folder_atomically(out, [&](const std::string& folder) {
+    if (split.train.size > 0) write(split.train, "train", folder);
+    if (split.validation.size > 0) write(split.validation, "val", folder);
+    if (split.test.size > 0) write(split.test, "test", folder);
+  });
 }
 
 }  // namespace ballast::app
