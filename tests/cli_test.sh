@@ -29,7 +29,14 @@ echo "bad use"
 "$ballast" >/dev/null 2>err.txt
 [ $? -eq 2 ] && grep -q "ballast train" err.txt || fail "ballast alone: help and exit code 2"
 expect 0 "Examples" train --help
-expect 0 "Trains a network and keeps" train --help
+expect 0 'Trains a network, measures it on the test part' train --help
+[ "$(sed -n '/^Most used:/,/^$/p' out.txt | grep -oE '^  (-o,)?--[a-z-]+' | tr -d ' \n')" = '--data--label--model--norm--epochs--batch-size--lr--augment-o,--out--resume' ] ||
+  fail "the most used options: $(grep -A20 '^Most used' out.txt)"
+for command in train compare eval data predict; do
+  "$ballast" $command --help | awk -v c=$command '/^Options/ { go = 1 } /^Examples/ { go = 0 } go && length > 100 { print c ": " $0; bad = 1 } END { exit bad }' ||
+    fail "a line of --help is longer than 100 characters"
+done
+expect 0 'Trains a network, measures it' train --help
 expect 0 "  train a network" --help
 expect 2 '--lr: "abc" is not a number' train --lr abc
 expect 2 '--epochs: "2.5" is not a whole number' train --epochs 2.5
@@ -41,7 +48,7 @@ expect 2 'unknown command "x"; known are train, eval, predict, compare, report, 
 expect 2 '--lr -1: it must be above 0' train --lr -1
 expect 2 '--save-every "x"' train --save-every x
 expect 2 'nothing there looks like data' train --data . --train-size 5
-expect 2 'missing: MISSING' train --data missing
+expect 2 'missing: there is no such file or folder' train --data missing
 mkdir empty
 expect 2 'empty: the folder is empty' train --data empty
 touch empty/state.safetensors
@@ -66,12 +73,31 @@ grep -qx "$line" runs/mlp-layer-1/metrics.jsonl || fail "metrics.jsonl: $(cat ru
 grep -q '"best"' runs/mlp-layer-1/summary.json || fail "summary.json"
 expect 0 "$printed" eval runs/mlp-layer-1
 expect 0 "$printed" eval runs/mlp-layer-1/best.safetensors --batch-size 1
+[ "$(grep -c 'test accuracy' out.txt)" -eq 1 ] || fail "eval: not one answer: $(cat out.txt)"
 expect 0 'Linear 784 -> 8' summary runs/mlp-layer-1
 expect 0 '421,738' summary
 expect 2 'is not empty; go on with its run by --resume runs/mlp-layer-1' train $small --out runs/mlp-layer-1
 expect 2 "'1.weight': file (8, 784), model (9, 784)" eval runs/mlp-layer-1 --hidden 9
 expect 2 'this is the state of a run' eval runs/mlp-layer-1/state.safetensors
 expect 0 'is finished' train --resume runs/mlp-layer-1
+
+echo "what would do better"
+hint() { sed -n 's/^note: .*: ballast //p' out.txt; }
+expect 0 'note: only 3 steps were taken; more epochs will most likely do better: ballast train --config ' train $small --norm none --out 'few steps'
+[ "$(hint)" = "train --config 'few steps' --epochs 100" ] || fail "the command for more epochs: $(cat out.txt)"
+eval expect 0 "'run folder: runs/mlp-none-1'" "$(hint)"
+[ "$(wc -l <runs/mlp-none-1/metrics.jsonl)" -eq 100 ] || fail "more epochs: $(wc -l <runs/mlp-none-1/metrics.jsonl)"
+[ -z "$(hint)" ] || fail "300 steps are few: $(cat out.txt)"
+expect 0 'note: only 3 steps' train $small --norm none --schedule constant --out short
+[ "$(hint)" = "train --resume short --epochs 100" ] || fail "the command for more epochs: $(cat out.txt)"
+eval expect 0 "'going on after step 3 of 300'" "$(hint)"
+expect 0 'this is no better than always guessing the most frequent class; look for another learning rate than 100: ' train $small --norm none --act sigmoid --lr 100 --epochs 40 --out guessing
+[ "$(hint)" = "train --config guessing --lr-find" ] || fail "the command for a learning rate: $(cat out.txt)"
+eval expect 0 "'suggestion: --lr'" "$(hint)"
+expect 0 'the last epoch was the best, and the loss still fell; more epochs may do better: ' train $small --train-size 1000 --batch-size 10 --norm none --epochs 2 --out falling
+[ "$(hint)" = "train --config falling --epochs 4" ] || fail "the command for more epochs: $(cat out.txt)"
+expect 0 'run folder' train $small --overfit-one-batch --out by-heart
+grep -q '^note' out.txt && fail "a note on a single batch: $(cat out.txt)"
 
 echo "models from one line"
 line='conv 4 3 pad=1 stride=2, batchnorm, relu, 2x(res(conv 4 3 pad=1, norm), act), flatten, linear'
@@ -104,9 +130,9 @@ same 'a b/last.safetensors' b/last.safetensors
 expect 0 'run folder: c' train --config b/config.toml --seed 1 --out c
 cmp -s b/last.safetensors c/last.safetensors && fail "--seed did not win over config.toml"
 sed 's/^lr =/lrr =/' b/config.toml >typo.toml
-expect 2 'typo.toml: KEY: there is no option "lrr"; did you mean lr? at line' train --config typo.toml
+expect 2 'typo.toml: there is no option "lrr"; did you mean lr? at line' train --config typo.toml
 echo 'epochs = 2.5' >typo.toml
-expect 2 'typo.toml: VALUE: epochs must be a whole number at line 1' train --config typo.toml
+expect 2 'typo.toml: epochs must be a whole number at line 1' train --config typo.toml
 
 "$ballast" train --config b/config.toml --lr 0.3 --print-config >printed.toml || fail "--print-config"
 grep -qx 'lr = 0.3' printed.toml && grep -qx 'act = "gelu"' printed.toml || fail "--print-config: $(cat printed.toml)"
@@ -120,6 +146,9 @@ echo "patience, clipping, label smoothing"
 expect 0 'stopped early: no better validation accuracy since epoch 1 (--patience 2)' train $small --norm none --optimizer sgd --lr 1e-30 --epochs 9 --patience 2 --out early
 [ "$(wc -l <early/metrics.jsonl)" -eq 3 ] || fail "--patience 2: $(cat early/metrics.jsonl)"
 expect 0 'early is finished after 3 epochs' train --resume early
+expect 0 'early/best.safetensors, epoch 1: test accuracy' eval early
+[ "$(grep -c 'test accuracy' out.txt)" -eq 1 ] || fail "eval: not the best epoch alone: $(cat out.txt)"
+expect 0 'early/last.safetensors, epoch 3: test accuracy' eval early/last.safetensors
 expect 2 'no epoch is better than another' train $small --patience 2 --validation 0
 expect 0 'run folder' train $small --norm none --optimizer sgd --lr 0.1 --epochs 2 --clip 1e-30 --out clipped
 [ "$(grep -o '"val_loss":[0-9.]*' clipped/metrics.jsonl | sort -u | wc -l)" -eq 1 ] || fail "--clip: $(cat clipped/metrics.jsonl)"
@@ -176,11 +205,11 @@ expect 0 'written: runs/mlp-layer-1/report.html' report runs/mlp-layer-1
 expect 0 'written: both.html' report runs/mlp-layer-1 runs/mlp-layer-2 -o both.html
 grep -q '"runs":\["mlp-layer-1","mlp-layer-2"\]' both.html || fail "two seeds of a run aren't a group"
 expect 2 'there is no such folder' report missing
-expect 2 'config.toml: OPEN' report empty
+expect 2 'config.toml: there is no such file' report empty
 expect 2 'tested on different samples' report runs/mlp-layer-1 whole
 cp -r runs/mlp-layer-1 cut
 head -c 40 runs/mlp-layer-1/metrics.jsonl >cut/metrics.jsonl
-expect 2 'cut/metrics.jsonl: METRICS: line 1' report cut
+expect 2 'cut/metrics.jsonl: line 1' report cut
 rm cut/metrics.jsonl
 expect 2 'the run has finished no epoch' report cut
 
@@ -281,5 +310,10 @@ script -qec "stty cols 80; '$ballast' train $long --epochs 1 --save-every 5 --ou
 tr '\r' '\n' <typescript | grep 'left' >bars.txt
 grep -q 'epoch 1/1  \[=*> *\]  loss .* accuracy .* images/s  .* left' bars.txt || fail "no bar on a terminal"
 sed 's/\x1b\[K//g' bars.txt | awk 'length > 79 { exit 1 }' || fail "the bar is wider than the terminal"
+
+script -qec "stty cols 100; '$ballast' compare $small --epochs 40 --train-size 2000 --norm none,layer --jobs 2 --out watched" typescript >/dev/null
+tr '\r' '\n' <typescript | grep -q '^0 of 2 runs done; norm none: epoch [0-9]*/40; norm layer: epoch [0-9]*/40' || fail "no progress of compare on a terminal: $(head -c 500 typescript)"
+expect 0 'norm layer' compare $small --norm none,layer --jobs 2 --out piped
+[ "$(head -3 out.txt | sort | tr '\n' ';')" = "2 runs, 2 at a time;norm layer: trained;norm none: trained;" ] || fail "compare into a pipe: $(cat -A out.txt)"
 
 [ $failures -eq 0 ] && echo "all well" || exit 1

@@ -170,7 +170,7 @@ int run(const CertifyOptions& options) {
 
 OptionList list(CertifyOptions& o) {
   return joined(
-      options_of(o.trained, "images at a time"),
+      options_of(o.trained, "samples at a time"),
       {{.name = "radii",
         .value = &o.radii,
         .help = "distances to tell the certified accuracy for, in pixels of 0 to 1 or the units of a table",

@@ -14,6 +14,7 @@
 #include "options/options.h"
 #include "output.h"
 #include "trainer/failure.h"
+#include "trainer/progress.h"
 #include "trainer/run_page.h"
 #include "trainer/side_by_side.h"
 #include "trainer/stop_signal.h"
@@ -157,6 +158,15 @@ std::string last_line(const std::string& path) {
   return last;
 }
 
+/// "epoch 2/3", of a run that goes on: it writes a line into metrics.jsonl after each.
+std::string epoch_text(const Planned& planned) {
+  std::ifstream file(planned.folder + "/metrics.jsonl");
+  int64_t finished = 0;
+  for (std::string line; std::getline(file, line);) ++finished;
+  const int64_t epochs = planned.options.training.epochs;
+  return fmt::format("epoch {}/{}", std::min(finished + 1, epochs), epochs);
+}
+
 /// Trains those that aren't finished. Returns how many failed.
 int64_t train(const std::vector<Planned>& all, int64_t at_a_time, int64_t threads) {
   std::vector<Job> jobs;
@@ -176,15 +186,30 @@ int64_t train(const std::vector<Planned>& all, int64_t at_a_time, int64_t thread
   if (planned.size() < all.size())
     say("{} of {} runs are finished already\n", all.size() - planned.size(), all.size());
   int64_t failed = 0;
-  run_side_by_side(jobs, at_a_time, [&](size_t job, int code) {
+  size_t done = all.size() - jobs.size();
+  StatusLine status;
+  const auto name_of = [&](size_t job) {
     const Planned& run = *planned[job];
-    const std::string name = run.name.empty() ? run.folder : run.name;
+    return run.name.empty() ? run.folder : run.name;
+  };
+  const auto waiting = [&](const std::vector<size_t>& running) {
+    if (!status.due()) return;
+    std::string text = fmt::format("{} of {} runs done", done, all.size());
+    for (const size_t job : running) text += fmt::format("; {}: {}", name_of(job), epoch_text(*planned[job]));
+    status.show(text.substr(0, static_cast<size_t>(std::max(status.width(), 1))));
+  };
+  const auto ended = [&](size_t job, int code) {
+    status.clear();
+    ++done;
+    const std::string name = name_of(job);
     if (code == 0)
       say("{}: trained\n", name);
     else if (StopSignal::received() == 0)
       complain("{}: {} (exit code {}; {})\n", name, last_line(jobs[job].log), code, jobs[job].log), ++failed;
     flush_output();
-  });
+  };
+  run_side_by_side(jobs, at_a_time, ended, waiting);
+  status.clear();
   return failed;
 }
 
@@ -269,22 +294,23 @@ OptionList list(CompareOptions& o) {
     all.push_back(std::move(option));
   }
   return joined(
-      all, grouped("Comparison",
-                   {{.name = "seeds",
-                     .value = &o.seeds,
-                     .help = "runs of each combination, from so many seeds",
-                     .least = 1,
-                     .most = 1000},
-                    {.name = "jobs",
-                     .value = &o.jobs,
-                     .help = "runs at a time, which share the processors; 0 for one per processor",
-                     .least = 0,
-                     .most = 256},
-                    {.name = "config",
-                     .value = &o.config,
-                     .help = "read options that all runs share from a config.toml or a run's folder",
-                     .placeholder = "FILE"},
-                    {.name = "out", .value = &o.out, .help = "folder of the runs", .placeholder = "DIR"}}));
+      arranged(all, training_groups()),
+      grouped("Comparison",
+              {{.name = "seeds",
+                .value = &o.seeds,
+                .help = "runs of each combination, from so many seeds",
+                .least = 1,
+                .most = 1000},
+               {.name = "jobs",
+                .value = &o.jobs,
+                .help = "runs at a time, which share the processors; 0 for one per processor",
+                .least = 0,
+                .most = 256},
+               {.name = "config",
+                .value = &o.config,
+                .help = "read options that all runs share from a config.toml or a run's folder",
+                .placeholder = "FILE"},
+               {.name = "out", .value = &o.out, .help = "folder of the runs", .placeholder = "DIR"}}));
 }
 
 }  // namespace

@@ -1,9 +1,6 @@
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
-
-#include <ballast/data/safetensors.h>
 
 #include "commands/command.h"
 #include "options/options.h"
@@ -20,18 +17,6 @@ struct EvalOptions {
   bool json = false;
   Given given;
 };
-
-/// The checkpoints meant by `path`: the file itself, or a run's best one, and its last one where that is
-/// another.
-std::vector<std::string> checkpoints(const std::string& path) {
-  const std::string best = checkpoint_of(path), last = path + "/last.safetensors";
-  const auto epoch = [](const std::string& file) {
-    const auto info = checkpoint_info(file, SafetensorsFile(file).metadata());
-    return info ? info->epoch : -1;
-  };
-  if (best == path || !std::filesystem::exists(last) || epoch(best) == epoch(last)) return {best};
-  return {best, last};
-}
 
 void print_evaluation(Trained& trained, const Dataset& test, const EvalOptions& options) {
   const TestReport report = test_report(trained.model, test, options.trained.batch_size);
@@ -50,20 +35,17 @@ void print_evaluation(Trained& trained, const Dataset& test, const EvalOptions& 
 
 int run(const EvalOptions& options) {
   use_threads(options.trained.threads);
-  for (const std::string& path : checkpoints(options.trained.path)) {
-    Trained trained = load_trained(path, options.trained, options.given);
-    const Dataset test = data_for(trained, Needs::test, options.given).test;
-    print_evaluation(trained, test, options);
-  }
+  Trained trained = load_trained(checkpoint_of(options.trained.path), options.trained, options.given);
+  const Dataset test = data_for(trained, Needs::test, options.given).test;
+  print_evaluation(trained, test, options);
   return 0;
 }
 
 OptionList list(EvalOptions& o) {
-  return joined(
-      options_of(o.trained, "images at a time; the accuracy doesn't depend on it"),
-      {{.name = "json",
-        .value = &o.json,
-        .help = "print a JSON object per checkpoint, with the confusion matrix (rows are true classes)"}});
+  return joined(options_of(o.trained, "samples at a time; the accuracy doesn't depend on it"),
+                {{.name = "json",
+                  .value = &o.json,
+                  .help = "print a JSON object, with the confusion matrix (rows are true classes)"}});
 }
 
 }  // namespace
@@ -71,7 +53,7 @@ OptionList list(EvalOptions& o) {
 extern const Command eval;
 const Command eval{
     "eval", "measure a trained network's test accuracy",
-    "Measures the test accuracy of a trained network: of a run's last and best epoch, or of a checkpoint;\n"
+    "Measures the test accuracy of a trained network: of a run's best epoch, or of a checkpoint;\n"
     "precision, recall and F1 of each class; how often each is taken for each (of up to 20 classes); and "
     "the\n"
     "expected calibration error, by which probabilities differ from the share that is right (15 bins of "
@@ -79,8 +61,8 @@ const Command eval{
     "width; Guo et al. 2017, arXiv:1706.04599). Of a regression, R2 and errors.\n"
     "It needs no options: the checkpoint knows its model and its data. Those given win.",
     "Examples:\n"
-    "  ballast eval runs/group                        the accuracy that training printed, last and best "
-    "epoch\n"
+    "  ballast eval runs/group                        the accuracy that training printed, of the best epoch\n"
+    "  ballast eval runs/group/last.safetensors       that of the last epoch\n"
     "  ballast eval best.safetensors --data mnist/    on other data\n"
     "  ballast eval torch.safetensors --model mlp --hidden 256 --norm none    a file that PyTorch wrote",
     invocation(list, run)};

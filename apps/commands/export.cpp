@@ -64,7 +64,7 @@ OptionList list(ExportOptions& o) {
 extern const Command export_weights;
 const Command export_weights{
     "export", "write a trained network's weights for other programs",
-    "Writes the weights and running statistics of a trained network, of a run that of its last epoch, under\n"
+    "Writes the weights and running statistics of a trained network, of a run that of its best epoch, under\n"
     "PyTorch's names: as arrays of NumPy, or as a safetensors file, which stays a checkpoint of ballast's.\n"
     "ballast summary RUN --pytorch prints the network that takes them.",
     "Examples:\n"

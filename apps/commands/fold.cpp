@@ -134,7 +134,7 @@ int run(const FoldOptions& options) {
 }
 
 OptionList list(FoldOptions& o) {
-  return joined(options_of(o.trained, "images at a time"), {out_option(o.out, "folded.safetensors")});
+  return joined(options_of(o.trained, "samples at a time"), {out_option(o.out, "folded.safetensors")});
 }
 
 }  // namespace

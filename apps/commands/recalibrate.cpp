@@ -47,7 +47,7 @@ int run(const RecalibrateOptions& options) {
 }
 
 OptionList list(RecalibrateOptions& o) {
-  return joined(options_of(o.trained, "training images per batch"),
+  return joined(options_of(o.trained, "training samples per batch"),
                 {out_option(o.out, "recalibrated.safetensors")});
 }
 
@@ -58,11 +58,11 @@ const Command recalibrate{
     "recalibrate", "estimate the running statistics of batch norms anew",
     "Estimates the running statistics of a trained network's batch norms anew, by one pass over the "
     "training\n"
-    "images in which every batch counts alike, and writes the network to a new file. For statistics that "
+    "samples in which every batch counts alike, and writes the network to a new file. For statistics that "
     "lag\n"
     "behind, were lost, or belong to other data (precise batch norm: Wu & Johnson 2021, arXiv:2105.07576).",
     "Examples:\n"
-    "  ballast recalibrate runs/a                     writes runs/a/last-recalibrated.safetensors\n"
+    "  ballast recalibrate runs/a                     writes runs/a/best-recalibrated.safetensors\n"
     "  ballast recalibrate runs/a/best.safetensors --batch-size 1024 --out better.safetensors",
     invocation(list, run)};
 

@@ -35,7 +35,7 @@ void print_layers(const ModelSummary& found, const Shape& sample_shape) {
     say("{:<{}}{:<32}{:<20}{:>12}{:>18}\n", path, width, layer, shape, parameters, multiply_adds);
   };
   const auto work = [](const std::optional<int64_t>& count) { return count ? grouped(*count) : "unknown"; };
-  print_row("", "layer", "output, per image", "parameters", "multiply-adds");
+  print_row("", "layer", "output, per sample", "parameters", "multiply-adds");
   print_row("", "input", sample_shape.str(), "", "");
   for (const LayerSummary& layer : found.layers)
     if (!layer.path.empty())
@@ -100,7 +100,7 @@ OptionList list(SummaryOptions& o) {
         .help = "print Python code that makes the same network with PyTorch, and takes its weights"},
        {.name = "batch-size",
         .value = &o.batch_size,
-        .help = "images per training step, to advise for",
+        .help = "samples per training step, to advise for",
         .least = 1,
         .most = 1e9,
         .needs = "advise"}});

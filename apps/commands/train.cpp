@@ -16,6 +16,7 @@
 #include "output.h"
 #include "trainer/failure.h"
 #include "trainer/figure.h"
+#include "trainer/hints.h"
 #include "trainer/layer_record.h"
 #include "trainer/lr_range.h"
 #include "trainer/models.h"
@@ -72,12 +73,10 @@ void announce(Run& run) {
     say("note: the last {} of each epoch is left out, since batch normalization can't train on a single one; "
         "another --batch-size than {} avoids that\n",
         unit_of(run.test), run.options.training.batch_size);
-  if (!run.schema.empty()) {
-    std::vector<std::string> targets;
-    for (const TableColumn& column : run.schema.targets) targets.push_back(column.name);
+  if (!run.schema.empty())
     say("{} of {} from {} column{}\n", run.classifies() ? "classification" : "regression",
-        fmt::join(targets, ", "), run.schema.inputs.size(), run.schema.inputs.size() == 1 ? "" : "s");
-  }
+        targets_text(run.schema, run.options.data.label), run.schema.inputs.size(),
+        run.schema.inputs.size() == 1 ? "" : "s");
   print_frozen(run.model);
   flush_output();
   warn(run);
@@ -118,6 +117,7 @@ void test_best(Run& run, const RunFolder& folder, std::optional<TensorBoard>& bo
   say("{} after epoch {}, the best{}\n", test_text(test.total, run.test.kind, run.target_standardization),
       best.epoch, run.validation.size > 0 ? " on the validation part" : "");
   say("run folder: {}\n", folder.path());
+  for (const std::string& hint : hints(run, test, folder.path())) say("note: {}\n", hint);
 }
 
 /// The weights of a diverged run are worthless: those saved before stay.
@@ -175,7 +175,8 @@ int train_in(const RunFolder& folder, Run& run) {
     test_best(run, folder, board);
     return 0;
   }
-  say("stopped after step {} and saved; go on with: ballast train --resume {}\n", run.at.step, folder.path());
+  say("stopped after step {} and saved; go on with: ballast train --resume {}\n", run.at.step,
+      shell_word(folder.path()));
   return 128 + StopSignal::received();
 }
 
@@ -185,7 +186,7 @@ int train_and_report(const RunFolder& folder, Run& run) {
   } catch (const FileError& error) {
     throw TrainingFailed(
         fmt::format("{} (what was saved before is unharmed; go on with: ballast train --resume {})",
-                    error.message, folder.path()));
+                    error.message, shell_word(folder.path())));
   }
 }
 
@@ -253,34 +254,31 @@ int run(const TrainOptions& given) {
 }
 
 OptionList list(TrainOptions& o) {
-  return joined(
-      options_of(o),
-      grouped(
-          "Run",
+  return arranged(
+      joined(
+          options_of(o),
           {{.name = "out",
             .value = &o.out,
             .help = "folder for the run, new or empty [runs/MODEL-NORM-NUMBER]",
             .placeholder = "DIR"},
            {.name = "resume",
             .value = &o.resume,
-            .help =
-                "go on with the run in this folder from its last saved state; besides this only --threads, "
-                "--workers, "
-                "--save-every, --probe, --tensorboard, --data (if it has moved) and, with a constant "
-                "schedule, --epochs may "
-                "be given",
+            .help = "go on with the run in this folder from its last saved state; besides only --threads, "
+                    "--workers, "
+                    "--save-every, --probe, --tensorboard, --anomaly, --data (if it has moved) and, with "
+                    "--schedule "
+                    "constant, --epochs",
             .placeholder = "DIR"},
            {.name = "anomaly",
             .value = &o.anomaly,
-            .help =
-                "check the result of each operation and each gradient, so that where training meets NaN or "
-                "infinity the operation is named that made it; slower, with --resume too"},
+            .help = "check each operation and gradient, and name the first that makes NaN or infinity; "
+                    "slower; with "
+                    "--resume too"},
            {.name = "lr-find",
             .value = &o.lr_find,
-            .help = "don't train, but look for a learning rate: up to 100 steps while it grows from 1e-7 to "
-                    "10 (the "
-                    "range test, Smith 2015); prints the losses and a suggestion and leaves no files; --lr, "
-                    "--schedule, --warmup and --epochs play no part"},
+            .help =
+                "suggest a learning rate instead of training: up to 100 steps while it grows from 1e-7 to 10 "
+                "(the range test, Smith 2015); leaves no files"},
            {.name = "lr-plot",
             .value = &o.lr_plot,
             .help = "draw the losses by learning rate into this file, .svg or .png",
@@ -293,7 +291,8 @@ OptionList list(TrainOptions& o) {
             .value = &o.config,
             .help = "read options from a run's config.toml, or from the one in a run's folder; those given "
                     "here win",
-            .placeholder = "FILE"}}));
+            .placeholder = "FILE"}}),
+      training_groups());
 }
 
 }  // namespace
@@ -301,15 +300,11 @@ OptionList list(TrainOptions& o) {
 extern const Command train;
 const Command train{
     "train", "train a network",
-    "Trains a network and keeps everything about the run in a folder: config.toml (the options), "
-    "metrics.jsonl (one\n"
-    "line per epoch: epoch, step, train_loss, train_accuracy, val_loss, val_accuracy, lr, images_per_s of "
-    "training\n"
-    "alone, seconds since the start), summary.json, last.safetensors and best.safetensors (weights under "
-    "PyTorch's\n"
-    "names), state.safetensors (for --resume). Ctrl-C, termination, a hangup and a closed pipe save and "
-    "stop; a second\n"
-    "signal stops at once. A folder belongs to the process that trains in it.",
+    "Trains a network, measures it on the test part, and keeps everything about the run in a folder: "
+    "options\n"
+    "(config.toml), figures of each epoch (metrics.csv, metrics.jsonl), weights under PyTorch's names\n"
+    "(best.safetensors, last.safetensors), and a page that shows all of it (report.html). Ctrl-C saves and\n"
+    "stops, and --resume goes on; a second Ctrl-C stops at once.",
     "Examples:\n"
     "  ballast train --norm group --epochs 5 --out runs/group   another norm, in a folder of that name\n"
     "  ballast train --resume runs/group                        resume, bit-identical to a run that wasn't "

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -157,6 +158,19 @@ Json object_of(const OptionList& list) {
 OptionList grouped(const std::string& group, OptionList list) {
   for (Option& option : list) option.group = group;
   return list;
+}
+
+OptionList arranged(OptionList list, const Groups& groups) {
+  OptionList found;
+  for (const auto& [group, names] : groups)
+    for (const std::string& name : names) {
+      const auto option = std::ranges::find(list, name, &Option::name);
+      if (option == list.end()) continue;
+      option->group = group;
+      found.push_back(std::move(*option));
+      list.erase(option);
+    }
+  return joined(std::move(found), list);
 }
 
 OptionList joined(OptionList list, const OptionList& more) {

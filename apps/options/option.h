@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -42,6 +43,11 @@ using Given = std::set<std::string>;
 
 /// `list`, to stand under the heading `group`.
 OptionList grouped(const std::string& group, OptionList list);
+
+/// The groups of --help, each a heading and the names of its options.
+using Groups = std::vector<std::pair<std::string, std::vector<std::string>>>;
+/// `list` in the order of the groups, under their headings; what they don't name follows as it was.
+OptionList arranged(OptionList list, const Groups& groups);
 
 /// `list` followed by `more`.
 OptionList joined(OptionList list, const OptionList& more);

@@ -50,8 +50,7 @@ OptionList options_of(DataOptions& o) {
   return {
       {.name = "data",
        .value = &o.data,
-       .help = "the built-in digits, or a path; its format is recognized, or named before it, as in "
-               "csv:table.txt: " +
+       .help = "the built-in digits, or a path whose format is recognized, or named, as in csv:table.txt: " +
                formats_text() + "; see ballast data --help"},
       {.name = "train-size",
        .value = &o.train_size,
@@ -65,14 +64,14 @@ OptionList options_of(DataOptions& o) {
        .most = 1e7},
       {.name = "validation",
        .value = &o.validation,
-       .help =
-           "share of the training samples to choose the best epoch by, of each class alike, where the data "
-           "have no validation part of their own; 0 for none",
+       .help = "share of the training samples to choose the best epoch by, where the data have no validation "
+               "part; 0 "
+               "for none",
        .least = 0,
        .most = 0.9},
       {.name = "test",
        .value = &o.test,
-       .help = "share of the samples to test with, where the data have no test part of their own",
+       .help = "share of the samples to test with, where the data have no test part",
        .least = 0,
        .most = 0.9},
       {.name = "split-seed", .value = &o.split_seed, .help = "seed of these random splits", .least = 0},
@@ -87,8 +86,7 @@ OptionList options_of(DataOptions& o) {
        .placeholder = "COLUMNS"},
       {.name = "header",
        .value = &o.header,
-       .help = "whether the first line of a table names the columns: auto (judged by the types of the "
-               "columns), yes, no",
+       .help = "whether the first line of a table names the columns: auto (judged by what it holds), yes, no",
        .choices = {"auto", "yes", "no"}},
       {.name = "missing",
        .value = &o.missing,
@@ -114,9 +112,10 @@ OptionList options_of(ModelOptions& o) {
   return {
       {.name = "model",
        .value = &o.model,
-       .help = fmt::format("a preset, one of {}; or a line of layers, as in \"flatten, linear 64, norm, act, "
-                           "linear\"; see ballast models; without it data that are no images get the mlp",
-                           fmt::join(names_of(presets()), ", ")),
+       .help = fmt::format(
+           "{}, or a line of layers, as in \"flatten, linear 64, norm, act, linear\"; see ballast "
+           "models [cnn; of data that are no images mlp]",
+           fmt::join(names_of(presets()), ", ")),
        .placeholder = "MODEL",
        .check_text = check_model},
       {.name = "norm",
@@ -164,10 +163,10 @@ OptionList options_of(TrainingOptions& o) {
        .help = "steps of linear warm-up before the schedule",
        .least = 0,
        .most = 1e15},
-      {.name = "batch-size", .value = &o.batch_size, .help = "images per step", .least = 1, .most = 1e9},
+      {.name = "batch-size", .value = &o.batch_size, .help = "samples per step", .least = 1, .most = 1e9},
       {.name = "epochs",
        .value = &o.epochs,
-       .help = "passes over the training images",
+       .help = "passes over the training samples",
        .least = 1,
        .most = 1e9},
       {.name = "seed",
@@ -181,8 +180,7 @@ OptionList options_of(TrainingOptions& o) {
        .most = most_threads},
       {.name = "patience",
        .value = &o.patience,
-       .help = "stop after so many epochs without a better one on the validation part, by accuracy and among "
-               "equals by loss, or for numbers by loss; 0 for never",
+       .help = "stop after so many epochs without a better one on the validation part; 0 for never",
        .least = 0,
        .most = 1e9},
       {.name = "clip",
@@ -225,8 +223,8 @@ OptionList options_of(TrainingOptions& o) {
                "comes to know it by heart"},
       {.name = "augment",
        .value = &o.augment,
-       .help = "random changes of the training images, which leave their classes as they are: " +
-               augmentation_help()},
+       .help = "random changes of the training images: none, light, strong, or a list, as in \"rotate 10, "
+               "flip 0.5\"; ballast data --help has them all"},
       {.name = "workers",
        .value = &o.workers,
        .help = "threads that read and augment images ahead while others compute; 0 to do it in between; the "
@@ -268,6 +266,25 @@ OptionList options_of(TrainingOptions& o) {
 OptionList options_of(TrainOptions& o) {
   return joined(grouped("Data", options_of(o.data)),
                 joined(grouped("Model", options_of(o.model)), grouped("Training", options_of(o.training))));
+}
+
+const Groups& training_groups() {
+  static const Groups groups = {
+      {"Most used",
+       {"data", "label", "model", "norm", "epochs", "batch-size", "lr", "augment", "out", "resume"}},
+      {"Data",
+       {"shape", "validation", "test", "split-seed", "ignore", "missing", "task", "header", "skip-damaged",
+        "train-size", "test-size"}},
+      {"Model", {"act", "hidden", "dropout", "init-from", "freeze", "freeze-stats", "freeze-mode"}},
+      {"Optimization",
+       {"optimizer", "weight-decay", "momentum", "schedule", "warmup", "clip", "accumulate", "seed"}},
+      {"Against overfitting", {"patience", "label-smoothing", "mixup", "ema"}},
+      {"Unequal classes", {"class-weights"}},
+      {"Looking into training",
+       {"lr-find", "lr-plot", "probe", "tensorboard", "overfit-one-batch", "anomaly"}},
+      {"Running", {"config", "print-config", "threads", "workers", "save-every"}},
+  };
+  return groups;
 }
 
 OptionList options_of(TrainedOptions& o, const std::string& batch_help) {

@@ -61,6 +61,8 @@ struct TrainOptions {
 };
 /// Those that config.toml holds.
 OptionList options_of(TrainOptions& o);
+/// How --help of `train` and `compare` arranges the options: the most used first.
+const Groups& training_groups();
 
 /// A trained network, and the data to run it on.
 struct TrainedOptions {

@@ -54,17 +54,32 @@ std::string progress_bar(const Run& run, int width) {
   return (title + "  " + bar + figures).substr(0, static_cast<size_t>(std::max(width, 1)));
 }
 
-Progress::Progress() : terminal_(is_terminal()) {}
+StatusLine::StatusLine() : terminal_(is_terminal()) {}
 
-void Progress::step(const Run& run) {
-  if (!terminal_) return;
+bool StatusLine::due() {
+  if (!terminal_) return false;
   const auto now = std::chrono::steady_clock::now();
-  if (now < next_draw_) return;
+  if (now < next_draw_) return false;
   next_draw_ = now + std::chrono::milliseconds(100);
-  // One column stays free: a full line would wrap on some terminals.
-  say("\r{}\x1b[K", progress_bar(run, terminal_width() - 1));
+  return true;
+}
+
+// One column stays free: a full line would wrap on some terminals.
+int StatusLine::width() const { return terminal_width() - 1; }
+
+void StatusLine::show(const std::string& text) {
+  say("\r{}\x1b[K", text);
   flush_output();
   drawn_ = true;
+}
+
+void StatusLine::clear() {
+  if (drawn_) say("\r\x1b[K");
+  drawn_ = false;
+}
+
+void Progress::step(const Run& run) {
+  if (bar_.due()) bar_.show(progress_bar(run, bar_.width()));
 }
 
 void Progress::epoch(const Run& run, const EpochMetrics& m) {
@@ -78,11 +93,6 @@ void Progress::epoch(const Run& run, const EpochMetrics& m) {
       part("", m.train_loss, m.train_accuracy), part("val ", m.val_loss, m.val_accuracy), m.images_per_s,
       unit_of(run.test), m.seconds);
   flush_output();
-}
-
-void Progress::clear() {
-  if (drawn_) say("\r\x1b[K");
-  drawn_ = false;
 }
 
 }  // namespace ballast::app

@@ -1,26 +1,43 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "trainer/run.h"
 
 namespace ballast::app {
 
-/// What training shows on standard output: one line per epoch, and on a terminal a bar that fills during the
-/// epoch.
-class Progress {
+/// A line at the end of standard output that changes while something goes on; nothing where that is no
+/// terminal.
+class StatusLine {
  public:
-  Progress();
-  /// Redraws the bar, at most ten times a second.
-  void step(const Run& run);
-  void epoch(const Run& run, const EpochMetrics& metrics);
-  /// Removes the bar, so that a message can be printed.
+  StatusLine();
+  /// Whether it is time to show something new, at most ten times a second.
+  bool due();
+  void show(const std::string& text);
+  /// Removes the line, so that a message can be printed.
   void clear();
+  /// Columns that a text may have.
+  int width() const;
 
  private:
   bool terminal_;
   bool drawn_ = false;
   std::chrono::steady_clock::time_point next_draw_;
+};
+
+/// What training shows on standard output: one line per epoch, and on a terminal a bar that fills during the
+/// epoch.
+class Progress {
+ public:
+  /// Redraws the bar.
+  void step(const Run& run);
+  void epoch(const Run& run, const EpochMetrics& metrics);
+  /// Removes the bar, so that a message can be printed.
+  void clear() { bar_.clear(); }
+
+ private:
+  StatusLine bar_;
 };
 
 /// "epoch 2/3  [=====>    ]  loss 0.123  accuracy 96.3 %  9876 images/s  0:04 left" in at most `width`

@@ -4,6 +4,7 @@
 #include <spawn.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -45,7 +46,8 @@ int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128
 }  // namespace
 
 void run_side_by_side(const std::vector<Job>& jobs, int64_t at_a_time,
-                      const std::function<void(size_t, int)>& ended) {
+                      const std::function<void(size_t, int)>& ended,
+                      const std::function<void(const std::vector<size_t>&)>& waiting) {
   std::map<pid_t, size_t> running;
   bool told = false;
   for (size_t next = 0; next < jobs.size() || !running.empty();) {
@@ -65,6 +67,10 @@ void run_side_by_side(const std::vector<Job>& jobs, int64_t at_a_time,
       running.erase(found);
       ended(job, exit_code(status));
     } else {
+      std::vector<size_t> numbers;
+      for (const auto& [running_process, job] : running) numbers.push_back(job);
+      std::ranges::sort(numbers);
+      waiting(numbers);
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
     }
   }

@@ -17,6 +17,15 @@ inline std::string lower(std::string text) {
   return text;
 }
 
+/// As a word of a command that can be copied into a shell: in single quotes unless it is plain.
+inline std::string shell_word(const std::string& text) {
+  constexpr auto plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./:,+=@%";
+  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  std::string word = "'";
+  for (const char c : text) word += c == '\'' ? "'\\''" : std::string(1, c);
+  return word + "'";
+}
+
 /// "98.54 % (9854 of 10000)"
 inline std::string accuracy_text(int64_t correct, int64_t size) {
   return fmt::format("{:.2f} % ({} of {})", 100 * static_cast<double>(correct) / static_cast<double>(size),
