@@ -8,6 +8,7 @@ using namespace ballast::detail;
 TEST_CASE("nearest: one mistake is forgiven, another word is not") {
   const std::vector<std::string> known = {"mlp", "lenet", "cnn", "one-cycle", "--batch-size"};
   CHECK(nearest("mpl", known) == "mlp");
+  CHECK(nearest("MPL", known) == "mlp");
   CHECK(nearest("lenett", known) == "lenet");
   CHECK(nearest("onecycle", known) == "one-cycle");
   CHECK(nearest("--batchsize", known) == "--batch-size");

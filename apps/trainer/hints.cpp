@@ -13,7 +13,7 @@
 namespace ballast::app {
 namespace {
 
-constexpr int64_t few_steps = 100, enough_steps = 300;
+constexpr int64_t very_few_steps = 20, few_steps = 100, enough_steps = 300;
 
 bool all_met(const TestReport& test) {
   return test.kind != TargetKind::values && test.total.correct == test.total.size;
@@ -50,8 +50,10 @@ std::vector<std::string> hints(const Run& run, const TestReport& test, const std
   const TrainingOptions& options = run.options.training;
   std::vector<std::string> lines;
   if (options.overfit_one_batch || all_met(test)) return lines;
-  const bool few = run.at.step < few_steps && !run.out_of_patience(),
-             guessing = no_better_than_guessing(test);
+  const bool last_is_best = best_epoch(run.at.history) == &run.at.history.back();
+  const bool few = run.at.step < (last_is_best ? few_steps : very_few_steps) && !run.out_of_patience();
+  //~ const bool few = run.at.step < few_steps && !run.out_of_patience();
+  const bool guessing = no_better_than_guessing(test);
   const int64_t epochs = options.epochs;
   if (few)
     lines.push_back(fmt::format(

@@ -298,7 +298,7 @@ MissingValues operator+(MissingValues a, const MissingValues& b) {
       a.columns.emplace_back(name, count);
     else
       found->second += count;
-    //~
+    //~ found->second = count;
   }
   return a;
 }

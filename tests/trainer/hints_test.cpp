@@ -80,6 +80,9 @@ TEST_CASE("hints: what would help, and nothing where nothing is to be said") {
         "--config "
         "'runs/a b' --epochs 6\n");
   CHECK(Case().after(settled, 300, met(6, 2)).empty());
+  CHECK(Case().after(falling, 99, met(6, 2)).starts_with("only 99 steps were taken"));
+  CHECK(Case().after(settled, 60, met(6, 2)).empty());
+  CHECK(Case().after(settled, 19, met(6, 2)).starts_with("only 19 steps were taken"));
   CHECK(Case().after(falling, 3, met(6, 4)).empty());
   CHECK(Case().after(settled, 300, met(6, 0)) ==
         "this is no better than always guessing the most frequent class; look for another learning rate than "
