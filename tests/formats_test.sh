@@ -174,6 +174,9 @@ cp -r photos/cats photos/dogs above/photos
 expect 2 '--data above: it holds no data itself, but above/photos does; did you mean --data above/photos?' data info above
 expect 2 'did you mean --data above/photos?' data info images:above
 expect 2 'above/photos?' train --data above
+expect 2 '--data above/photos/cats: this looks like the folder of one class; did you mean --data above/photos?' data info above/photos/cats
+expect 2 'did you mean --data above/photos?' data info above/photos/cats/
+[[ $(cd above/photos && "$ballast" data info cats 2>&1) == *'did you mean --data .?'* ]] || fail "the folder of a class, from the folder of its data"
 cp -r idx below/MNIST/raw
 expect 2 'did you mean --data below/MNIST/raw?' data info below
 cp houses.csv tables

@@ -167,10 +167,22 @@ std::vector<std::string> data_below(const std::string& folder, int depth = 2) {
   return found;
 }
 
+/// "a" of "a/b" and of "a/b/", "." of "b".
+std::string parent_of(const std::string& folder) {
+  fs::path path = fs::path(folder).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();  // of the slash at the end
+  return path.has_parent_path() ? path.parent_path().native() : ".";
+}
+
 /// Throws ValueError, which names them, if a folder holds data of which it is surely not the folder itself.
 void check_level(const std::string& folder, const Choice<DataFormat>* format) {
   const bool images = format && format->make.open == open_images;
-  if (!fs::is_directory(folder) || (format && !images) || (images && holds_classes(folder))) return;
+  std::error_code error;
+  if (!fs::is_directory(folder, error) || (format && !images) || (images && holds_classes(folder))) return;
+  const std::string parent = parent_of(folder);
+  check<ValueError>(!images || !holds(folder, is_image) || !holds_classes(parent),
+                    "--data {}: this looks like the folder of one class; did you mean --data {}?", folder,
+                    shell_word(parent));
   const std::vector<std::string> below = data_below(folder);
   // Images may lie deeper in the folders of classes: several of them are what was given.
   const auto other =
