@@ -88,6 +88,7 @@ size_t require_column(const std::vector<CsvColumn>& columns, const std::string& 
   const size_t found = find_column(columns, wanted);
   if (found < columns.size()) return found;
   std::vector<std::string> known;
+  known.reserve(columns.size());
   for (const CsvColumn& column : columns) known.push_back(column.name);
   if (const std::string near = detail::suggestion(wanted, known); !near.empty())
     throw ValueError(fmt::format("no column is called {}{}", in_quotes(wanted), near));

@@ -68,6 +68,7 @@ void run_side_by_side(const std::vector<Job>& jobs, int64_t at_a_time,
       ended(job, exit_code(status));
     } else {
       std::vector<size_t> numbers;
+      numbers.reserve(running.size());
       for (const auto& [running_process, job] : running) numbers.push_back(job);
       std::ranges::sort(numbers);
       waiting(numbers);

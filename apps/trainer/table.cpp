@@ -292,8 +292,7 @@ MissingValues missing_values(const CsvTable& table, const TableSchema& schema) {
 MissingValues operator+(MissingValues a, const MissingValues& b) {
   a.rows += b.rows, a.of += b.of;
   for (const auto& [name, count] : b.columns) {
-    const auto same = [&](const auto& column) { return column.first == name; };
-    const auto found = std::ranges::find_if(a.columns, same);
+    const auto found = std::ranges::find(a.columns, name, &std::pair<std::string, int64_t>::first);
     if (found == a.columns.end())
       a.columns.emplace_back(name, count);
     else
