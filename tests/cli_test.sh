@@ -35,6 +35,7 @@ expect 0 'Trains a network, measures it on the test part' train --help
 for command in train compare eval data predict; do
   "$ballast" $command --help | awk -v c=$command '/^Options/ { go = 1 } /^Examples/ { go = 0 } go && length > 100 { print c ": " $0; bad = 1 } END { exit bad }' ||
     fail "a line of --help is longer than 100 characters"
+  "$ballast" $command --help | cat -s | cmp -s - <("$ballast" $command --help) || fail "two empty lines in --help"
 done
 expect 0 'Trains a network, measures it' train --help
 expect 0 "  train a network" --help

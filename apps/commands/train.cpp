@@ -128,7 +128,8 @@ void test_best(Run& run, const RunFolder& folder, std::optional<TensorBoard>& bo
   write_run_page({read_run(folder.path())}, folder.file("report.html"));
   throw TrainingFailed(fmt::format(
       "training diverged in epoch {}, step {}: {}; where it is the learning that diverges and "
-      "not the data, try a lower --lr than {}, a --warmup, --clip or a --norm (what was saved "
+      "not the data, try a lower --lr than {} (--lr-find suggests one), a --warmup, --clip or a --norm (what "
+      "was saved "
       "before is in {})",
       result.diverged.epoch, result.diverged.step, result.why, *run.options.training.lr, folder.path()));
 }

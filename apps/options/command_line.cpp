@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include <ballast/core/check.h>
 
@@ -37,10 +38,17 @@ constexpr const char* examples =
     "  ballast fold runs/a                                          the network without its batch norms, for "
     "inference";
 
-/// What options are for, in lines of at most 100 characters beside their names.
+/// What options are for, in lines of at most 100 characters beside their names, and one empty line between
+/// groups (CLI11 has two).
 class HelpFormatter : public CLI::Formatter {
  public:
   HelpFormatter() { column_width(28); }
+
+  std::string make_help(const CLI::App* app, std::string name, CLI::AppFormatMode mode) const override {
+    std::string text = CLI::Formatter::make_help(app, std::move(name), mode);
+    for (size_t at = 0; (at = text.find("\n\n\n", at)) != std::string::npos;) text.erase(at, 1);
+    return text;
+  }
 
   std::string make_option(const CLI::Option* option, bool positional) const override {
     constexpr size_t line = 100;
@@ -48,10 +56,7 @@ class HelpFormatter : public CLI::Formatter {
     std::istringstream words(make_option_desc(option));
     std::string text, last;
     for (std::string word; words >> word;) {
-      if (!last.empty() && last.size() + 1 + word.size() > room) {
-        text += last + "\n";
-        last.clear();
-      }
+      if (!last.empty() && last.size() + 1 + word.size() > room) text += std::exchange(last, "") + "\n";
       last += (last.empty() ? "" : " ") + word;
     }
     std::ostringstream out;
