@@ -22,4 +22,5 @@ expect 0 'written: norms/report.html' compare $small --model lenet --norm none,b
 for page in norms/report.html norms/norm-batch/report.html; do
   for width in 1400 500; do used $page $width; done
 done
+"$(dirname "$browser_test")/verdicts_test.py" norms/report.html || fail "verdicts of a comparison"
 [ $failures -eq 0 ] && echo "all well" || exit 1

@@ -1,3 +1,19 @@
+// What the last look at a run's layers says of how signal and gradient go through them: text and source.
+const layerFindings = group => {
+  const {records = []} = group.layers_over_time ?? {}, {format} = page;
+  const layers = records.length ? records[records.length - 1].layers.filter(layer => "input" in layer) : [];
+  const found = [], times = ratio => format(Number(ratio.toPrecision(2)));
+  const spreads = layers.map(layer => layer.input_spread).filter(value => value > 0);
+  if (spreads.length > 2 && spreads[1] > 10 * spreads[spreads.length - 1])
+    found.push([`the signal vanishes. What arrives at the last layer differs between samples ${times(spreads[1] / spreads[spreads.length - 1])} times less than what arrives `
+                + "at the second (see “Spread between samples”): its last layers can hardly tell samples apart.", "Glorot & Bengio 2010"]);
+  const norms = layers.map(layer => layer.gradient_norm).filter(value => value > 0);
+  if (norms.length > 1 && Math.max(...norms) > 1000 * Math.min(...norms))
+    found.push([`the largest gradient norm of a layer is ${times(Math.max(...norms) / Math.min(...norms))} times the smallest (see “Gradient norm by layer”): `
+                + "layers of small gradients hardly learn.", "Glorot & Bengio 2010"]);
+  return found;
+};
+
 // Layers over time, from what --probe has written: of one run its layers over one another; of several groups of runs one
 // layer, the first run of each group over one another.
 const layersOverTime = allGroups => {
@@ -26,10 +42,13 @@ const layersOverTime = allGroups => {
     return list.filter((i, k) => colorOf(i) >= 0 && list.findIndex(other => leader(other) === leader(i)) === k);
   };
 
+  const [firstStep, secondStep = firstStep] = stepsOf(groups[0]);
   const part = page.section("Layers over time",
-      `What a copy of the network does on a batch of ${about.samples} training samples, always the same one, with the weights of that step. `
-      + (one ? "" : "Runs are compared at the layer of weights that is chosen here; the first run of each group is drawn. ")
-      + "A look is what was recorded at one step (every so many steps, as --probe says). Percentiles and histograms are of up to " + format(about.values) + " values of each tensor, from all over it.");
+      `Every ${secondStep === firstStep ? "so many" : format(secondStep - firstStep)} steps (--probe) a copy of the network with the weights of that step was given a batch of ${about.samples} training samples, `
+      + "always the same one, forward and backward; that is a look. The slider chooses the look whose plots say “at the step”"
+      + (one ? ". " : ", and the list the layer of weights at which runs are compared. ")
+      + (allGroups.some(group => group.runs.length > 1) && !one ? "Of runs that differ in their seed the first is drawn. " : "")
+      + `Percentiles and histograms are of up to ${format(about.values)} values of each tensor, from all over it.`);
   part.id = "layers";
 
   // Controls: which step, which layer.
@@ -38,9 +57,13 @@ const layersOverTime = allGroups => {
   const play = element("button", {type: "button", id: "play"}, "▶ Play");
   const now = element("output", {for: "step"});
   const most = Math.max(...groups.map(group => weighted(group).length));
+  const commonName = k => {
+    const names = new Set(groups.map(group => group.layers_over_time.about.layers[weighted(group)[k]]?.layer));
+    return names.size === 1 ? `: ${[...names][0]}` : "";
+  };
   const choices = one ? having(groups[0], "output").map(i => [i, nameOf(groups[0], i)])
-                      : [...Array(most).keys()].map(k => [k, `layer of weights ${k + 1} of ${most}`]);
-  const preferred = one ? weighted(groups[0])[1] ?? weighted(groups[0])[0] : Math.min(1, most - 1);
+                      : [...Array(most).keys()].map(k => [k, `layer of weights ${k + 1} of ${most}${commonName(k)}`]);
+  const preferred = one ? weighted(groups[0])[1] ?? weighted(groups[0])[0] : Math.floor(most / 2);
   const select = element("select", {id: "layer", "aria-label": "layer"}, ...choices.map(
       ([value, name]) => element("option", {value, selected: value === preferred ? "" : undefined}, name)));
   part.querySelector(".blocks").before(element("div", {class: "controls"}, play, slider, now, select));
@@ -50,6 +73,13 @@ const layersOverTime = allGroups => {
   // The layer that a figure is of: the chosen one or, where it has no such figure, the next that has, as its norm or ReLU.
   const nearest = (group, key) => having(group, key).find(i => i >= chosen(group)) ?? chosen(group);
   const place = group => one ? 0 : allGroups.indexOf(group);
+  // Of groups a line is told by its colour and marks; dashes say what it is of.
+  const solid = one ? {} : {dashed: false, points: "some"};
+  // Whether a norm follows a layer of weights before the next one.
+  const normBehind = (group, i) => {
+    const {layers} = group.layers_over_time.about, next = weighted(group).find(other => other > i) ?? layers.length;
+    return layers.slice(i, next).some(({layer}) => /Norm/.test(layer));
+  };
   const redraws = {step: [], layer: []};
 
   // The record of a group that is nearest to the step of the slider.
@@ -95,7 +125,7 @@ const layersOverTime = allGroups => {
     live(() => ({title: `${what}: histogram at the step`, x: {label: `${what.toLowerCase()} (no unit)`, ...range(key)},
                  y: {label: "density, share per unit", min: 0, max: high() || undefined},
                  series: groups.map(group => ({name: one ? what : group.name, ...density(recordAt(group).layers[chosen(group)][key]),
-                                               stepped: true, filled: true, color: place(group)})),
+                                               dashed: false, stepped: true, filled: true, color: place(group)})),
                  note: `${note} The middle 98 % of the values. Axes are the same for all steps; a bar that leaves the plot above is `
                      + "a value that very many have, such as 0 behind a ReLU."}), "step", "layer");
     const quantile = (group, q) => over(group, chosen(group), layer => layer[key]?.percentiles[q] ?? null);
@@ -106,24 +136,26 @@ const layersOverTime = allGroups => {
                         {name: "median, and 25 to 75 %", x: stepsOf(groups[0]), y: quantile(groups[0], 2), low: quantile(groups[0], 1),
                          high: quantile(groups[0], 3), color: 0}]
                      : groups.map(group => ({name: `${group.name}: median, and 1 to 99 %`, x: stepsOf(group), y: quantile(group, 2),
-                                             low: quantile(group, 0), high: quantile(group, 4), color: place(group)}))}),
+                                             low: quantile(group, 0), high: quantile(group, 4), ...solid, color: place(group)}))}),
          "layer");
   }
 
   // Figures over time: of one run a line for each layer, of groups a line for each group at the chosen layer.
 
-  function overTime(key, title, label, note, {log = true, figure = layer => layer[key], rules = [], factor = 1} = {}) {
+  // `only(group, i)` says of which layers it means something.
+  function overTime(key, title, label, note, {log = true, figure = layer => layer[key], rules = [], factor = 1, only = () => true} = {}) {
     const value = layer => figure(layer) === undefined || figure(layer) === null ? null : factor * figure(layer);
-    const layers = one ? drawnOf(key) : [];
+    const layers = one ? drawnOf(key).filter(i => only(groups[0], i)) : [];
     if (one ? !layers.length : !groups.some(group => having(group, key).length)) return null;
     const plot = () => ({
       title, note, x: step, y: {label, log},
       series: one ? layers.map(i => ({name: nameOf(groups[0], i), x: stepsOf(groups[0]), y: over(groups[0], i, value), color: colorOf(i)}))
-                  : groups.map(group => ({name: group.name, x: stepsOf(group), y: over(group, nearest(group, key), value), color: place(group)}))});
+                  : groups.map(group => ({name: group.name, x: stepsOf(group), color: place(group), ...solid,
+                                            y: over(group, nearest(group, key), only(group, nearest(group, key)) ? value : () => null)}))});
     // On a logarithmic axis 0 has no place.
     const positive = made => ({...made, series: made.series.map(s => ({...s, y: s.y.map(y => log && y !== null && y <= 0 ? null : y)}))});
     const drawn = live(() => positive(plot()), ...(one ? [] : ["layer"]));
-    const others = one ? having(groups[0], key).filter(i => !layers.includes(i)) : [];
+    const others = one ? having(groups[0], key).filter(i => !layers.includes(i) && only(groups[0], i)) : [];
     if (others.length)
       drawn.append(element("p", {class: "note"}, `Measured as well, but not drawn: ${others.length > 1 ? "layers" : "layer"} ${others.map(i => groups[0].layers_over_time.about.layers[i].path).join(", ")}.`));
     if (one) drawn.append(...page.advice(groups[0], rules));
@@ -133,13 +165,13 @@ const layersOverTime = allGroups => {
   const warn = (figure, text, source) =>
       figure?.append(element("p", {class: "advice"}, text, element("span", {class: "note"}, ` [${source}]`)));
 
+  if (!one) spreadProfile(), gradientProfile();
   if (one) distribution("output", "Output of the layer", "What the layer gives.");
   else distribution("input", "Input of the layer", "What arrives at the layer, from the layers before it.");
   if (one) distribution("gradient", "Gradient of the weights", "Of the loss of that batch.");
   else gradientSpread();
-  if (one) profile();
-  const profiled = gradientProfile();
-  overTime("gradient_norm", "Gradient norms", "norm of the gradient (no unit)",
+  if (one) profile(), spreadProfile(), gradientProfile();
+  overTime("gradient_norm", "Gradient norm over time", "norm of the gradient (no unit)",
                              "Layers whose gradients are smaller by orders of magnitude hardly learn; gradients that grow from layer to layer explode.",
                              {rules: ["bias-before-norm"]});
   overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look",
@@ -154,11 +186,11 @@ const layersOverTime = allGroups => {
            "Units that are 0 for a quarter to three quarters of the samples and positions: they tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
   overTime("effective_lr", "Effective learning rate", "learning rate / |w|² (no unit)",
            "Behind a norm the length of the weights w doesn't matter to the result, and this is the rate at which their direction learns: "
-           + "it falls as they grow (van Laarhoven 2017). Of weights with no norm behind them it says nothing.", {rules: ["decayed-norm"]});
-  overTime("angle", "Angle moved", "degrees since the last look", "How far the weights have turned.", {factor: 180 / Math.PI});
+           + "it falls as they grow (van Laarhoven 2017). Weights with no norm behind them are left out.", {rules: ["decayed-norm"], only: normBehind});
+  overTime("angle", "Angle moved", "degrees since the last look", "The angle between a layer's weights, as one vector, and what they were at the look before: how much has been learned in between, whatever their length.", {factor: 180 / Math.PI});
   overTime("gamma_over_sigma", "Scale of norms in evaluation, γ/σ", "mean of γ/σ (no unit)",
-           "What a norm with running statistics multiplies its inputs by in evaluation: its weight γ by the running standard deviation σ. "
-           + "A network without such norms has no line.",
+           "What a norm with running statistics multiplies its inputs by in evaluation: its weight γ by the running standard deviation σ of its inputs. "
+           + "Where it is large, small inputs are amplified, and noise with them.",
            {figure: layer => layer.gamma_over_sigma?.[1]});
 
   // All layers at the step of the slider.
@@ -182,36 +214,43 @@ const layersOverTime = allGroups => {
     };
     live(() => ({title: "Gradient of the weights: shape of the histogram at the step", x: {label: "gradient / its standard deviation", min: -4, max: 4},
                  y: {label: "density, share per standard deviation", min: 0},
-                 series: groups.map(group => ({name: group.name, ...shape(statsOf(group, recordAt(group))), stepped: true, filled: true, color: place(group)})),
+                 series: groups.map(group => ({name: group.name, dashed: false, ...shape(statsOf(group, recordAt(group))), stepped: true, filled: true, color: place(group)})),
                  note: "Each run in units of the standard deviation of its own gradient, whose size is in the next plot. The middle 98 % of the values."}),
          "step", "layer");
     live(() => ({title: "Gradient of the weights: spread over time", x: step, y: {label: "1st to 99th percentile (no unit)", log: true},
-                 series: groups.map(group => ({name: group.name, x: stepsOf(group), color: place(group), y: recordsOf(group).map(record => {
+                 series: groups.map(group => ({...solid, name: group.name, x: stepsOf(group), color: place(group), y: recordsOf(group).map(record => {
                    const percentiles = statsOf(group, record)?.percentiles ?? [];
                    return percentiles[percentiles.length - 1] - percentiles[0] || null;
                  })})),
                  note: "The distance from the 1st to the 99th percentile of the gradient's values."}), "layer");
   }
 
-  // All layers with weights at the step of the slider: whether gradients fade from layer to layer.
+  // All layers with weights at the step of the slider: whether a figure fades from layer to layer.
+  function byLayer(title, label, name, figure, note) {
+    if (Math.max(...groups.map(group => weighted(group).length)) < 2) return;
+    const value = (record, i) => figure(record.layers[i]) > 0 ? figure(record.layers[i]) : null;
+    const all = groups.flatMap(group => recordsOf(group).flatMap(record => weighted(group).map(i => value(record, i)))).filter(v => v !== null);
+    if (!all.length) return;
+    live(() => ({title, x: {label: one ? "layer, by its number in the table of layers" : "layer of weights, from the input on", whole: true},
+                 y: {label, log: true, min: Math.min(...all) / 1.5, max: Math.max(...all) * 1.5},
+                 series: groups.map(group => ({name: one ? name : group.name, x: weighted(group).map((i, k) => one ? i : k + 1), ...solid,
+                                               y: weighted(group).map(i => value(recordAt(group), i)), points: true, color: place(group)})), note}), "step");
+  }
+  function spreadProfile() {
+    byLayer("Spread between samples by layer at the step", "standard deviation (no unit)", "spread", layer => layer.input_spread,
+            "Of what arrives at the layer: the standard deviation of a channel over samples and positions, mean over the channels. Where it falls by orders of "
+            + "magnitude from the first layer (left) to the last, the signal vanishes: the layers get nearly the same for every sample. Layers behind a ReLU or sigmoid get the outputs of that.");
+  }
   function gradientProfile() {
-    const most = Math.max(...groups.map(group => weighted(group).length));
-    if (most < 2) return null;
-    const normOf = (record, i) => record.layers[i].gradient_norm > 0 ? record.layers[i].gradient_norm : null;
-    const all = groups.flatMap(group => recordsOf(group).flatMap(record => weighted(group).map(i => normOf(record, i)))).filter(v => v !== null);
-    return live(() => ({title: "Gradient norm by layer at the step",
-                 x: {label: one ? "layer, by its number in the table of layers" : "layer of weights, from the input on", whole: true},
-                 y: {label: "norm of the gradient (no unit)", log: true, min: Math.min(...all) / 1.5, max: Math.max(...all) * 1.5},
-                 series: groups.map(group => ({name: one ? "gradient norm" : group.name, x: weighted(group).map((i, k) => one ? i : k + 1),
-                                               y: weighted(group).map(i => normOf(recordAt(group), i)), points: true, color: place(group)})),
-                 note: "Backward, gradients go from the last layer (right) to the first (left). Where they fall by orders of magnitude on "
-                     + "the way, they vanish and the first layers hardly learn; where they grow, they explode."}), "step");
+    byLayer("Gradient norm by layer at the step", "norm of the gradient (no unit)", "gradient norm", layer => layer.gradient_norm,
+            "Backward, gradients go from the last layer (right) to the first (left). Where they fall by orders of magnitude on "
+            + "the way, they vanish and the first layers hardly learn; where they grow, they explode.");
   }
 
   // Covariance against correlation: what arrives, and what a batch norm would make of it.
   function condition() {
     const note = `Largest by smallest eigenvalue, of ${about.channels} channels at most. The larger, the more directions in which gradient descent `
-        + "is slow (LeCun et al. 1998). A batch norm brings the covariance (drawn through) to the correlation (dashed): where the two are far "
+        + "is slow (LeCun et al. 1998). A batch norm brings the covariance (solid) to the correlation (dashed): where the two are far "
         + "apart, it helps. The number says nothing of what the inputs tell about a sample: pure noise has the best one, 1, and a network that learns may have a larger one than one that doesn't.";
     const pair = (name, group, i, color) => [["covariance", "condition", false], ["correlation", "correlation_condition", true]].map(
         ([kind, key, dashed]) => ({name: `${name}, ${kind}`, x: stepsOf(group), y: over(group, i, layer => layer[key]), dashed, color}));
@@ -226,13 +265,6 @@ const layersOverTime = allGroups => {
       warn(dead, `At the last look ${many.map(i => `${format(100 * final[i].dead_units)} % of the units of ${nameOf(groups[0], i)}`).join(", ")} are dead: `
            + "a lower learning rate, a norm before the ReLU or another --act keeps them alive.", "Lu, Shin, Su & Karniadakis 2020, arXiv:1903.06733");
   }
-  for (const group of groups) {
-    const norms = weighted(group).map(i => last(group).layers[i].gradient_norm).filter(v => v > 0);
-    if (norms.length > 1 && Math.max(...norms) > 1000 * Math.min(...norms))
-      warn(profiled, `${one ? "" : `${group.name}: `}at the last look the largest gradient norm of a layer is ${format(Math.round(Math.max(...norms) / Math.min(...norms)))} `
-           + "times the smallest: layers of small gradients hardly learn.", "Glorot & Bengio 2010");
-  }
-
   // Slider, player, choice.
   const redraw = cause => {
     now.textContent = `step ${format(recordsOf(groups[0])[Number(slider.value)].step)}`;

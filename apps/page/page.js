@@ -68,11 +68,14 @@ const page = (() => {
   function cell(content) {
     if (content !== null && typeof content === "object")
       return element("td", {class: content.verdict}, (signs[content.verdict] ?? "") + content.text);
-    return element("td", {class: typeof content === "number" || content === null ? "number" : undefined}, format(content));
+    return element("td", {class: isNumber(content) || content === null ? "number" : undefined}, format(content));
   }
 
+  // A number, or a text of one with its deviation.
+  const isNumber = content => typeof content === "number" || (typeof content === "string" && /^[\d.,]+( ± [\d.,]+)?$/.test(content));
+
   function grid(columns, rows, label) {
-    const number = i => rows.some(row => typeof row[i] === "number");
+    const number = i => rows.some(row => isNumber(row[i]));
     const head = columns.map((name, i) => element("th", {scope: "col", class: number(i) ? "number" : undefined}, name));
     const body = rows.map(row => element("tr", {}, ...row.map(cell)));
     // On a narrow screen the cells of a wide table stand below one another, each with its column's name.
@@ -126,13 +129,18 @@ const page = (() => {
 
   const points = (series, values) => values.map((y, i) => ({x: at(series, i), y: y ?? NaN}));
 
+  // Marks at all values, at about eight of them ("some"), or at none.
+  const radius = series => series.points === "some" && series.y.length > 12
+      ? context => context.dataIndex % Math.ceil(series.y.length / 8) === 0 ? 3 : 0
+      : series.points || series.y.length === 1 ? 3 : 0;
+
   // A series as data sets of Chart.js: the line, and before it the two sides of its band.
   function datasets(series, index) {
     const own = series.color ?? index;
     const line = {label: series.name, data: points(series, series.y), borderWidth: 2, place: own, series: index,
                   stepped: series.stepped ? "before" : false,
                   borderDash: dashOf(series, own), pointStyle: marks[own % marks.length],
-                  pointRadius: series.points || series.y.length === 1 ? 3 : 0, pointHitRadius: 8, showLine: !series.scatter,
+                  pointRadius: radius(series), pointHitRadius: 8, showLine: !series.scatter,
                   fill: series.filled ? "origin" : false};
     if (!series.low) return [line];
     const side = (values, fill) => ({label: series.name, data: points(series, values), borderWidth: 0, pointRadius: 0, fill,
@@ -152,17 +160,37 @@ const page = (() => {
     chart.update();  // in mode "none" marks would keep the colours they had
   }
 
+  const leading = value => value / 10 ** Math.floor(Math.log10(value) + 1e-9);
+  const digits = log => log.max / log.min > 100 ? [1] : [1, 2, 5];
+
   // A logarithmic axis has a tick at each power of ten or, where it spans few of them, also at twice and five times these.
   function thinTicks(scale) {
-    const leading = value => value / 10 ** Math.floor(Math.log10(value) + 1e-9);
-    const kept = scale.max / scale.min > 100 ? [1] : [1, 2, 5];
-    scale.ticks = scale.ticks.filter(tick => kept.some(digit => Math.abs(leading(tick.value) - digit) < 1e-6));
+    scale.ticks = scale.ticks.filter(tick => digits(scale).some(digit => Math.abs(leading(tick.value) - digit) < 1e-6));
+  }
+
+  // The least and the largest value of a logarithmic axis that doesn't say them: as near to what is drawn as leaves it two ticks.
+  function ends(axis, series) {
+    if (!axis.log || axis.min) return axis;
+    const all = series.flatMap(each => [each.y, each.low ?? [], each.high ?? []].flat()).filter(value => value > 0);
+    if (!all.length) return axis;
+    const near = [-1, 0, 1].flatMap(more => [1, 2, 5].map(digit => digit * 10 ** more));
+    const tick = (value, fits) => near.map(factor => factor * 10 ** Math.floor(Math.log10(value))).filter(fits);
+    const least = Math.min(...all), largest = Math.max(...all);
+    if (largest / least > 100) return {...axis, min: least / 1.3, max: largest * 1.3};
+    return {...axis, min: Math.max(...tick(least, found => found < least)), max: Math.min(...tick(largest, found => found > largest))};
+  }
+
+  // 0.001, but 10⁻⁴ and 2·10⁻⁵.
+  function power(value) {
+    if (value >= 0.0009 && value < 9e5) return format(value);
+    const exponent = Math.floor(Math.log10(value) + 1e-9), digit = Math.round(leading(value));
+    return (digit === 1 ? "" : `${digit}·`) + "10" + [...String(exponent)].map(each => "⁰¹²³⁴⁵⁶⁷⁸⁹"[each] ?? "⁻").join("");
   }
 
   function axisOptions(axis) {
     return {type: axis.log ? "logarithmic" : "linear", min: axis.min ?? undefined, max: axis.max ?? undefined,
             title: {display: true, text: axis.label + (axis.log ? ", log" : "")}, grid: {}, afterBuildTicks: axis.log ? thinTicks : undefined,
-            ticks: {callback: value => format(value), maxRotation: 0, includeBounds: false, autoSkipPadding: 12,
+            ticks: {callback: value => axis.log ? power(value) : format(value), maxRotation: 0, includeBounds: false, autoSkipPadding: 12,
                     precision: axis.whole ? 0 : undefined}};
   }
 
@@ -173,7 +201,7 @@ const page = (() => {
       options: {
         animation: false, maintainAspectRatio: false, parsing: false,
         interaction: {mode: "nearest", axis: "x", intersect: false},
-        scales: {x: axisOptions(plot.x), y: axisOptions(plot.y)},
+        scales: {x: axisOptions(plot.x), y: axisOptions(ends(plot.y, plot.series))},
         plugins: {
           legend: {display: false},
           tooltip: {filter: item => !item.dataset.band,
@@ -205,7 +233,7 @@ const page = (() => {
     if (!series.scatter) draw("line", {x1: 0, x2: 30, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": dashOf(series, own).join(" ")});
     const corners = {rect: "11,1 19,1 19,9 11,9", triangle: "15,0 20,9 10,9", rectRot: "15,0 20,5 15,10 10,5"}[marks[own % marks.length]];
     if (series.points && corners) draw("polygon", {points: corners});
-    else if (series.points && series.scatter) draw("circle", {cx: 15, cy: 5, r: 4});
+    else if (series.points) draw("circle", {cx: 15, cy: 5, r: 4});
     for (const part of svg.children) {
       part.dataset.place = own;
       colored(part);
@@ -306,7 +334,8 @@ const page = (() => {
       const sets = plot.series.flatMap(datasets);
       chart.data.datasets.forEach((set, i) => { set.data = sets[i].data; });
       Object.assign(chart.options.scales.x, {min: plot.x.min, max: plot.x.max});
-      Object.assign(chart.options.scales.y, {min: plot.y.min, max: plot.y.max});
+      const {min, max} = ends(plot.y, plot.series);
+      Object.assign(chart.options.scales.y, {min, max});
       canvas.setAttribute("aria-label", describe(plot));
       chart.update("none");
       sayAbsent();

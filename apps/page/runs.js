@@ -1,5 +1,5 @@
 // The report of a run, or of several groups of runs that lie over one another. A group has runs that differ in their seed
-// alone; its curves are their means, with a band of one standard deviation.
+// alone; its curves are their means, with a band from the least to the largest.
 pages.runs = data => {
   const {groups} = data, one = groups.length === 1 ? groups[0] : null;
   const {format} = page;
@@ -46,24 +46,30 @@ pages.runs = data => {
   const epochs = {label: "epoch", whole: true};
   const lossUnit = classifies ? "cross-entropy, nats" : "squared error / target variance";
 
+  const bands = groups.some(group => group.runs.length > 1) ? " Of several seeds the line is the mean, and the band goes from the least to the largest." : "";
+
   function learning() {
-    const part = page.section("Learning", one ? "" : "Training is dashed, validation is drawn through.");
+    const part = page.section("Learning", one ? "" : "Lines of training are dashed, those of validation solid.");
     page.lines(part, {title: "Loss", x: epochs, y: {label: lossUnit, log: true},
                       series: [...series([["val_loss", "validation"], ["train_loss", "training"]], 1),
-                               ...(classifies ? guessing(`guessing, ln ${classes}`, classes && Math.log(classes))
+                               ...(classifies ? guessing(`guessing, ln ${classes} = ${Math.log(classes ?? 1).toFixed(2)}`, classes && Math.log(classes))
                                               : guessing("always the mean of the training part", 1))],
                       note: "Training loss is the mean over the epoch while the network changes, with dropout and augmentation if there "
-                          + "are any; validation loss is measured after the epoch. Training may therefore be above validation."});
+                          + "are any; validation loss is measured after the epoch. Training may therefore be above validation." + bands});
     if (classifies)
       page.lines(part, {title: "Accuracy", x: epochs, y: {label: "samples that are right, %"},
                         series: [...series([["val_accuracy", "validation"], ["train_accuracy", "training"]], 100),
-                                 ...guessing(`guessing, 1 of ${classes}`, classes && 100 / classes)]});
+                                 ...guessing(`guessing, 1 of ${classes}`, classes && 100 / classes)],
+                        note: bands});
     const schedule = group => JSON.stringify(group.learning_rate);
     const rates = groups.filter((group, g) => group.learning_rate.step.length && groups.findIndex(o => schedule(o) === schedule(group)) === g);
     if (rates.length)
       page.lines(part, {title: "Learning rate", x: {label: "step"}, y: {label: "learning rate"},
-                        note: one || rates.length === groups.length ? ""
-                            : rates.length === 1 ? "The same for all runs." : "Runs that aren't drawn have one of these, too.",
+                        note: [one || rates.length === groups.length ? ""
+                                   : rates.length === 1 ? "The same for all runs." : "Runs that aren't drawn have one of these, too.",
+                               ...rates.filter(group => group.curves.epoch.length < group.planned_epochs).map(
+                                   group => `${one ? "The run" : group.name} ended after ${group.curves.epoch.length} of ${group.planned_epochs} epochs, for which its schedule was made.`)]
+                                  .filter(Boolean).join(" "),
                         series: rates.map(group => ({name: group.name, x: group.learning_rate.step, y: group.learning_rate.lr,
                                                      color: groups.indexOf(group)}))});
     if (!one)
@@ -91,20 +97,60 @@ pages.runs = data => {
       const distance = best.results.test_score.mean - group.results.test_score.mean;
       const freedom = best.runs.length + group.runs.length - 2;
       const chance = (freedom > 0 ? studentT[freedom - 1] ?? studentBeyond : 2) * Math.sqrt(error(best) + error(group));
-      const text = `${classifies ? (100 * distance).toFixed(2) : distance.toFixed(4)} below`;
+      const text = classifies ? `${(100 * distance).toFixed(2)} points below` : `${distance.toFixed(4)} below`;
       if (Number.isNaN(chance)) return text;
       return distance > chance ? {text, verdict: "worse"} : {text: `${text}, within chance`, verdict: "unclear"};
     };
-    const part = page.section("Results");
-    const rows = [...groups].sort((a, b) => (b.results.test_score.mean ?? -1) - (a.results.test_score.mean ?? -1)).map(group => [
-      group.name, spread(group.results.test_score, classifies ? 100 : 1, classifies ? 2 : 4), verdict(group),
-      classifies ? spread(group.results.val_accuracy, 100) : spread(group.results.val_loss, 1, 4), spread(group.results.epoch, 1, 1),
-      spread(group.results.seconds, 1, 1), group.runs.length, format(group.parameters)]);
-    page.table(part, {title: "", columns: ["", classifies ? "test accuracy, %" : "test R²", "", classifies ? "validation accuracy, %" : "validation loss",
-                                           "best epoch", "time, s", "seeds", "parameters"], rows,
-                      note: "Of several seeds: mean ± standard deviation. Within chance: less than t standard errors of the difference, with Student's t "
-                          + "for 95 % (4.3 for two seeds each, 2.8 for three); of a single seed only the chance of its test samples is counted, twice its standard "
-                          + "error, and another seed may differ by more."});
+    const part = page.section("Results", sharedText());
+    const several = groups.some(group => group.runs.length > 1), single = groups.some(group => group.runs.length === 1);
+    const columns = [
+      ["", group => group.name],
+      [classifies ? "test accuracy, %" : "test R²", group => spread(group.results.test_score, classifies ? 100 : 1, classifies ? 2 : 4)],
+      ["beside the best", verdict],
+      [classifies ? "validation accuracy, %" : "validation loss",
+       group => classifies ? spread(group.results.val_accuracy, 100) : spread(group.results.val_loss, 1, 4)],
+      ["best epoch", group => spread(group.results.epoch, 1, group.runs.length > 1 ? 1 : 0)],
+      ["time, s", group => spread(group.results.seconds, 1, 1)],
+      ...(several ? [["seeds", group => group.runs.length]] : []),
+      ["parameters", group => format(group.parameters)]];
+    const sorted = [...groups].sort((a, b) => (b.results.test_score.mean ?? -1) - (a.results.test_score.mean ?? -1));
+    const samples = groups[0].test?.labels;
+    page.table(part, {title: "", columns: columns.map(([name]) => name), rows: sorted.map(group => columns.map(([, of]) => of(group))),
+                      note: [several ? "Of several seeds: mean ± standard deviation. Within chance: less than t standard errors of the difference, with Student's t "
+                                       + "for 95 % (4.3 for two seeds each, 2.8 for three)." : "",
+                             single && classifies && samples ? `Of a single seed only the chance of the ${format(samples)} test samples is counted: what is within chance is `
+                                       + "less than two standard errors of the difference. Another seed may differ by more." : "",
+                             "The network of the best epoch, by its validation part, is tested."].filter(Boolean).join(" ")});
+    const list = findings();
+    if (list.length) page.add(part, page.element("figure", {}, page.element("figcaption", {}, "What stands out"), ...list), "all");
+  }
+
+  // What all runs share, and what they differ in.
+  function sharedText() {
+    const value = (group, name) => group.config.find(option => option[0] === name)?.[1];
+    const names = groups[0].config.map(([name]) => name).filter(name => !["data", "model", "threads", "seed", "norm-groups"].includes(name));
+    const same = name => groups.every(group => value(group, name) === value(groups[0], name));
+    const named = ["norm", "act", "optimizer", "lr", "schedule", "batch-size", "epochs"];  // said even if they are the defaults
+    const own = name => groups.some(group => group.config.some(([other, , standard]) => other === name && !standard));
+    const told = names.filter(name => same(name) && (named.includes(name) || own(name)) && value(groups[0], name) !== "");
+    const differ = ["data", "model", ...names].filter(name => !same(name));
+    const common = [same("model") ? `Model ${value(groups[0], "model")}` : "", same("data") ? `Data ${groups[0].data}` : ""].filter(Boolean);
+    return `${common.map(text => `${text}. `).join("")}The runs differ in ${differ.length ? differ.map(name => `--${name}`).join(", ") : "no option but the seed"}; `
+        + `all have ${told.map(name => `--${name} ${value(groups[0], name)}`).join(", ")}.`;
+  }
+
+  // What a reader should know before the plots, computed from the figures.
+  function findings() {
+    const list = [];
+    const say = (text, source) => list.push(page.element("p", {class: "advice"}, text, source ? page.element("span", {class: "note"}, ` [${source}]`) : undefined));
+    for (const group of groups) {
+      const name = one ? "The network" : group.name;
+      if (classifies && classes && group.results.val_loss.mean > 0.95 * Math.log(classes))
+        say(`${name} hasn't learned: its validation loss of ${format(group.results.val_loss.mean)} is that of guessing, ${Math.log(classes).toFixed(2)}. `
+            + "Its layers hardly move, and so its drift and angle below are small; that is no merit.");
+      for (const [text, source] of layerFindings(group)) say(`${name}: ${text}`, source);
+    }
+    return list;
   }
 
   function testPart(group) {
@@ -177,8 +223,12 @@ pages.runs = data => {
     all.replaceChildren(page.element("details", {}, page.element("summary", {}, "All options"), ...all.children));
   }
 
-  if (one) page.summary(sentence(one));
-  else table();
+  if (one) {
+    page.summary(sentence(one));
+    document.querySelector("main").append(...findings());
+  } else {
+    table();
+  }
   learning();
   if (one?.test) testPart(one);
   layersOverTime(groups);

@@ -25,7 +25,8 @@ Json json_of(const Mean& mean) {
   return {{"mean", mean.mean}, {"deviation", mean.deviation ? Json(*mean.deviation) : Json()}};
 }
 
-/// A figure of each epoch: the mean over the runs, and where there are several a band of one deviation.
+/// A figure of each epoch: the mean over the runs, and where there are several a band from the least to the
+/// largest.
 template <class Member>
 Json curve(const RunGroup& group, size_t epochs, Member member) {
   Json y = Json::array(), low = Json::array(), high = Json::array();
@@ -33,10 +34,8 @@ Json curve(const RunGroup& group, size_t epochs, Member member) {
     std::vector<double> values;
     for (const SavedRun* run : group.runs)
       values.push_back(static_cast<double>(std::invoke(member, run->history[i])));
-    const Mean mean = mean_of(values);
-    y.push_back(mean.mean);
-    low.push_back(mean.mean - mean.deviation.value_or(0));
-    high.push_back(mean.mean + mean.deviation.value_or(0));
+    const auto [least, largest] = std::minmax_element(values.begin(), values.end());
+    y.push_back(mean_of(values).mean), low.push_back(*least), high.push_back(*largest);
   }
   if (group.runs.size() < 2) return {{"y", y}};
   return {{"y", y}, {"low", low}, {"high", high}};
@@ -54,16 +53,17 @@ Json curves(const RunGroup& group) {
   return json;
 }
 
-/// The learning rate at up to 200 steps of the whole run.
+/// The learning rate at up to 200 of the steps that were taken: a run may have stopped before those planned.
 Json learning_rate(const SavedRun& run) {
   const EpochMetrics& last = run.history.back();
   const int64_t steps = run.options.training.epochs * (last.step / last.epoch),
-                shown = std::min<int64_t>(steps, 200);
+                shown = std::min<int64_t>(last.step, 200);
   Json json = {{"step", Json::array()}, {"lr", Json::array()}};
   if (shown < 2) return json;
   const Schedule schedule = make_schedule(run.options.training, steps);
   for (int64_t i = 0; i < shown; ++i) {
-    const int64_t step = i * (steps - 1) / (shown - 1);
+    const int64_t step = i * (last.step - 1) / (shown - 1);
+    //~ const int64_t step = i * (steps - 1) / (shown - 1);
     json["step"].push_back(step + 1);
     json["lr"].push_back(schedule(step));
     //~ json["lr"].push_back(schedule(step + 1));

@@ -450,6 +450,22 @@ TEST_CASE("page's figures: a classification") {
                                                     {"schedule", "cosine"}});
 }
 
+TEST_CASE("page's figures: the learning rate of a run that stopped early ends where it did") {
+  const TempFolder folder;
+  write_images(folder / "data");
+  ballast_program({"train", "--data", folder / "data", "--shape", "4x4", "--model", "flatten, linear", "--lr",
+                   "1e-12", "--patience", "1", "--batch-size", "6", "--epochs", "5", "--schedule", "cosine",
+                   "--out", folder / "run"});
+  const Json group = page_data(folder / "run/report.html")["groups"][0];
+  CHECK(group["planned_epochs"] == 5);
+  REQUIRE(group["learning_rate"]["step"].size() == 80);  // two epochs: the second was no better
+  for (size_t i = 0; i < 80; ++i) {
+    CHECK(group["learning_rate"]["step"][i] == i + 1);
+    CHECK(group["learning_rate"]["lr"][i].get<double>() ==
+          doctest::Approx(1e-12 * (1 + std::cos(M_PI * static_cast<double>(i) / 200)) / 2));
+  }
+}
+
 TEST_CASE("page's figures: layers over time") {
   const TempFolder folder;
   const std::string data = folder / "data", run = folder / "run", shorter = folder / "shorter";
@@ -630,26 +646,21 @@ TEST_CASE("page's figures: a regression, and means over seeds") {
   ballast_program({"report", runs[0], runs[1], runs[2], "-o", folder / "page.html"});
   const Json group = page_data(folder / "page.html")["groups"][0];
   CHECK(group["runs"] == Json({"seed0", "seed1", "seed2"}));
-  const auto check_mean = [](const Json& mean, const Json& low, const Json& high,
-                             const std::vector<double>& values) {
-    const double deviation = std::sqrt(covariance_of(values, values) * 3 / 2);
-    CHECK(mean.get<double>() == doctest::Approx(mean_of_all(values)));
-    CHECK(low.get<double>() == doctest::Approx(mean_of_all(values) - deviation));
-    CHECK(high.get<double>() == doctest::Approx(mean_of_all(values) + deviation));
-  };
   for (size_t epoch = 0; epoch < 3; ++epoch)
     for (const char* name : {"train_loss", "val_loss"}) {
       std::vector<double> values;
       for (const std::string& run : runs)
         values.push_back(lines_of(run + "/metrics.jsonl")[epoch][name].get<double>());
       const Json& curve = group["curves"][name];
-      check_mean(curve["y"][epoch], curve["low"][epoch], curve["high"][epoch], values);
+      CHECK(curve["y"][epoch].get<double>() == doctest::Approx(mean_of_all(values)));
+      CHECK(curve["low"][epoch] == *std::min_element(values.begin(), values.end()));
+      CHECK(curve["high"][epoch] == *std::max_element(values.begin(), values.end()));
     }
   const auto check_result = [&](const char* name, const std::vector<double>& values) {
     CAPTURE(name);
-    const double mean = group["results"][name]["mean"].get<double>(),
-                 deviation = group["results"][name]["deviation"].get<double>();
-    check_mean(mean, mean - deviation, mean + deviation, values);
+    CHECK(group["results"][name]["mean"].get<double>() == doctest::Approx(mean_of_all(values)));
+    CHECK(group["results"][name]["deviation"].get<double>() ==
+          doctest::Approx(std::sqrt(covariance_of(values, values) * 3 / 2)));
   };
   std::map<std::string, std::vector<double>> values;
   for (const std::string& run : runs) {
