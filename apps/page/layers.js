@@ -176,7 +176,8 @@ const layersOverTime = allGroups => {
                              {rules: ["bias-before-norm"]});
   overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look",
            "How far the means of what arrives at the layer have moved since the step before that was looked at: what a layer learns has to "
-           + "follow. Ioffe & Szegedy (2015) call this internal covariate shift. A network that doesn't learn doesn't drift either.", {rules: ["small-batch", "dropout-before-norm"]});
+           + "follow. Ioffe & Szegedy (2015) call this internal covariate shift. The unit is the inputs' own deviation: where samples hardly differ, "
+           + "a small move is a large drift.", {rules: ["small-batch", "dropout-before-norm"]});
   overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look",
            "How far the variances have moved since then, as a share of what they were.");
   condition();

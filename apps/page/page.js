@@ -231,7 +231,8 @@ const page = (() => {
     };
     if (series.low || series.filled) draw("rect", {x: 0, y: 0, width: 30, height: 10, "fill-opacity": 0.3, "stroke-opacity": 0});
     if (!series.scatter) draw("line", {x1: 0, x2: 30, y1: 5, y2: 5, "stroke-width": 3, "stroke-dasharray": dashOf(series, own).join(" ")});
-    const corners = {rect: "11,1 19,1 19,9 11,9", triangle: "15,0 20,9 10,9", rectRot: "15,0 20,5 15,10 10,5"}[marks[own % marks.length]];
+    const cross = "14,0 16,0 16,4 20,4 20,6 16,6 16,10 14,10 14,6 10,6 10,4 14,4";
+    const corners = {cross, star: cross, rect: "11,1 19,1 19,9 11,9", triangle: "15,0 20,9 10,9", rectRot: "15,0 20,5 15,10 10,5"}[marks[own % marks.length]];
     if (series.points && corners) draw("polygon", {points: corners});
     else if (series.points) draw("circle", {cx: 15, cy: 5, r: 4});
     for (const part of svg.children) {

@@ -40,8 +40,10 @@ pages.runs = data => {
   // What a network gets that doesn't look at the sample: each class as likely as another, or the mean of the training part.
   const classes = groups.find(group => group.test?.classes)?.test.classes.length;
   const ends = [1, Math.max(...groups.map(group => group.curves.epoch.length))];
-  const guessing = (name, value) => value === undefined || ends[1] < 2 ? []
-      : [{name, x: ends, y: [value, value], color: 6, dashed: undefined}];
+  const guessing = (name, value) => [{name, x: ends, y: [value, value], color: 6, dashed: undefined}];
+  // Whether a curve comes near to guessing, so that it is worth the place: within a factor of two.
+  const near = (keys, value, isWorse) => value !== undefined && ends[1] > 1
+      && groups.some(group => keys.some(key => group.curves[key].y.some(y => y !== null && isWorse(y, value))));
 
   const epochs = {label: "epoch", whole: true};
   const lossUnit = classifies ? "cross-entropy, nats" : "squared error / target variance";
@@ -50,17 +52,20 @@ pages.runs = data => {
 
   function learning() {
     const part = page.section("Learning", one ? "" : "Lines of training are dashed, those of validation solid.");
+    const loss = classifies ? classes && Math.log(classes) : 1;
+    const bad = near(["val_loss", "train_loss"], loss, (y, guess) => y > guess / 2);
+    const named = classifies ? `guessing, ln ${classes} = ${format(Number(Math.log(classes ?? 1).toFixed(2)))}` : "always the mean of the training part";
     page.lines(part, {title: "Loss", x: epochs, y: {label: lossUnit, log: true},
-                      series: [...series([["val_loss", "validation"], ["train_loss", "training"]], 1),
-                               ...(classifies ? guessing(`guessing, ln ${classes} = ${Math.log(classes ?? 1).toFixed(2)}`, classes && Math.log(classes))
-                                              : guessing("always the mean of the training part", 1))],
+                      series: [...series([["val_loss", "validation"], ["train_loss", "training"]], 1), ...(bad ? guessing(named, loss) : [])],
                       note: "Training loss is the mean over the epoch while the network changes, with dropout and augmentation if there "
-                          + "are any; validation loss is measured after the epoch. Training may therefore be above validation." + bands});
+                          + "are any; validation loss is measured after the epoch. Training may therefore be above validation."
+                          + (bad || !classes ? "" : ` Not drawn, since far above: ${named}.`) + bands});
+    const poor = classes && near(["val_accuracy", "train_accuracy"], 1 / classes, (y, guess) => y < 2 * guess);
     if (classifies)
-      page.lines(part, {title: "Accuracy", x: epochs, y: {label: "samples that are right, %"},
+      page.lines(part, {title: "Accuracy", x: epochs, y: {label: "samples that are right, %", min: poor ? 0 : undefined},
                         series: [...series([["val_accuracy", "validation"], ["train_accuracy", "training"]], 100),
-                                 ...guessing(`guessing, 1 of ${classes}`, classes && 100 / classes)],
-                        note: bands});
+                                 ...(poor ? guessing(`guessing, 1 of ${classes}`, 100 / classes) : [])],
+                        note: [poor ? "" : "The axis doesn't begin at 0.", bands].filter(Boolean).join(" ")});
     const schedule = group => JSON.stringify(group.learning_rate);
     const rates = groups.filter((group, g) => group.learning_rate.step.length && groups.findIndex(o => schedule(o) === schedule(group)) === g);
     if (rates.length)
@@ -135,8 +140,8 @@ pages.runs = data => {
     const told = names.filter(name => same(name) && (named.includes(name) || own(name)) && value(groups[0], name) !== "");
     const differ = ["data", "model", ...names].filter(name => !same(name));
     const common = [same("model") ? `Model ${value(groups[0], "model")}` : "", same("data") ? `Data ${groups[0].data}` : ""].filter(Boolean);
-    return `${common.map(text => `${text}. `).join("")}The runs differ in ${differ.length ? differ.map(name => `--${name}`).join(", ") : "no option but the seed"}; `
-        + `all have ${told.map(name => `--${name} ${value(groups[0], name)}`).join(", ")}.`;
+    return `${common.map(text => `${text}. `).join("")}Of the options of ballast train the runs differ in ${differ.length ? differ.join(", ") : "seed"}; `
+        + `all have ${told.map(name => `${name} ${value(groups[0], name)}`).join(", ")}.`;
   }
 
   // What a reader should know before the plots, computed from the figures.
@@ -147,8 +152,8 @@ pages.runs = data => {
       const name = one ? "The network" : group.name;
       if (classifies && classes && group.results.val_loss.mean > 0.95 * Math.log(classes))
         say(`${name} hasn't learned: its validation loss of ${format(group.results.val_loss.mean)} is that of guessing, ${Math.log(classes).toFixed(2)}. `
-            + "Its layers hardly move, and so its drift and angle below are small; that is no merit.");
-      for (const [text, source] of layerFindings(group)) say(`${name}: ${text}`, source);
+            + (group.layers_over_time ? "Below, its drift, angle and condition number are those of a network that goes nowhere, and neither good nor bad." : ""));
+      for (const [text, source] of layerFindings(group)) say(one ? text[0].toUpperCase() + text.slice(1) : `${name}: ${text}`, source);
     }
     return list;
   }
