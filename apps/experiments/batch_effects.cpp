@@ -11,7 +11,8 @@ namespace {
 
 const GridAxis assignments{"laboratory", {"by chance", "by class"}},
     methods{"method", {"no effects", "no norm", "batch norm", "re-estimated", "harmonized"}};
-constexpr int64_t laboratories = 3, unseen = 3, pixels = 784, to_estimate = 1'000;
+constexpr int64_t laboratories = 3, unseen = 3, pixels = 784, to_estimate = 1'000, images = 20'000,
+                  epochs = 3, batch_size = 128, look = 52;
 
 /// What a laboratory does to each pixel: x becomes gain x + offset.
 struct Effect {
@@ -109,7 +110,7 @@ Figures run(const Trial& trial) {
   const bool effects = method != "no effects", anew = method == "re-estimated";
   const Split& data = trial.images.standardized;
   const uint64_t seed = trial.seed;
-  Study train_set = study(subset(data.train, 0, std::min<int64_t>(20'000, data.train.size)), seed,
+  Study train_set = study(subset(data.train, 0, std::min<int64_t>(images, data.train.size)), seed,
                           trial.setting["laboratory"] == "by class" ? 0.8 : 0, effects),
         seen = study(data.test, seed, 0, effects), other = elsewhere(data.test, seed, effects);
   if (method == "harmonized") {
@@ -120,10 +121,21 @@ Figures run(const Trial& trial) {
       net_of("flatten, 2x(linear 100, norm, relu), linear", {.norm = method == "no norm" ? "none" : "batch"});
   Adam optimizer(net, {.lr = 1e-3});
   const Dataset all = train_set.all();
-  train(net, optimizer, {.data = all, .steps = trial.steps(3 * (all.size / 128)), .seed = seed});
+  const Dataset strange = other.all();
+  Figures figures;
+  const auto before = [&](int64_t step) {
+    if (step > 0 && step % look == 0) figures.curves["unseen"].push_back(accuracy_in(net, strange, anew));
+  };
+  train(net, optimizer,
+        {.data = all,
+         .steps = trial.steps(epochs * (all.size / batch_size)),
+         .batch_size = batch_size,
+         .seed = seed,
+         .before = before});
   OverSeeds here;
   for (int64_t l = 0; l < laboratories; ++l) here.all.push_back(accuracy_in(net, seen.of(l), anew));
-  return {{{"seen", here.mean()}, {"unseen", accuracy_in(net, other.all(), anew)}}, {}};
+  figures.values = {{"seen", here.mean()}, {"unseen", accuracy_in(net, strange, anew)}};
+  return figures;
 }
 
 Findings judge(const Results& results) {
@@ -133,6 +145,15 @@ Findings judge(const Results& results) {
            {"Test accuracy in a laboratory never seen, %", "unseen"}})
     findings.tables.push_back(table_of(
         results, {.title = title, .rows = methods, .columns = assignments, .value = figure, .decimals = 1}));
+  Plot plot{
+      "Accuracy in a laboratory never seen; training laboratories by chance", {"step"}, {"accuracy, %"}, {}};
+  std::vector<double> steps;
+  for (int64_t step = look; step <= epochs * (images / batch_size); step += look)
+    steps.push_back(static_cast<double>(step));
+  for (const std::string& method : methods.values)
+    plot.series.push_back(
+        results.curve({{"method", method}, {"laboratory", "by chance"}}, "unseen", steps, method));
+  findings.plots.push_back(std::move(plot));
   const auto of = [&](const char* method, const char* assignment, const char* figure) {
     return results.mean({{"method", method}, {"laboratory", assignment}}, figure);
   };

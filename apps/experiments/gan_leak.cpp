@@ -17,7 +17,7 @@ namespace ballast::app::experiments {
 namespace {
 
 const GridAxis norms{"discriminator", {"none", "batch", "batch, apart", "layer", "spectral"}};
-constexpr int64_t images_of_each = 64, noise = 64, full_steps = 600;
+constexpr int64_t images_of_each = 64, noise = 64, full_steps = 600, look = 25;
 
 bool apart(const Setting& setting) { return setting["discriminator"] == "batch, apart"; }
 
@@ -122,10 +122,15 @@ Figures run(const Trial& trial) {
   };
   Figures figures;
   figures.values["leak at first"] = leak(gan, some, fakes());
+  figures.curves["leak"].push_back(100 * figures.values["leak at first"]);
   double loss = 0;
   for (int64_t step = 0; step < trial.steps(full_steps); ++step) {
     ++batch;
     loss = gan.step(*batch);
+    if ((step + 1) % look != 0) continue;
+    const RandomState before = random_state();  // looking doesn't change the training
+    figures.curves["leak"].push_back(100 * leak(gan, some, fakes()));
+    random_state() = before;
   }
   const Tensor fake = fakes();
   figures.values["leak at last"] = leak(gan, some, fake);
@@ -163,6 +168,15 @@ Findings judge(const Results& results) {
       "is "
       "another one when the fakes are replaced by other real images.";
   findings.tables.push_back(std::move(table));
+  Plot plot{"Gradient by the fakes, share of that by the image (0 for all but batch)",
+            {"step"},
+            {"share, %", false, 0},
+            {}};
+  std::vector<double> steps;
+  for (int64_t step = 0; step <= full_steps; step += look) steps.push_back(static_cast<double>(step));
+  for (const std::string& norm : norms.values)
+    plot.series.push_back(results.curve({{"discriminator", norm}}, "leak", steps, norm));
+  findings.plots.push_back(std::move(plot));
   const OverSeeds flips = results.of({{"discriminator", "batch"}}, "flipped");
   findings.checks = {
       {"with batch norm over both sorts the output for a real image depends on the fakes: at least 1 % of "

@@ -12,7 +12,7 @@ namespace {
 
 const GridAxis ways{"statistics", {"of the source", "adapted in training", "estimated anew"}},
     trained{"trained", {"nothing", "last layer", "everything"}};
-constexpr int64_t labelled = 500, unlabelled = 5'000;
+constexpr int64_t labelled = 500, unlabelled = 5'000, full_steps = 200, look = 40;
 
 /// The images of another device: dimmer, brighter in the dark, and noisy.
 Dataset other_device(const Dataset& data, int64_t count) {
@@ -40,7 +40,15 @@ Figures run(const Trial& trial) {
     const bool fixed = way != "adapted in training";
     freeze(net, "[1-9]", {.parameters = what == "last layer", .stats = fixed, .mode = fixed});
     Adam optimizer(net, {.lr = 1e-3});
-    train(net, optimizer, {.data = some, .steps = trial.steps(200), .batch_size = 50, .seed = trial.seed});
+    const auto before = [&](int64_t step) {
+      if (step % look == 0) figures.curves["target"].push_back(test_accuracy(net, test));
+    };
+    train(net, optimizer,
+          {.data = some,
+           .steps = trial.steps(full_steps),
+           .batch_size = 50,
+           .seed = trial.seed,
+           .before = before});
   } else if (way == "adapted in training") {
     return {};  // without training there is nothing to adapt in
   }
@@ -54,6 +62,19 @@ Findings judge(const Results& results) {
                                                .rows = trained,
                                                .columns = ways,
                                                .value = "target"}));
+  Plot plot{"Accuracy on the other device, by what is trained on 500 images, and statistics",
+            {"step"},
+            {"accuracy, %"},
+            {}};
+  std::vector<double> steps;
+  for (int64_t step = 0; step <= full_steps; step += look) steps.push_back(static_cast<double>(step));
+  for (const char* what : {"last layer", "everything"})
+    for (const std::string& way : ways.values) {
+      plot.series.push_back(results.curve({{"trained", what}, {"statistics", way}}, "target", steps,
+                                          fmt::format("{}, {}", what, way)));
+      plot.series.back().dashed = std::string(what) == "everything";
+    }
+  findings.plots.push_back(std::move(plot));
   const auto of = [&](const char* what, const char* way) {
     return results.mean({{"trained", what}, {"statistics", way}}, "target");
   };
