@@ -111,12 +111,16 @@ struct RMSpropStep {
 
 /// A function of one number, of `count` elements (see functions.inc). a and b are its parameters.
 struct Function {
+  enum class Kept { x, y, slope };
   const char* name;
-  bool of_result;       // the gradient is a formula of y, else of x
+  Kept kept;            // what the gradient is a formula of
   bool keep_denormals;  // in the gradient
+  /// y may be x.
   void (*value)(int64_t count, const real* x, real* y, real a, real b);
   /// dx may be dy.
   void (*gradient)(int64_t count, const real* dy, const real* kept, real* dx, real a, real b);
+  /// Of sloped functions, else null. y or slope may be x.
+  void (*value_and_slope)(int64_t count, const real* x, real* y, real* slope, real a, real b) = nullptr;
 };
 
 /// A loss between x and a target t, element by element (see losses.inc). a is its parameter.
@@ -138,8 +142,10 @@ struct Kernels {
 #undef BALLAST_KERNEL
 
 #define BALLAST_FUNCTION(name, ...) Function name;
+#define BALLAST_SLOPED_FUNCTION(name, ...) Function name;
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION
+#undef BALLAST_SLOPED_FUNCTION
 #define BALLAST_LOSS(name, ...) Loss name;
 #include <ballast/core/kernels/losses.inc>
 #undef BALLAST_LOSS

@@ -102,18 +102,26 @@ Tensor extreme(const char* op, Tensor a, Tensor b, Before before) {
 }  // namespace
 
 Tensor detail::apply(const Function& f, Tensor x, real a, real b) {
+  using Kept = Function::Kept;
   const NodeId in = x.node();
-  const Tensor argument = in && !f.of_result ? x.detach() : Tensor();
+  Tensor kept = in && f.kept == Kept::x       ? x.detach()
+                : in && f.kept == Kept::slope ? Tensor(x.shape())
+                                              : Tensor();
   const real* from = x.data();
   Tensor y = reuse(x);
-  parallel_for(y.count(), elementwise_grain, [=, &f, to = y.data()](int64_t begin, int64_t end) {
+  parallel_for(y.count(), elementwise_grain, [=, &f, &kept, to = y.data()](int64_t begin, int64_t end) {
     const KeepDenormals denormals;
-    f.value(end - begin, from + begin, to + begin, a, b);
+    if (in && f.kept == Kept::slope) {
+      f.value_and_slope(end - begin, from + begin, to + begin, kept.data() + begin, a, b);
+      //~ f.value(end - begin, from + begin, to + begin, a, b);
+    } else {
+      f.value(end - begin, from + begin, to + begin, a, b);
+    }
   });
-  return record(f.name, y, {in},
-                [=, &f, kept = f.of_result ? y.detach() : argument](Tensor dy, Grads& grads) {
-                  grads.add(in, gradient_of(f, std::move(dy), kept, a, b));
-                });
+  if (f.kept == Kept::y) kept = y.detach();
+  return record(f.name, y, {in}, [=, &f](Tensor dy, Grads& grads) {
+    grads.add(in, gradient_of(f, std::move(dy), kept, a, b));
+  });
 }
 
 Tensor detail::gradient_of(const Function& f, Tensor dy, const Tensor& kept, real a, real b) {

@@ -19,8 +19,24 @@ template <class F, class... From>
     store(to + i + lanes, second);
   }
   for (; i < count; i += lanes) {
-    const int64_t valid = count - i < lanes ? count - i : lanes;
+    const int64_t valid = least(count - i, lanes);
     store_first(to + i, f(load_first(from + i, valid)...), valid);
+  }
+}
+
+// The same for a function that has two results.
+template <class F>
+[[gnu::always_inline]] inline void map_to_two(int64_t count, const real* from, real* to, real* also_to, F f) {
+  int64_t i = 0;
+  for (; i + 2 * lanes <= count; i += 2 * lanes) {
+    const std::pair<Vector, Vector> first = f(load(from + i)), second = f(load(from + i + lanes));
+    store(to + i, first.first), store(also_to + i, first.second);
+    store(to + i + lanes, second.first), store(also_to + i + lanes, second.second);
+  }
+  for (; i < count; i += lanes) {
+    const int64_t valid = least(count - i, lanes);
+    const std::pair<Vector, Vector> results = f(load_first(from + i, valid));
+    store_first(to + i, results.first, valid), store_first(also_to + i, results.second, valid);
   }
 }
 
@@ -38,8 +54,17 @@ template <class F, class... From>
         count, dx, [=](Vector g, Vector kept) BALLAST_ALWAYS_INLINE -> Vector { return gradient_formula; }, \
         dy, kept_at);                                                                                       \
   }
+#define BALLAST_SLOPED_FUNCTION(name, denormals, formula, slope_formula)                                  \
+  BALLAST_FUNCTION(name, slope, denormals, formula, g* slope)                                             \
+  void name##_value_and_slope(int64_t count, const real* from, real* to, real* slope,                     \
+                              [[maybe_unused]] real a, [[maybe_unused]] real b) {                         \
+    map_to_two(count, from, to, slope, [=](Vector x) BALLAST_ALWAYS_INLINE -> std::pair<Vector, Vector> { \
+      return {formula, slope_formula};                                                                    \
+    });                                                                                                   \
+  }
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION
+#undef BALLAST_SLOPED_FUNCTION
 
 }  // namespace BALLAST_ISA
 }  // namespace ballast::inline BALLAST_PRECISION::detail

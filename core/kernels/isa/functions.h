@@ -12,8 +12,12 @@ namespace BALLAST_ISA {
 #define BALLAST_FUNCTION(name, ...)                                         \
   void name##_value(int64_t count, const real* x, real* y, real a, real b); \
   void name##_gradient(int64_t count, const real* dy, const real* kept, real* dx, real a, real b);
+#define BALLAST_SLOPED_FUNCTION(name, ...) \
+  BALLAST_FUNCTION(name)                   \
+  void name##_value_and_slope(int64_t count, const real* x, real* y, real* slope, real a, real b);
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION
+#undef BALLAST_SLOPED_FUNCTION
 
 #define BALLAST_LOSS(name, ...)                                                                \
   void name##_value(int64_t count, const real* x, const real* t, real* y, real a);             \

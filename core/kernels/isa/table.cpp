@@ -15,9 +15,13 @@ const Kernels table = {
 #include <ballast/core/kernels/kernels.inc>
 #undef BALLAST_KERNEL
 #define BALLAST_FUNCTION(name, kept, denormals, ...) \
-  .name = {#name, *#kept == 'y', *#denormals == 'k', name##_value, name##_gradient},
+  .name = {#name, Function::Kept::kept, *#denormals == 'k', name##_value, name##_gradient},
+#define BALLAST_SLOPED_FUNCTION(name, denormals, ...)               \
+  .name = {#name,        Function::Kept::slope, *#denormals == 'k', \
+           name##_value, name##_gradient,       name##_value_and_slope},
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION
+#undef BALLAST_SLOPED_FUNCTION
 #define BALLAST_LOSS(name, ...) .name = {#name, name##_value, name##_by_x, name##_by_target},
 #include <ballast/core/kernels/losses.inc>
 #undef BALLAST_LOSS
