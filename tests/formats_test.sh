@@ -57,6 +57,22 @@ printf '\x93NUMPY\1\0\x76\0%-117s\n' "{'descr': '|u1', 'fortran_order': False, '
 tail -c 784 idx/t10k-images-idx3-ubyte >>one.npy
 "$ballast" predict run one.npy >out.txt 2>err.txt
 [ "$(cut -d' ' -f2- out.txt)" = "$("$ballast" predict run idx/t10k-images-idx3-ubyte | tail -1 | cut -d' ' -f2-)" ] && grep -q '^one.npy: ' out.txt || fail "a single image: $(cat out.txt err.txt)"
+# A class for each pixel: the right half is the object, or the left one.
+mkdir pixels
+header="{'descr': '|u1', 'fortran_order': False, 'shape': (40, 8, 8)}"
+for array in x:310 y:1; do
+  { printf '\x93NUMPY\1\0\x76\0%-117s\n' "$header"
+    on=\\${array#*:}
+    for _ in $(seq 20); do
+      for row in "\\0\\0\\0\\0$on$on$on$on" "$on$on$on$on\\0\\0\\0\\0"; do for _ in $(seq 8); do printf "$row"; done; done
+    done; } >pixels/${array%:*}.npy
+done
+expect 0 '(256 of 256)' train --data pixels --model 'conv 2 1' --epochs 60 --lr 0.1 --batch-size 8 --out masks-run
+expect 2 '--masks DIR writes them as images' predict masks-run pixels/x.npy
+expect 0 'pixels/x.npy:39: masks/x-39.png' predict masks-run pixels/x.npy --masks masks
+cmp -s masks/x-39.png masks/x-37.png && ! cmp -s masks/x-39.png masks/x-38.png || fail "masks of the left and of the right half"
+rm -r masks
+expect 2 'gives one prediction for a sample' predict run "$file" --masks masks
 expect 2 'choose one of them' predict run "$file" --json --csv
 expect 2 'FILES is required' predict run
 

@@ -3,10 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 
 #include <ballast/core/ops/movement.h>
+#include <ballast/core/ops/reduce.h>
+#include <ballast/data/image.h>
 
 #include "commands/command.h"
 #include "options/options.h"
@@ -16,9 +20,12 @@
 namespace ballast::app {
 namespace {
 
+namespace fs = std::filesystem;
+
 struct PredictOptions {
   std::string path;
   std::vector<std::string> files;
+  std::string masks;
   bool json = false, csv = false;
   int64_t top = 1, threads = 0;
   Given given;
@@ -145,12 +152,65 @@ class Printer {
   std::vector<std::string> names_;
 };
 
+/// Writes the classes of a sample's pixels as images into a folder.
+class MaskWriter {
+ public:
+  MaskWriter(const Predictor& predictor, const std::string& folder) : predictor_(predictor), folder_(folder) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    check<ValueError>(!error, "--masks: can't make the folder '{}': {}", folder, error.message());
+  }
+
+  void write(const Inputs& inputs) {
+    for (int64_t begin = 0; begin < inputs.x.size(0); begin += batch_size) {
+      const int64_t end = std::min(begin + batch_size, inputs.x.size(0));
+      const Tensor scores = predictor_.output(slice(inputs.x, 0, begin, end));
+      const int64_t count = scores.size(0), classes = scores.size(1),
+                    pixels = scores.count() / count / classes;
+      const Labels best = argmax(transpose(reshape(scores, {count, classes, pixels})));
+      for (int64_t n = begin; n < end; ++n) {
+        Image mask{1, scores.rank() > 3 ? scores.size(2) : 1, scores.size(-1), {}};
+        for (int64_t i = (n - begin) * pixels; i < (n - begin + 1) * pixels; ++i)
+          mask.pixels.push_back(static_cast<uint8_t>(best[i] * 255 / (classes - 1)));
+        const std::string& name = inputs.names[static_cast<size_t>(n)];
+        const std::string path = free_path(name);
+        write_png(path, mask);
+        say("{}: {}\n", name, path);
+      }
+    }
+  }
+
+ private:
+  /// In the folder, after an image's name or that of a file and the place in it, such as data.npz:7.
+  std::string free_path(const std::string& name) {
+    const size_t colon = name.rfind(':');
+    std::string stem = fs::path(name.substr(0, colon)).stem().string();
+    if (colon != std::string::npos) stem += "-" + name.substr(colon + 1);
+    std::string path = (fs::path(folder_) / (stem + ".png")).string();
+    for (int copy = 2; !written_.insert(path).second; ++copy)
+      path = (fs::path(folder_) / fmt::format("{}-{}.png", stem, copy)).string();
+    return path;
+  }
+
+  const Predictor& predictor_;
+  std::string folder_;
+  std::set<std::string> written_;
+};
+
 int run(const PredictOptions& options) {
   check<ValueError>(!options.json || !options.csv, "--json and --csv: choose one of them");
   use_threads(options.threads);
   const Predictor predictor(options.path);
-  check<ValueError>(predictor.info().kind != TargetKind::positions,
-                    "{}: the model gives a class for each pixel, which can't be printed", options.path);
+  const bool pixels = predictor.info().kind == TargetKind::positions;
+  check<ValueError>(!pixels || !options.masks.empty(),
+                    "{}: the model gives a class for each pixel; --masks DIR writes them as images",
+                    options.path);
+  check<ValueError>(pixels || options.masks.empty(),
+                    "--masks: {} gives one prediction for a sample, not one for each pixel", options.path);
+  check<ValueError>(!pixels || (!options.json && !options.csv),
+                    "--masks: --json and --csv have no effect with it");
+  std::optional<MaskWriter> masks;
+  if (pixels) masks.emplace(predictor, options.masks);
   const Printer printer(options, predictor);
   int64_t bad = 0;
   for (const std::string& path : options.files) {
@@ -162,6 +222,10 @@ int run(const PredictOptions& options) {
           for (const std::string& error : inputs.errors) complain("error: {}\n", error);
           bad += static_cast<int64_t>(inputs.errors.size());
           if (inputs.names.empty()) continue;
+          if (masks) {
+            masks->write(inputs);
+            continue;
+          }
           for (const Prediction& prediction : predictions_of(predictor, inputs)) printer.print(prediction);
         } catch (const Error& error) {
           complain("error: {}\n", error.message);
@@ -185,6 +249,12 @@ OptionList list(PredictOptions& o) {
        .positional = true,
        .required = true},
       {.name = "top", .value = &o.top, .help = "number of classes to print, the likeliest first", .least = 1},
+      {.name = "masks",
+       .value = &o.masks,
+       .help =
+           "of a model that gives a class for each pixel: the folder to write these to, an image for each "
+           "sample, class k of K as the grey 255 k / (K - 1)",
+       .placeholder = "DIR"},
       {.name = "json", .value = &o.json, .help = "print a JSON object per sample, with all probabilities"},
       {.name = "csv", .value = &o.csv, .help = "print a table in CSV, with all probabilities"},
       {.name = "threads",
