@@ -76,6 +76,16 @@ expect 2 'gives one prediction for a sample' predict run "$file" --masks masks
 expect 2 'choose one of them' predict run "$file" --json --csv
 expect 2 'FILES is required' predict run
 
+echo "data elsewhere in the file system"
+elsewhere=$(mktemp -d -p /var/tmp)
+trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$folder" "$elsewhere"' EXIT
+cp -r idx "$elsewhere"
+expect 0 'run folder: far' train --data "$elsewhere/idx" --model "flatten, linear" --epochs 1 --out far
+expect 0 'far/best.safetensors, epoch 1: test accuracy' eval far
+mkdir alone && cp far/best.safetensors alone
+expect 2 "the data \"idx\" that it was trained on aren't found; give them with --data" eval alone/best.safetensors
+! grep -qF "$elsewhere" far/best.safetensors || fail "a checkpoint has an absolute path"
+
 echo "tables"
 # price = 1000 (3 area + 50 if in town A)
 awk 'BEGIN { print "area,town,price"; for (i = 0; i < 300; ++i) { area = 30 + i * 7 % 170; town = i % 3; printf "%d,%s,%d\n", area, substr("ABC", town + 1, 1), 1000 * (3 * area + (town == 0) * 50) } }' >houses.csv

@@ -9,6 +9,7 @@
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/safetensors.h>
 
+#include "options/config.h"
 #include "output.h"
 #include "trainer/formats.h"
 #include "trainer/models.h"
@@ -22,10 +23,29 @@ void check_not_state(const std::string& path) {
     throw FileError(path, "MODEL", "this is the state of a run, for resuming; give its best.safetensors");
 }
 
+namespace {
+
+/// The data that a run's config.toml names, or "" where no such file is beside the checkpoint.
+std::string data_in_config(const std::string& checkpoint) {
+  const fs::path config = fs::path(checkpoint).parent_path() / "config.toml";
+  if (!fs::exists(config)) return "";
+  TrainOptions options;
+  try {
+    read_config(config.string(), options);
+  } catch (const Error&) {
+    return "";  // another program's
+  }
+  return options.data.data;
+}
+
+}  // namespace
+
 Trained load_trained(const std::string& path, const TrainedOptions& options, const Given& given) {
   check_not_state(path);
   const std::optional<CheckpointInfo> found = checkpoint_info(path, SafetensorsFile(path).metadata());
   CheckpointInfo info = found.value_or(CheckpointInfo{});
+  // A checkpoint has no absolute path: of data elsewhere in the file system only the run's folder tells.
+  if (found && info.data.data.empty()) info.data.data = data_in_config(path);
   info.data = merged(info.data, options.data, given);
   info.model = merged(info.model, options.model, given);
   check_effect(info.data, given);
