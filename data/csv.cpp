@@ -30,9 +30,8 @@ bool parse_number(const std::string& text, double& value) {
   return to_number(text, value) && std::isfinite(value);
 }
 
-bool is_number(const CsvField& field) {
-  double value = 0;
-  return parse_number(field.text, value);
+std::string not_utf8(const std::string& what) {
+  return what + " isn't UTF-8; save the table as UTF-8, which spreadsheets call \"CSV UTF-8\";";
 }
 
 struct Width {
@@ -130,7 +129,7 @@ class Reader {
                                : named                 ? fields[i].text
                                                        : fmt::format("column {}", i);
       if (first_invalid_utf8(name) < name.size())
-        records.fail("UTF8", "a column's name isn't UTF-8", records.line());
+        records.fail("UTF8", not_utf8("a column's name"), records.line());
       if (!names.insert(name).second)
         records.fail("COLUMNS", fmt::format("two columns are called {}", in_quotes(name)), records.line());
       head.columns.push_back(name);
@@ -156,6 +155,22 @@ class Reader {
     bool numeric = false;  // texts are sorted as numbers
     std::unordered_set<std::string> texts = {};
   };
+
+  /// The first number with this decimal mark.
+  struct Marked {
+    int64_t line = 0;
+    std::string text = {};
+  };
+
+  /// A finite number. Between other delimiters than commas its decimal mark may be a comma.
+  bool parse(const std::string& text, double& value) const {
+    if (parse_number(text, value)) return true;
+    const size_t comma = text.find(',');
+    if (delimiter_ == ',' || comma == std::string::npos || text.find('.') != std::string::npos) return false;
+    std::string with_point = text;
+    with_point[comma] = '.';
+    return parse_number(with_point, value);
+  }
 
   template <class Visit>
   void pass(Visit visit) {
@@ -199,6 +214,29 @@ class Reader {
     return signs;
   }
 
+  /// What to say of a text among numbers.
+  std::string no_number(const std::string& text) const {
+    const char* advice = text.find(',') == std::string::npos ? " with a decimal point"
+                         : delimiter_ == ','
+                             ? "; write it without separators of thousands, or, if its comma is the decimal "
+                               "mark, with semicolons between the columns"
+                             : "; write it without separators of thousands";
+    return in_quotes(text) + " is no finite number" + advice;
+  }
+
+  /// All numbers of a file have one decimal mark: else 1.234 may be a thousand or one.
+  std::string other_mark(const std::string& text, int64_t line) {
+    const bool comma = text.find(',') != std::string::npos;
+    if (!comma && text.find('.') == std::string::npos) return "";
+    Marked& same = comma ? comma_ : point_;
+    const Marked& other = comma ? point_ : comma_;
+    if (same.line == 0) same = {line, text};
+    if (other.line == 0) return "";
+    return fmt::format("{} with a decimal {}, where line {} has {} with a decimal {}; make them the same,",
+                       in_quotes(text), comma ? "comma" : "point", other.line, in_quotes(other.text),
+                       comma ? "point" : "comma");
+  }
+
   void check(const CsvRecords& records) {
     try {
       check_row(records);
@@ -222,7 +260,7 @@ class Reader {
       if (!types_[i].ignored) check_cell(fields[i], table_.columns[i], types_[i], records);
   }
 
-  void check_cell(const CsvField& field, CsvColumn& column, Type& type, const CsvRecords& records) const {
+  void check_cell(const CsvField& field, CsvColumn& column, Type& type, const CsvRecords& records) {
     constexpr size_t most_texts = 100'000;
     const auto fail = [&](const char* code, const std::string& what) {
       records.fail(code, fmt::format("column {}: {}", in_quotes(column.name), what), records.line());
@@ -232,19 +270,22 @@ class Reader {
         fail("VALUE", field.text.empty() ? "an empty cell" : in_quotes(field.text) + ", a missing value");
       return;
     }
-    const bool number = is_number(field);
+    double value = 0;
+    const bool number = parse(field.text, value);
     if (!type.known) {
       column.is_text = !number && !looks_like_number(field.text);
       type.known = true;
     }
-    double value = 0;
-    if (type.classes && to_number(field.text, value) && std::trunc(value) != value)
+    if (type.classes && number && std::trunc(value) != value)
       fail("VALUE", in_quotes(field.text) + " as a class, which is a whole number or a text");
     if (!column.is_text) {
-      if (!number) fail("VALUE", in_quotes(field.text) + " is no finite number with a decimal point");
+      if (!number) fail("VALUE", no_number(field.text));
+      if (const std::string wrong = other_mark(field.text, records.line()); !wrong.empty())
+        //~ if (const std::string wrong; !wrong.empty())
+        fail("VALUE", wrong);
       return;
     }
-    if (first_invalid_utf8(field.text) < field.text.size()) fail("UTF8", "text that isn't UTF-8");
+    if (first_invalid_utf8(field.text) < field.text.size()) fail("UTF8", not_utf8("a text"));
     type.texts.insert(field.text);
     if (type.texts.size() > most_texts)
       fail("LIMIT", "more than 100,000 different texts; leave this column out");
@@ -287,7 +328,8 @@ class Reader {
         column.categories.push_back(is_missing(field) ? -1 : category(column, types_[i], field.text));
       } else {
         double value = std::numeric_limits<double>::quiet_NaN();
-        if (!is_missing(field)) parse_number(field.text, value);
+        if (!is_missing(field)) parse(field.text, value);
+        //~ if (!is_missing(field)) parse_number(field.text, value);
         column.numbers.push_back(value);
       }
     }
@@ -305,6 +347,7 @@ class Reader {
   char delimiter_;
   bool header_ = false;
   size_t next_bad_ = 0;  // of the second pass, in bad_rows
+  Marked point_, comma_;
   CsvTable table_;
   std::vector<Type> types_;
 };

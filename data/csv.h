@@ -57,8 +57,10 @@ struct CsvTable {
 
 /// Reads a table with one sample per line (RFC 4180): fields in quotes may hold the delimiter, line ends and
 /// doubled quotes; others lose the spaces around them. Lines may end in CRLF, a byte-order mark is skipped,
-/// empty lines are too; the file may be packed with gzip. An empty cell, NA, NaN and ? are missing values. A
-/// column is of numbers if its first value is one. Numbers have a decimal point, whatever the locale.
+/// empty lines are too; the file may be packed with gzip. An empty cell, NA, N/A, n/a, NaN, NULL, None, <NA>,
+/// #N/A and ? are missing values. A column is of numbers if its first value is one. Numbers have a decimal
+/// point, whatever the locale, or, if no comma separates the fields, a decimal comma, but all in a file the
+/// same.
 ///
 /// Throws FileError, naming the line; its codes: MISSING, READ, EMPTY (no line of values), COLUMNS (a line of
 /// another number of fields than the first, two columns of one name), VALUE (what is no finite number in a

@@ -17,18 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-enum class Kind { other, image, unread_image };
-
-Kind kind_of(const fs::path& path) {
-  std::string ending = path.extension().string();
-  for (char& c : ending)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  if (ending == ".png" || ending == ".jpg" || ending == ".jpeg") return Kind::image;
-  constexpr std::array<std::string_view, 8> unread = {".bmp",  ".gif",  ".tif",  ".tiff",
-                                                      ".webp", ".heic", ".avif", ".ppm"};
-  return std::find(unread.begin(), unread.end(), ending) == unread.end() ? Kind::other : Kind::unread_image;
-}
-
 /// What lies in a folder, in alphabetical order and without what is hidden.
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> paths;
@@ -80,7 +68,7 @@ class Lister {
     if (files.empty()) {
       const std::vector<fs::path> here = entries(folder);
       const auto images = std::count_if(here.begin(), here.end(),
-                                        [](const fs::path& path) { return kind_of(path) != Kind::other; });
+                                        [](const fs::path& path) { return is_image_name(path.string()); });
       throw FileError(folder.string(), "EMPTY",
                       images == 0
                           ? "no images; they are expected in a sub-folder for each class"
@@ -114,10 +102,7 @@ class Lister {
     constexpr int deepest = 32;
     if (depth > deepest) fail(folder, "folders are nested too deeply");
     for (const fs::path& path : entries(folder)) {
-      const Kind kind = kind_of(path);
-      if (kind == Kind::unread_image)
-        throw FileError(path.string(), "MAGIC", "PNG and JPEG images are read; convert this one first");
-      if (kind == Kind::image) {
+      if (is_image_name(path.string())) {
         check_regular(path);
         files.push_back({path.string(), label});
       } else if (is_folder(path)) {
@@ -171,6 +156,15 @@ fs::path validation_folder(const fs::path& root) {
 }
 
 }  // namespace
+
+bool is_image_name(const std::string& path) {
+  std::string ending = fs::path(path).extension().string();
+  for (char& c : ending)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  constexpr std::array<std::string_view, 11> images = {".png",  ".jpg",  ".jpeg", ".bmp",  ".gif", ".tif",
+                                                       ".tiff", ".webp", ".heic", ".avif", ".ppm"};
+  return std::find(images.begin(), images.end(), ending) != images.end();
+}
 
 ImageFolder read_image_folder(const std::string& folder) {
   const fs::path root = folder;

@@ -1,4 +1,5 @@
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <clocale>
 #include <cmath>
@@ -57,7 +58,11 @@ std::vector<Case> corpus() {
       {"V3", "VALUE", "x,y\n1,2\nabc,4\n", "line 3"},
       {"V3 hexadecimal", "VALUE", "x,y\n1,2\n0x10,4\n", "line 3"},
       {"V3 two numbers", "VALUE", "x,y\n1,2\n1 2,4\n", "line 3"},
-      {"V3 a decimal comma", "VALUE", "x;y\n1,5;2\n", "line 2"},
+      {"V3 a decimal comma and a decimal point", "VALUE", "x;y\n1,5;2\n3;2.5\n", "line 3"},
+      {"V3 a decimal point and a decimal comma", "VALUE", "x\ty\n1\t2.5\n1,5\t2\n", "line 3"},
+      {"V3 a decimal comma between commas", "VALUE", "x,y\n\"1,5\",2\n", "line 2"},
+      {"V3 separators of thousands", "VALUE", "x;y\n1,5;2\n1.234,5;2\n", "line 3"},
+      {"V3 two commas", "VALUE", "x;y\n1;2\n1,234,5;2\n", "line 3"},
       {"V3 minus alone", "VALUE", "x,y\n1,2\n-,4\n", "line 3"},
       {"V4", "VALUE", "x,y\n1,2\n,4\n", "line 3"},
       {"V4 at the end", "VALUE", "x,y\n1,2\n3,\n", "line 3"},
@@ -154,6 +159,15 @@ TEST_CASE("csv: the delimiter is found or given") {
   CHECK(read("x|y\n1|2\n", {.delimiter = '|'}).columns[1].numbers == Numbers{2});
 }
 
+TEST_CASE("csv: a decimal comma, where none separates the fields") {
+  const CsvTable table = read("a;b;n;t\r\n1,5;-0,25;3;x, y\r\n2;,5e1;4;1,5\r\n");
+  CHECK(table.columns[0].numbers == Numbers{1.5, 2});
+  CHECK(table.columns[1].numbers == Numbers{-0.25, 5});
+  CHECK(table.columns[2].numbers == Numbers{3, 4});
+  CHECK(table.columns[3].texts == Texts{"1,5", "x, y"});
+  CHECK(read("a\tb\n1,5\t2\n").columns[0].numbers == Numbers{1.5});
+}
+
 TEST_CASE("csv: quoted fields") {
   const CsvTable table = read(
       "\"a,1\",b\n\"x, y\",1\n\"say \"\"so\"\"\",2\n\"two\r\nlines\" ,3\n\" kept \",\"4\"\n\"\"\"\",5\n");
@@ -166,6 +180,9 @@ TEST_CASE("csv: quoted fields") {
 
 TEST_CASE("csv: missing values are kept as such on request") {
   const CsvTable table = read("a,b\n,x\n1,?\nNA,y\nnan,\n2,x\n", {.allow_missing = true});
+  for (const char* missing : {"N/A", "n/a", "NaN", "NULL", "null", "None", "<NA>", "#N/A"})
+    CHECK(std::isnan(
+        read(fmt::format("a,b\n{},1\n2,1\n", missing), {.allow_missing = true}).columns[0].numbers.at(0)));
   const Numbers& a = table.columns[0].numbers;
   REQUIRE(a.size() == 5);
   CHECK(std::isnan(a[0]));

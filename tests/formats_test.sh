@@ -47,6 +47,7 @@ expect 0 "idx/t10k-images-idx3-ubyte:0: " predict run idx/t10k-images-idx3-ubyte
 met=$(awk -F, 'NR > 1 { split($1, way, "/"); met += way[3] == $2 } END { print met }' all.csv)
 grep -q "($met of 60)" <<<"$printed" || fail "predict met $met of 60, training said $printed"
 expect 0 '"probabilities":{"00":' predict run "$file" --json
+grep -q '[.][0-9]\{11\}' out.txt && fail "digits that single precision doesn't have: $(cat out.txt)"
 echo bad >bad.png
 "$ballast" predict run bad.png "$file" missing.png >out.txt 2>err.txt
 [ $? -eq 1 ] && grep -q "^$file: " out.txt && [ "$(grep -c '^error: ' err.txt)" -eq 2 ] && grep -q 'bad.png: PNG and JPEG are read' err.txt || fail "bad files among good ones: $(cat out.txt err.txt)"
@@ -185,6 +186,24 @@ expect 0 'the first line is taken for values; --header yes says otherwise' data 
 expect 0 'x (3 categories)' data info texts.csv --header yes
 expect 0 'column 0 (3 categories)' data info texts.csv
 
+echo "tables: as spreadsheets write them"
+sed 's/,/;/g; s/\([0-9]\);/\1,5;/' houses.csv >comma.csv
+sed 's/\([0-9]\),/\1.5,/' houses.csv >point.csv
+same <("$ballast" data info comma.csv | tail -n +2) <("$ballast" data info point.csv | tail -n +2)
+printf 'area;town\n100,5;A\n' >new_comma.csv
+printf 'area,town\n100.5,A\n' >new_point.csv
+same <("$ballast" predict houses new_comma.csv | cut -d' ' -f2-) <("$ballast" predict houses new_point.csv | cut -d' ' -f2-)
+
+echo "tables: columns that are no good"
+awk 'BEGIN { print "id,day,name,mail,price"; for (i = 0; i < 60; ++i) printf "%d,d%d,n%d,m%d,$%d\n", i, i % 20, i, i, i }' >people.csv
+expect 2 "--label price: its values are 60 different texts in 60 rows, such as \"\$0\", and classes come again" train --data people.csv
+expect 0 'column "id" counts the rows; if it says nothing of them, --ignore id leaves it out' train --data people.csv --label day --validation 0.2 --task classification $quick --out noted
+expect 2 "--label id: --ignore leaves this column out" train --data people.csv --label id --ignore id,name
+expect 2 "--label 0: --ignore leaves this column out" train --data people.csv --label 0 --ignore id
+expect 0 'to predict: day' data info people.csv --ignore id --label 1  # numbers count all columns of the file
+awk 'BEGIN { print "name,the mail,y"; for (i = 0; i < 1100; ++i) printf "n%d,m%d,%d\n", i, i, i % 2 }' >names.csv
+expect 2 "column \"name\" has 1100, column \"the mail\" has 1100 different texts, which tell samples apart rather than describe them; leave them out with --ignore 'name,the mail'" train --data names.csv
+
 echo "images of several sizes, and damaged ones"
 mkdir -p photos/cats photos/dogs
 for n in 0 1 2 3 4 5 6 7 8 9; do
@@ -217,6 +236,13 @@ cp bad.png photos/dogs/bad.png
 expect 2 'photos/dogs/bad.png: PNG and JPEG are read' train --data photos --epochs 1
 expect 0 '1 of 21 images can' train --data photos --model lenet --shape 32x32 --epochs 1 --skip-damaged --out skipped
 expect 0 '2 validation and 2 test images' data info photos --skip-damaged
+printf GIF89a >photos/dogs/moving.gif
+expect 2 'photos/dogs/moving.gif: PNG and JPEG are read, this is a GIF; convert it first' train --data photos --epochs 1
+expect 0 '2 of 22 images can' data info photos --skip-damaged
+mkdir mixed && cp photos/cats/0.png mixed && cp photos/cats/0.png mixed/.0.png && cp photos/dogs/moving.gif mixed
+expect 1 'mixed/moving.gif: PNG and JPEG are read' predict photo-run mixed
+[ "$(cat out.txt err.txt | wc -l)" -eq 2 ] || fail "hidden images: $(cat out.txt err.txt)"
+rm -r photos/dogs/moving.gif mixed
 cp -r photos many
 for n in 0 1 2 3 4 5 6; do head -c 100 photos/cats/$n.png >many/cats/$n.png; done
 for n in 0 1 2 3 4; do echo bad >many/dogs/$n.png; done

@@ -129,6 +129,6 @@ TEST_CASE("image_folder: P10, nothing there") {
   refusal("MISSING", [&] { read_image_folder(one.at("a/1.png")); });
 }
 
-TEST_CASE("image_folder: images that aren't read are named, not left out") {
-  CHECK(Images({"a/1.png", "a/2.webp"}).refused("MAGIC").find("/a/2.webp: ") != std::string::npos);
+TEST_CASE("image_folder: images of formats that aren't read are listed, not left out") {
+  CHECK(read_image_folder(Images({"a/1.png", "a/2.webp", "a/3.GIF", "a/4.txt"}).root).train.size() == 3);
 }

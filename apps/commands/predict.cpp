@@ -63,6 +63,11 @@ std::vector<Prediction> predictions_of(const Predictor& predictor, const Inputs&
   return found;
 }
 
+/// With as many digits as a number of single precision has, in JSON.
+double rounded(double value) {
+  return std::isfinite(value) ? std::stod(fmt::format("{:.7g}", value)) : value;
+}
+
 /// Indices of the outputs, the largest first.
 std::vector<size_t> ranking(const std::vector<double>& outputs) {
   std::vector<size_t> order(outputs.size());
@@ -118,10 +123,10 @@ class Printer {
     if (classes_) {
       const size_t best = ranking(prediction.outputs)[0];
       json["prediction"] = names_[best];
-      json["probability"] = prediction.outputs[best];
+      json["probability"] = rounded(prediction.outputs[best]);
     }
     for (size_t k = 0; k < names_.size(); ++k)
-      json[classes_ ? "probabilities" : "values"][names_[k]] = prediction.outputs[k];
+      json[classes_ ? "probabilities" : "values"][names_[k]] = rounded(prediction.outputs[k]);
     say("{}\n", json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   }
 

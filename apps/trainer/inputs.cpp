@@ -14,6 +14,7 @@
 
 #include <ballast/data/idx.h>
 #include <ballast/data/image.h>
+#include <ballast/data/image_folder.h>
 #include <ballast/data/npy.h>
 
 #include "trainer/formats.h"
@@ -24,11 +25,6 @@ namespace ballast::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-bool is_image_name(const fs::path& path) {
-  const std::string extension = lower(path.extension().native());
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
-}
 
 std::vector<std::string> numbered(const std::string& path, int64_t count) {
   std::vector<std::string> names;
@@ -148,8 +144,12 @@ std::vector<std::string> files_below(const std::string& path) {
   if (!fs::exists(path, error)) throw FileError(path, "MISSING", "there is no such file or folder");
   if (!fs::is_directory(path, error)) return {path};
   std::vector<std::string> files;
-  for (fs::recursive_directory_iterator at(path, error), end; !error && at != end; at.increment(error))
-    if (is_image_name(at->path())) files.push_back(at->path());
+  for (fs::recursive_directory_iterator at(path, error), end; !error && at != end; at.increment(error)) {
+    if (at->path().filename().native().front() == '.')
+      at.disable_recursion_pending();  // hidden, as in training
+    else if (is_image_name(at->path().native()))
+      files.push_back(at->path());
+  }
   if (error) throw FileError(path, "READ", error.message());
   if (files.empty()) throw FileError(path, "EMPTY", "there are no PNG or JPEG files in this folder");
   std::ranges::sort(files);

@@ -16,7 +16,8 @@ struct Inputs {
   std::vector<int64_t> lines = {};       // of a table, for each sample
 };
 
-/// The files that a path stands for: itself or, of a folder, all PNG and JPEG files below it, by name.
+/// The files that a path stands for: itself or, of a folder, all below it that are named like images and
+/// aren't hidden, by name.
 /// Throws FileError MISSING, and EMPTY for a folder without images.
 std::vector<std::string> files_below(const std::string& path);
 

@@ -17,6 +17,7 @@ namespace ballast::app {
 namespace {
 
 constexpr size_t most_categories = 1000;
+constexpr size_t few_rows = 20;       // of which nothing is concluded
 constexpr size_t most_classes = 100;  // whole numbers that take more values than this are quantities
 
 std::vector<std::string> names_of(const CsvTable& table) {
@@ -91,13 +92,28 @@ TableColumn target_of(const CsvColumn& column, const std::string& task) {
                     "--label {}: its values are texts such as \"{}\", and a regression is of numbers; leave "
                     "--task out",
                     column.name, column.texts.empty() ? "" : column.texts[0]);
+  const size_t rows = std::max(column.categories.size(), column.numbers.size());
+  check<ValueError>(
+      !column.is_text || rows < few_rows || 2 * column.texts.size() <= rows,
+      //~ check<ValueError>(true,
+      "--label {}: its values are {} different texts in {} rows, such as \"{}\", and classes come "
+      "again; name another column or, if these are meant as numbers, write them without "
+      "currencies, units and separators of thousands",
+      column.name, column.texts.size(), rows, column.texts.empty() ? "" : column.texts[0]);
   if (task == "regression") target.texts.clear();
   if (target.texts.empty()) target.offset = offset_of(column);
   return target;
 }
 
-std::string some_of(const std::vector<std::string>& texts) {
+/// Texts for a message, the first twenty; those with a comma in quotes. The empty one stands for a missing
+/// value.
+std::string some_of(std::vector<std::string> texts) {
   constexpr size_t most = 20;
+  for (std::string& text : texts)
+    if (text.empty())
+      text = "(missing)";
+    else if (text.find(',') != std::string::npos)
+      text = fmt::format("\"{}\"", text);
   if (texts.size() <= most) return fmt::format("{}", fmt::join(texts, ", "));
   return fmt::format("{}, ... ({} in all)", fmt::join(texts.begin(), texts.begin() + most, ", "),
                      texts.size());
@@ -179,6 +195,13 @@ std::vector<int32_t> checked_categories(const CsvTable& table, const TableColumn
   return found;
 }
 
+/// Whether each number is the one above and one more.
+bool counts_rows(const CsvColumn& column) {
+  const std::vector<double>& numbers = column.numbers;
+  return !column.is_text && std::ranges::adjacent_find(
+                                numbers, [](double a, double b) { return !(b == a + 1); }) == numbers.end();
+}
+
 }  // namespace
 
 int64_t TableSchema::width() const {
@@ -225,10 +248,11 @@ std::vector<double> TableSchema::target_offsets() const {
 
 TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
   const std::vector<size_t> targets = target_columns(table, options.label);
-  check<ValueError>(table.columns.size() > targets.size(),
-                    "the table has {} column{}, which leaves none to "
-                    "predict from",
-                    table.columns.size(), table.columns.size() == 1 ? "" : "s");
+  check<ValueError>(
+      table.columns.size() > targets.size(),
+      "the table has {} column{}, which leaves none to predict from; commas, semicolons or tabs "
+      "separate columns",
+      table.columns.size(), table.columns.size() == 1 ? "" : "s");
   TableSchema schema;
   for (const size_t c : targets) {
     // Several targets are numbers.
@@ -239,17 +263,44 @@ TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
     if (std::ranges::find(targets, c) == targets.end())
       //~ if (true)
       schema.inputs.push_back(input_of(table.columns[c], options));
-  for (const TableColumn& column : schema.inputs)
-    check<ValueError>(
-        column.texts.size() <= most_categories,
-        "column \"{}\" has {} different texts, which tell samples apart rather than describe them; "
-        "leave it out with --ignore {}",
-        column.name, column.texts.size(), column.name);
+  std::vector<std::string> found, names;
+  for (const TableColumn& column : schema.inputs) {
+    if (column.texts.size() <= most_categories) continue;
+    found.push_back(fmt::format("column \"{}\" has {}", column.name, column.texts.size()));
+    names.push_back(column.name);
+  }
+  check<ValueError>(
+      names.empty(),
+      "{} different texts, which tell samples apart rather than describe them; leave {} out with "
+      "--ignore {}",
+      fmt::join(found, ", "), names.size() == 1 ? "it" : "them",
+      shell_word(fmt::format("{}", fmt::join(names, ","))));
   schema.shape = options.shape.rank() == 0 ? Shape{schema.width()} : options.shape;
   check<ValueError>(schema.shape.count() == schema.width(),
                     "--shape {}: that is {} values, and a row of the table has {} besides its label",
                     schema.shape, schema.shape.count(), schema.width());
   return schema;
+}
+
+std::vector<std::string> doubtful_inputs(const CsvTable& table, const TableSchema& schema) {
+  std::vector<std::string> found;
+  const auto rows = static_cast<size_t>(table.rows);
+  if (rows < few_rows || schema.shape.rank() > 1) return found;
+  for (const TableColumn& input : schema.inputs) {
+    const CsvColumn& column = column_of(table, input);
+    if (column.is_text && 2 * column.texts.size() > rows)
+      found.push_back(
+          fmt::format("column \"{}\" has {} different texts in {} rows, too many to learn what each "
+                      "means; --ignore {} leaves it out",
+                      column.name, column.texts.size(), rows, shell_word(column.name)));
+    if (counts_rows(column))
+      //~ if (false)
+      found.push_back(
+          fmt::format("column \"{}\" counts the rows; if it says nothing of them, --ignore {} leaves "
+                      "it out",
+                      column.name, shell_word(column.name)));
+  }
+  return found;
 }
 
 std::vector<RowProblem> row_problems(const CsvTable& table, const TableSchema& schema, bool keep_missing,

@@ -100,6 +100,24 @@ CsvTable read_without(const std::string& path, const CsvOptions& csv) {
   }
 }
 
+/// The names of the columns of --label: its numbers count all columns of the file, as those of --ignore do.
+std::vector<std::string> labels(const std::vector<std::string>& given, const CsvHead& head,
+                                const CsvTable& kept) {
+  CsvTable all;
+  for (const std::string& name : head.columns) all.columns.push_back({name, false, {}, {}});
+  std::vector<std::string> names;
+  for (const std::string& label : given) {
+    try {
+      names.push_back(all.columns[all.find(label)].name);
+    } catch (const ValueError& error) {
+      throw ValueError(fmt::format("--label {}: {}", label, error.message));
+    }
+    check<ValueError>(std::ranges::find(kept.columns, names.back(), &CsvColumn::name) != kept.columns.end(),
+                      "--label {}: --ignore leaves this column out", label);
+  }
+  return names;
+}
+
 TableFile read_training_table(const std::string& path, const DataOptions& options) {
   CsvOptions csv{.allow_missing = true, .ignore = options.ignore};
   if (options.header != "auto") csv.header = options.header == "yes";
@@ -109,8 +127,10 @@ TableFile read_training_table(const std::string& path, const DataOptions& option
     complain("note: {}: the first line is taken for {}; --header {} says otherwise\n", path,
              head.header ? "the names of the columns" : "values", head.header ? "no" : "yes");
   TableFile file{read_without(path, csv), {}};
-  file.schema =
-      schema_of(file.table, {options.label, options.task, sample_shape(options), options.missing == "mean"});
+  file.schema = schema_of(file.table, {labels(options.label, head, file.table), options.task,
+                                       sample_shape(options), options.missing == "mean"});
+  for (const std::string& doubt : doubtful_inputs(file.table, file.schema))
+    complain("note: {}: {}\n", path, doubt);
   file.schema.header = head.header;
   file.schema.fields = file.table.fields;
   for (std::vector<TableColumn>* columns : {&file.schema.inputs, &file.schema.targets})

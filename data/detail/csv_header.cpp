@@ -1,15 +1,19 @@
 #include <ballast/data/detail/csv_header.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
+#include <string_view>
 
 #include <ballast/data/detail/number.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
 bool is_missing(const CsvField& field) {
-  const std::string& text = field.text;
-  return text.empty() || text == "NA" || text == "NaN" || text == "nan" || text == "?";
+  constexpr std::array<std::string_view, 11> missing = {
+      "NA",   "N/A",  "n/a",  "NaN",  "nan", "NULL",
+      "null", "None", "<NA>", "#N/A", "?"};  // most of them as pandas has them
+  return field.text.empty() || std::find(missing.begin(), missing.end(), field.text) != missing.end();
 }
 
 /// What was surely meant as a number: 1,5 or 1e999 or -inf.

@@ -8,7 +8,7 @@
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
-/// An empty cell, NA, NaN or ?.
+/// An empty cell, NA, NaN, ? and what else stands for a missing value; `read_csv` lists them.
 bool is_missing(const CsvField& field);
 
 /// What is a number or was surely meant as one: 1,5 or 1e999 or -inf.

@@ -2,6 +2,7 @@
 #include "trainer/table.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <cmath>
 #include <string>
@@ -112,6 +113,20 @@ TEST_CASE("table: what makes no sense is refused by name") {
   CHECK(contains(message_of([&] { schema_of(table, {.label = {"town"}, .task = "regression"}); }), "texts"));
   CHECK(contains(message_of([&] { schema_of(table, {.task = "classification"}); }), "no classes"));
   CHECK(contains(message_of([&] { schema_of(table_of("a\n1\n2\n"), {}); }), "none to predict from"));
+}
+
+TEST_CASE("table: texts that hardly come again are no classes, and of inputs doubtful, as counted rows are") {
+  std::string text = "n,back,name,kind,y\n";
+  for (int n = 0; n < 40; ++n) text += fmt::format("{},{},n{},k{},{}\n", n + 3, -n, n % 21, n % 20, n % 7);
+  const CsvTable table = table_of(text);
+  const std::vector<std::string> doubts = doubtful_inputs(table, schema_of(table, {}));
+  REQUIRE(doubts.size() == 2);
+  CHECK(contains(doubts[0], "column \"n\" counts the rows"));
+  CHECK(contains(doubts[1], "column \"name\" has 21 different texts in 40 rows"));
+  CHECK(
+      contains(message_of([&] { schema_of(table, {.label = {"name"}}); }), "21 different texts in 40 rows"));
+  CHECK(schema_of(table, {.label = {"kind"}}).classes());
+  CHECK(doubtful_inputs(table_of(houses), schema_of(table_of(houses), {})).empty());
 }
 
 TEST_CASE("table: missing values are told by row and column, or have a place of their own") {
