@@ -62,7 +62,9 @@ void check_targets(const Dataset& dataset) {
 
 Loader::Loader(Dataset dataset, LoaderOptions options) : dataset_(std::move(dataset)), options_(options) {
   const int64_t size = dataset_.size, batch_size = options_.batch_size;
-  check<ValueError>(size > 0, "Loader: the data set is empty");
+  check<ValueError>(
+      size > 0,
+      "Loader: the data set is empty; split_off fills a Split's train and validation, not its test");
   check<ValueError>(dataset_.read != nullptr, "Loader: the data set has no `read`");
   check_targets(dataset_);
   check<ValueError>(batch_size >= 1, "Loader: batch_size is {}; it must be at least 1", batch_size);

@@ -54,6 +54,10 @@ std::string read_header_text(const std::string& path, std::FILE* file, uint64_t 
   uint64_t length = 0;
   std::memcpy(&length, start.data(), sizeof length);
   if (length > max_safetensors_header) {
+    if (start.starts_with("PK\3\4") || start.starts_with("\x80\2"))  // a zip archive, or a pickle
+      throw FileError(path, "MAGIC",
+                      "this is no safetensors file but looks like one of torch.save; in Python, load it and "
+                      "write its state_dict with safetensors.torch.save_file");
     throw FileError(path, "LIMIT",
                     fmt::format("a header of {} bytes, the format allows {}; not a safetensors file?", length,
                                 max_safetensors_header));

@@ -266,6 +266,9 @@ fill weights.safetensors 4.bias '\0\0\0\0'
 expect 0 'written: weights-imported.safetensors' import weights.safetensors --like $exported
 expect 0 'test accuracy' eval weights-imported.safetensors
 cmp -s weights-imported.safetensors $exported/best.safetensors && fail "nothing was imported"
+printf '\70\0\0\0\0\0\0\0%-56s\0\0\0\0' '{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}' >alone.safetensors
+expect 2 'alone.safetensors: it holds weights alone, which don' eval alone.safetensors
+expect 2 'this is not a checkpoint of this model' eval alone.safetensors --model mlp
 expect 2 "'1.weight': file (8, 784), model (9, 784)" import weights.safetensors --like wider -o wider.safetensors
 [ ! -e wider.safetensors ] || fail "what doesn't fit was written"
 expect 0 'latency' bench $exported --seconds 0.01

@@ -236,6 +236,7 @@ cp bad.png photos/dogs/bad.png
 expect 2 'photos/dogs/bad.png: PNG and JPEG are read' train --data photos --epochs 1
 expect 0 '1 of 21 images can' train --data photos --model lenet --shape 32x32 --epochs 1 --skip-damaged --out skipped
 expect 0 '2 validation and 2 test images' data info photos --skip-damaged
+expect 0 'written: shapes/report.html' compare --data photos --skip-damaged --model lenet --shape 28x28,32x32 --epochs 1 --out shapes
 printf GIF89a >photos/dogs/moving.gif
 expect 2 'photos/dogs/moving.gif: PNG and JPEG are read, this is a GIF; convert it first' train --data photos --epochs 1
 expect 0 '2 of 22 images can' data info photos --skip-damaged
@@ -270,6 +271,10 @@ expect 2 '--test 0: --data one.csv has no test part of its own' data info one.cs
 expect 2 '--test 0.001: that is 0 of 300 samples; give another share' data info one.csv --test 0.001
 expect 0 '1 class; of' data info one_class.csv
 expect 2 '--validation 0.001: that is 0 of 300 samples' train --data idx --validation 0.001
+tail -c 784 idx/t10k-images-idx3-ubyte >alone.npy
+expect 2 '--data alone.npy: a single array; give the folder that has x_train.npy and y_train.npy' data info alone.npy
+echo PK >book.xlsx
+expect 2 '--data book.xlsx: a table of a format that isn' data info book.xlsx
 expect 2 '--train-size has no effect' train --data idx --train-size 5
 expect 2 'missing: there is no such file or folder' train --data missing
 expect 2 'nothing there looks like data of a known format (digits, mnist, cifar, csv, npz, images)' train --data none

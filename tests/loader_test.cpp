@@ -169,7 +169,7 @@ TEST_CASE("loader: bad labels, bad options and errors while reading") {
   };
   CHECK(thrown<std::runtime_error>([&] { run(wrong); }) == "no such sample");
 
-  CHECK(thrown<ValueError>([] { Loader(numbers(0)); }) == "Loader: the data set is empty");
+  CHECK(thrown<ValueError>([] { Loader(numbers(0)); }).starts_with("Loader: the data set is empty"));
   CHECK_THROWS_AS(Loader(numbers(5), {.batch_size = 0}), ValueError);
   CHECK_THROWS_AS(Loader(numbers(5), {.batch_size = 8, .drop_last = true}), ValueError);
   CHECK_THROWS_AS(Loader(numbers(5), {.batch_size = 1, .min_batch = 2}), ValueError);

@@ -9,6 +9,7 @@
 #include "malformed.h"
 
 using namespace ballast;
+using namespace std::string_literals;
 
 namespace {
 
@@ -51,6 +52,8 @@ const std::vector<Case> malformed = {
     {"S2 7 bytes", "TRUNC", valid.substr(0, 7)},
     {"S3 header longer than the file", "TRUNC", prefix(1000) + "{}"},
     {"S4 N = 2^63", "LIMIT", prefix(uint64_t{1} << 63) + "{}"},
+    {"S4 a zip archive, as of torch.save", "MAGIC", "PK\3\4\24\0\10\10 and more"s},
+    {"S4 a pickle", "MAGIC", "\x80\2}q\0(X and more"s},
     {"S5 N = 100,000,001", "LIMIT", prefix(100'000'001) + "{}"},
     {"S6 N = 0", "JSON", prefix(0)},
     {"S7 byte 0xff", "UTF8", file("{" + entry("\xff", "F32", "[2]", "[0,8]") + "}", 8)},

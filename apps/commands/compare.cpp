@@ -194,9 +194,14 @@ int64_t train(const std::vector<Planned>& all, int64_t at_a_time, int64_t thread
   };
   const auto waiting = [&](const std::vector<size_t>& running) {
     if (!status.due()) return;
-    std::string text = fmt::format("{} of {} runs done", done, all.size());
-    for (const size_t job : running) text += fmt::format("; {}: {}", name_of(job), epoch_text(*planned[job]));
-    status.show(text.substr(0, static_cast<size_t>(std::max(status.width(), 1))));
+    const std::string total = fmt::format("{} of {} runs done", done, all.size());
+    std::string named = total, unnamed = total;
+    for (const size_t job : running) {
+      const std::string epoch = epoch_text(*planned[job]);
+      named += fmt::format("; {}: {}", name_of(job), epoch);
+      unnamed += "; " + epoch;
+    }
+    status.show(fitting({named, unnamed, total}, status.width()));
   };
   const auto ended = [&](size_t job, int code) {
     status.clear();

@@ -30,7 +30,7 @@ void print_words() {
       "follows has no bias.\n\n");
   for (const Word& word : words()) {
     say("  {}\n      {}\n", usage(word), word.help);
-    for (const Argument& argument : word.arguments) say("      {:<10}{}\n", argument.name, argument.help);
+    for (const Argument& argument : word.arguments) say("      {:<13}  {}\n", argument.name, argument.help);
   }
 }
 

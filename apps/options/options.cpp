@@ -90,7 +90,8 @@ OptionList options_of(DataOptions& o) {
        .choices = {"auto", "yes", "no"}},
       {.name = "missing",
        .value = &o.missing,
-       .help = "what to do with missing values of a table (empty, NA, NaN, ?): error, drop (leave the row "
+       .help = "what to do with missing values of a table (empty, NA, NaN, None, ? ...): error, drop (leave "
+               "the row "
                "out), mean (of the column in the training part; a missing text is a category of its own)",
        .choices = {"error", "drop", "mean"}},
       {.name = "task",

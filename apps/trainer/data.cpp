@@ -14,6 +14,7 @@
 
 #include "output.h"
 #include "trainer/formats.h"
+#include "trainer/text.h"
 
 namespace ballast::app {
 namespace {
@@ -117,8 +118,8 @@ void fill_missing(Split& split, TableSchema& schema) {
   for (TableColumn& column : schema.inputs) {
     if (column.texts.empty()) {
       check<ValueError>(std::isfinite(means[at]),
-                        "column \"{}\" has no value in the training part; leave it out with --ignore",
-                        column.name);
+                        "column \"{}\" has no value in the training part; leave it out with --ignore {}",
+                        column.name, shell_word(column.name));
       column.fill = means[at];
     }
     at += std::max<size_t>(column.texts.size(), 1);

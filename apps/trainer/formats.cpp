@@ -248,6 +248,14 @@ DataSource data_source(const std::string& data) {
   if (format) return {format, path};
   check<ValueError>(!fs::is_directory(path, error) || !fs::is_empty(path, error),
                     "--data {}: the folder is empty", data);
+  const std::string extension = lower(fs::path(path).extension().native());
+  check<ValueError>(extension != ".npy",
+                    "--data {}: a single array; give the folder that has x_train.npy and y_train.npy, or an "
+                    ".npz with both",
+                    data);
+  check<ValueError>(
+      extension != ".xlsx" && extension != ".xls" && extension != ".ods" && extension != ".parquet",
+      "--data {}: a table of a format that isn't read; save it as CSV", data);
   throw ValueError(
       fmt::format("--data {0}: nothing there looks like data of a known format ({1}); if it is of one of "
                   "them, say which, as "

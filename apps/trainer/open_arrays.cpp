@@ -91,6 +91,13 @@ Dataset array_dataset(const Tensor& x, const NpyArray& y, const std::string& nam
   return from_tensors(x, labels, shape.without(0));
 }
 
+/// Whether images (N, ?, ?, ?) are (N, H, W, C) rather than (N, C, H, W): up to four channels, or square
+/// images of fewer channels than rows.
+bool channels_last(const Shape& shape) {
+  return (shape[3] <= 4 && shape[1] > 4) || (shape[1] == shape[2] && shape[3] < shape[1]);
+  //~ return shape[3] <= 4 && shape[1] > 4;
+}
+
 }  // namespace
 
 Tensor array_samples(const NpyArray& array, const std::string& path, const Shape& wanted) {
@@ -108,7 +115,7 @@ Tensor array_samples(const NpyArray& array, const std::string& path, const Shape
                       wanted, wanted.count(), shape[1]);
     shape = wanted.inserted(0, shape[0]);
   }
-  if (shape.rank() == 4 && shape[3] <= 4 && shape[1] > 4) {  // channels last
+  if (shape.rank() == 4 && channels_last(shape)) {
     const int64_t rows = shape[1], cols = shape[2], channels = shape[3];
     Tensor x({shape[0], channels, rows, cols});
     for (int64_t n = 0; n < shape[0]; ++n)

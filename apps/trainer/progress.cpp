@@ -54,6 +54,13 @@ std::string progress_bar(const Run& run, int width) {
   return (title + "  " + bar + figures).substr(0, static_cast<size_t>(std::max(width, 1)));
 }
 
+std::string fitting(const std::vector<std::string>& texts, int width) {
+  const auto room = static_cast<size_t>(std::max(width, 1));
+  for (const std::string& text : texts)
+    if (text.size() <= room) return text;
+  return texts.back().substr(0, room);
+}
+
 StatusLine::StatusLine() : terminal_(is_terminal()) {}
 
 bool StatusLine::due() {

@@ -2,10 +2,15 @@
 
 #include <chrono>
 #include <string>
+#include <vector>
 
 #include "trainer/run.h"
 
 namespace ballast::app {
+
+/// The first of some texts that has at most `width` bytes, else the last one cut: what a line says in full,
+/// and shorter ways to say it.
+std::string fitting(const std::vector<std::string>& texts, int width);
 
 /// A line at the end of standard output that changes while something goes on; nothing where that is no
 /// terminal.

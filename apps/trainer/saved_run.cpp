@@ -51,8 +51,14 @@ void check_same_test(const std::vector<SavedRun>& runs) {
     const auto found = run.info ? run.info->fingerprint.find(name) : Fingerprint::const_iterator{};
     return run.info && found != run.info->fingerprint.end() ? found->second : "";
   };
+  // The same images in another size are other pixels, whose labels tell that they are the same.
+  const auto resized = [&](const SavedRun& run) {
+    return run.info && runs[0].info && data_name(*run.info) == data_name(*runs[0].info) &&
+           run.options.data.shape != runs[0].options.data.shape;
+  };
   for (const SavedRun& run : runs)
-    for (const char* name : {"test_images", "test_labels", "test_size"}) {
+    for (const std::string name : {"test_images", "test_labels", "test_size"}) {
+      if (name == "test_images" && resized(run)) continue;
       const std::string first = hash(runs[0], name), other = hash(run, name);
       check<ValueError>(
           first.empty() || other.empty() || first == other,

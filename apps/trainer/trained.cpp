@@ -58,7 +58,16 @@ Trained load_trained(const std::string& path, const TrainedOptions& options, con
                   info,
                   make_model(info.model, info.sample_shape, info.outputs),
                   found ? std::optional(found->data) : std::nullopt};
-  load(path, trained.model);
+  try {
+    load(path, trained.model);
+  } catch (const FileError& error) {
+    if (found || given.contains("model")) throw;
+    throw FileError(
+        path, error.code,
+        "it holds weights alone, which don't say of what network; where there is a run of the same "
+        "network, ballast import makes a checkpoint of both, and --model says it to commands that "
+        "have the option");
+  }
   return trained;
 }
 

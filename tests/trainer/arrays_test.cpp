@@ -64,6 +64,25 @@ TEST_CASE("arrays: other targets are what they were") {
   CHECK(opened(ints({3, 2}, {0, 1, 1, 1, 1, 0})).split.train.kind == TargetKind::positions);
 }
 
+TEST_CASE("arrays: channels come last where they are few or the images square") {
+  const auto shape_of = [](std::vector<int64_t> shape) {
+    int64_t count = 1;
+    for (const int64_t size : shape) count *= size;
+    return array_samples(reals(shape, Reals(static_cast<size_t>(count))), "x", Shape()).shape();
+  };
+  CHECK(shape_of({2, 5, 6, 3}) == Shape{2, 3, 5, 6});
+  CHECK(shape_of({2, 3, 5, 6}) == Shape{2, 3, 5, 6});
+  CHECK(shape_of({2, 8, 8, 6}) == Shape{2, 6, 8, 8});
+  CHECK(shape_of({2, 6, 8, 8}) == Shape{2, 6, 8, 8});
+  CHECK(shape_of({2, 8, 8, 8}) == Shape{2, 8, 8, 8});
+  CHECK(shape_of({2, 9, 8, 6}) == Shape{2, 9, 8, 6});
+  Reals values(50);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<real>(i);
+  const Tensor x = array_samples(reals({1, 5, 5, 2}, values), "x", Shape());
+  CHECK(x.data()[1] == 2);
+  CHECK(x.data()[25] == 1);
+}
+
 TEST_CASE("arrays: a target that isn't finite is named") {
   const real nan = std::numeric_limits<real>::quiet_NaN(), inf = std::numeric_limits<real>::infinity();
   CHECK(message_of([&] {
