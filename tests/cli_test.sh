@@ -234,6 +234,8 @@ fi
 echo "compare"
 expect 0 'norm layer' compare $small --norm none,layer --seeds 2 --out compared
 [ "$(grep -cE '^norm (none|layer) .* \+- ' out.txt)" -eq 2 ] || fail "no rows with deviations: $(cat out.txt)"
+expect 0 'written: all.html' report compared -o all.html
+grep -q norm-none_seed-1 all.html || fail "not all runs of the comparison are in the report"
 same compared/norm-layer_seed-0/last.safetensors runs/mlp-layer-1/last.safetensors
 rm compared/norm-none_seed-1/test.json
 expect 0 '3 of 4 runs are finished already' compare $small --norm none,layer --seeds 2 --out compared

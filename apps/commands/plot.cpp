@@ -109,7 +109,11 @@ int run(const PlotOptions& options) {
 
 OptionList list(PlotOptions& o) {
   return {
-      {.name = "RUNS", .value = &o.folders, .help = "folders of runs", .positional = true, .required = true},
+      {.name = "RUNS",
+       .value = &o.folders,
+       .help = "folders of runs, or one that has runs in it, as of compare",
+       .positional = true,
+       .required = true},
       {.name = "what",
        .value = &o.what,
        .help = "loss, accuracy, lr (learning rate), or of what --probe has seen of a layer activations (its "

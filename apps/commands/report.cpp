@@ -23,12 +23,15 @@ int run(const ReportOptions& options) {
 }
 
 OptionList list(ReportOptions& o) {
-  return {
-      {.name = "RUNS", .value = &o.folders, .help = "folders of runs", .positional = true, .required = true},
-      {.name = "out",
-       .value = &o.out,
-       .help = "the page to write [report.html, of one run in its folder]",
-       .placeholder = "FILE"}};
+  return {{.name = "RUNS",
+           .value = &o.folders,
+           .help = "folders of runs, or one that has runs in it, as of compare",
+           .positional = true,
+           .required = true},
+          {.name = "out",
+           .value = &o.out,
+           .help = "the page to write [report.html, of one run in its folder]",
+           .placeholder = "FILE"}};
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 namespace ballast::app {
 namespace {
 
+constexpr int64_t few_steps_an_epoch = 5, small_batch = 16;
 constexpr int64_t very_few_steps = 20, few_steps = 100, enough_steps = 300;
 
 bool all_met(const TestReport& test) {
@@ -64,6 +65,12 @@ std::vector<std::string> hints(const Run& run, const TestReport& test, const std
     lines.push_back(
         fmt::format("the last epoch was the best, and the loss still fell; more epochs may do better: {}",
                     longer(run, 2 * epochs, folder)));
+  if (!few && !guessing && run.at.step < enough_steps && run.steps_per_epoch() < few_steps_an_epoch &&
+      options.batch_size > small_batch)
+    lines.push_back(fmt::format(
+        "an epoch has only {} step{}; smaller batches take more and may do better: ballast train --config {} "
+        "--batch-size {}",
+        run.steps_per_epoch(), run.steps_per_epoch() == 1 ? "" : "s", shell_word(folder), small_batch));
   // After few steps that is no wonder, unless the rate was high.
   const double usual = find("optimizer", optimizers(), options.optimizer).make.defaults.lr;
   if (guessing && (!few || *options.lr > usual))

@@ -16,7 +16,8 @@ bool still_improving(const std::vector<EpochMetrics>& history);
 bool no_better_than_guessing(const TestReport& test);
 
 /// What a finished run's figures say about how to do better, a line each; most often nothing. Few steps, or a
-/// loss that still falls: more epochs. No better than guessing: another learning rate. `folder` is the run's.
+/// loss that still falls: more epochs. Few steps in each epoch: smaller batches. No better than guessing:
+/// another learning rate. `folder` is the run's.
 std::vector<std::string> hints(const Run& run, const TestReport& test, const std::string& folder);
 
 }  // namespace ballast::app

@@ -78,6 +78,18 @@ std::string group_name(const SavedRun& run, const std::vector<std::string>& diff
   return parts.empty() ? description(run.options.model) : fmt::format("{}", fmt::join(parts, ", "));
 }
 
+/// Of a folder that is no run itself, the runs in it, by name.
+std::vector<std::string> runs_below(const std::string& folder) {
+  std::vector<std::string> runs;
+  std::error_code error;
+  if (fs::exists(folder + "/config.toml", error)) return runs;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (std::error_code none; fs::exists(at->path() / "config.toml", none))
+      runs.push_back(at->path().string());
+  std::ranges::sort(runs);
+  return runs;
+}
+
 }  // namespace
 
 SavedRun read_run(const std::string& folder, int64_t layer_records) {
@@ -104,7 +116,13 @@ SavedRun read_run(const std::string& folder, int64_t layer_records) {
   return run;
 }
 
-std::vector<SavedRun> read_runs(const std::vector<std::string>& folders) {
+std::vector<SavedRun> read_runs(const std::vector<std::string>& given) {
+  std::vector<std::string> folders;
+  for (const std::string& folder : given) {
+    std::vector<std::string> below = runs_below(folder);
+    if (below.empty()) below = {folder};
+    folders.insert(folders.end(), below.begin(), below.end());
+  }
   const int64_t records = std::max<int64_t>(100 / std::max<int64_t>(std::ssize(folders), 1), 25);
   std::vector<SavedRun> runs;
   runs.reserve(folders.size());

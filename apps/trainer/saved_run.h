@@ -27,7 +27,8 @@ struct SavedRun {
 /// With at most so many records of its layers. Throws FileError for a folder that isn't a run, or one of
 /// whose files was cut or edited.
 SavedRun read_run(const std::string& folder, int64_t layer_records = 100);
-/// Several, with so many records that a page of them stays small.
+/// Several, with so many records that a page of them stays small; a folder of runs, such as `compare` leaves,
+/// stands for those in it.
 std::vector<SavedRun> read_runs(const std::vector<std::string>& folders);
 
 /// Runs whose options are the same but for the seed, and what sets them apart from the other groups.

@@ -89,6 +89,15 @@ TEST_CASE("hints: what would help, and nothing where nothing is to be said") {
         "0.001: "
         "ballast train --config 'runs/a b' --lr-find\n");
   CHECK(Case().after(falling, 3, met(6, 0)).find("lr-find") == std::string::npos);
+  Case large;
+  large.options.training.batch_size = 90;
+  CHECK(large.after(settled, 60, met(6, 2)) ==
+        "an epoch has only 3 steps; smaller batches take more and may do better: ballast train --config "
+        "'runs/a b' "
+        "--batch-size 16\n");
+  CHECK(large.after(settled, 19, met(6, 2)).find("batch") == std::string::npos);
+  CHECK(large.after(settled, 60, met(6, 4)).empty());
+  CHECK(large.after(settled, 300, met(6, 2)).empty());
   Case high;
   high.options.training.lr = 100;
   CHECK(high.after(falling, 3, met(6, 0)).find("than 100: ") != std::string::npos);
