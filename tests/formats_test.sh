@@ -164,7 +164,7 @@ expect 0 'regression of price (the last' train --data gaps.csv --missing mean $q
 expect 0 "$(grep -o 'test R2 .*, root mean squared error [0-9.]*' out.txt)" eval filled/best.safetensors
 head -2 gaps.csv >gap.csv
 expect 1 'gap.csv:2: column "area": the value is missing' predict dropped gap.csv
-mean=$("$ballast" data info gaps.csv --missing mean | sed -n 's/^mean \([0-9.]*\),.*/\1/p')
+mean=$("$ballast" data info gaps.csv --missing mean | sed -n 's/^columns: area (mean \([0-9.]*\),.*/\1/p')
 head -2 gaps.csv >gap.csv
 expect 0 'gap.csv:2: price' predict filled gap.csv
 of_gap=$(sed 's/.*price//' out.txt)

@@ -157,6 +157,26 @@ int get(const DataCommandOptions& options) {
   return 0;
 }
 
+/// "area (mean 80.5, standard deviation 12.3), town (3 categories)"
+std::string columns_text(const TableSchema& schema, const Standardization& found) {
+  constexpr size_t most = 40;
+  const std::vector<double> means = schema.in_units(found.mean);
+  std::vector<std::string> columns;
+  size_t at = 0;
+  for (const TableColumn& column : schema.inputs) {
+    if (columns.size() == most) {
+      columns.push_back(fmt::format("... ({} in all)", schema.inputs.size()));
+      break;
+    }
+    columns.push_back(column.texts.empty()
+                          ? fmt::format("{} (mean {:.6g}, standard deviation {:.4g})", column.name, means[at],
+                                        found.std[at])
+                          : fmt::format("{} ({} categories)", column.name, column.texts.size()));
+    at += std::max<size_t>(column.texts.size(), 1);
+  }
+  return fmt::format("{}", fmt::join(columns, ", "));
+}
+
 int print_info(const DataCommandOptions& options) {
   const DataSource source = data_source(options.data.data);
   const bool undecided = !options.given.contains("missing");
@@ -169,14 +189,11 @@ int print_info(const DataCommandOptions& options) {
       grouped(split.validation.size), grouped(split.test.size), unit_of(split.train),
       split.train.sample_shape);
   const Standardization found = standardization_of(split, options.data);
-  say("mean {}, standard deviation {}\n", numbers(data.schema.in_units(found.mean)), numbers(found.std));
+  const bool columns = !data.schema.empty() && data.schema.shape.rank() == 1;
+  if (!columns)
+    say("mean {}, standard deviation {}\n", numbers(data.schema.in_units(found.mean)), numbers(found.std));
   if (!data.schema.empty()) {
-    std::vector<std::string> columns;
-    for (const TableColumn& column : data.schema.inputs)
-      columns.push_back(column.texts.empty()
-                            ? column.name
-                            : fmt::format("{} ({} categories)", column.name, column.texts.size()));
-    say("columns: {}\n", fmt::join(columns, ", "));
+    if (columns) say("columns: {}\n", columns_text(data.schema, found));
     if (data.missing.rows > 0)
       say("missing: {}{}\n", text_of(data.missing),
           undecided ? "; train with --missing drop, which leaves these rows out, or --missing mean, which "

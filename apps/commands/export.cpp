@@ -35,8 +35,11 @@ std::map<std::string, NpyArray> arrays_of(const Parts& model) {
 
 int run(const ExportOptions& options) {
   const std::string extension = std::filesystem::path(options.out).extension();
-  check<ValueError>(extension == ".npz" || extension == ".safetensors",
-                    "--out {}: give the name of an .npz or a .safetensors file", options.out);
+  check<ValueError>(
+      extension == ".npz" || extension == ".safetensors",
+      "--out {}: give the name of an .npz or a .safetensors file; summary --pytorch writes code that "
+      "reads these into PyTorch",
+      options.out);
   const std::string path = checkpoint_of(options.path);
   Trained trained = load_trained(path, {}, {});
   check<ValueError>(trained.described,
