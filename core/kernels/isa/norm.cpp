@@ -8,9 +8,17 @@ namespace {
 // Independent sums, which hide the latency of additions.
 constexpr int64_t chains = 4;
 
-// Vectors of one lane, for the elements after the last whole vector.
-using One [[gnu::vector_size(sizeof(real))]] = real;
-using OneDouble [[gnu::vector_size(sizeof(double))]] = double;
+// Calls body(i, V{}) for vectors V of `Element` that halve from one to the next, `width` lanes at first,
+// until the elements i, ..., count-1, of which there are fewer than 2 width, are done.
+template <class Element, int64_t width, class Body>
+[[gnu::always_inline]] inline void for_rest(int64_t i, int64_t count, Body body) {
+  using V = typename VectorOf<Element, width>::Type;
+  if (i + width <= count) {
+    body(i, V{});
+    i += width;
+  }
+  if constexpr (width > 1) for_rest<Element, width / 2>(i, count, body);
+}
 
 template <class V>
 struct Terms {
@@ -31,10 +39,10 @@ template <class Pair>
   }
   for (; i + double_lanes <= count; i += double_lanes) add(i, 0);
   Sums total = {sum_of_lanes((a[0] + a[1]) + (a[2] + a[3])), sum_of_lanes((b[0] + b[1]) + (b[2] + b[3]))};
-  for (; i < count; ++i) {
-    const auto [to_a, to_b] = terms(i, OneDouble{});
-    total.a += to_a[0], total.b += to_b[0];
-  }
+  for_rest<double, double_lanes / 2>(i, count, [&](int64_t at, auto kind) BALLAST_ALWAYS_INLINE {
+    const auto [to_a, to_b] = terms(at, kind);
+    total.a += sum_of_lanes(to_a), total.b += sum_of_lanes(to_b);
+  });
   return total;
 }
 
@@ -80,11 +88,12 @@ template <class Body>
 // memory-bound, so prefetch_ahead(i, count), which prefetches later inputs, is free.
 template <class Element, class Ahead>
 [[gnu::always_inline]] inline void write_run(const Run& run, real* y, Element element, Ahead prefetch_ahead) {
+  const auto write = [&](int64_t i, auto kind) BALLAST_ALWAYS_INLINE { store_as(y + i, element(i, kind)); };
   int64_t i = 0;
   if (run.stream) {
     constexpr int64_t step = 4 * lanes;
     for (; i < run.count && reinterpret_cast<uintptr_t>(y + i) % sizeof(Vector) != 0; ++i)
-      store_as<One>(y + i, element(i, One{}));
+      for_rest<real, 1>(i, i + 1, write);
     for (; i + step <= run.count; i += step) {
       prefetch_ahead(i, step);
       for (int64_t j = i; j < i + step; j += lanes) stream(y + j, element(j, Vector{}));
@@ -92,32 +101,36 @@ template <class Element, class Ahead>
     for (; i + lanes <= run.count; i += lanes) stream(y + i, element(i, Vector{}));
   }
 #pragma GCC unroll 4
-  for (; i + lanes <= run.count; i += lanes) store(y + i, element(i, Vector{}));
-  for (; i < run.count; ++i) store_as<One>(y + i, element(i, One{}));
+  for (; i + lanes <= run.count; i += lanes) write(i, Vector{});
+  for_rest<real, lanes / 2>(i, run.count, write);
 }
 
 // Sums of terms(i, V{}), a pair of vectors V of elements: in `real` within blocks, in double across them.
 template <class Terms>
 [[gnu::always_inline]] inline Sums sum_in_blocks(int64_t count, Terms terms) {
-  constexpr int64_t block = 16 * chains * lanes;
+  constexpr int64_t block = 16 * chains;  // vectors
   Sums total;
+  const auto add_to_total = [&](auto a, auto b) BALLAST_ALWAYS_INLINE {
+    total.a += wide_sum_of_lanes(a), total.b += wide_sum_of_lanes(b);
+  };
   int64_t i = 0;
-  while (i + chains * lanes <= count) {
+  while (i + lanes <= count) {
     Vector a[chains] = {}, b[chains] = {};
-    const int64_t end = least(count - chains * lanes + 1, i + block);
-    for (; i < end; i += chains * lanes) {
-      for (int64_t chain = 0; chain < chains; ++chain) {
-        const auto [to_a, to_b] = terms(i + chain * lanes, Vector{});
-        a[chain] += to_a, b[chain] += to_b;
-      }
-    }
-    total.a += wide_sum_of_lanes((a[0] + a[1]) + (a[2] + a[3]));
-    total.b += wide_sum_of_lanes((b[0] + b[1]) + (b[2] + b[3]));
+    const int64_t end = least(count, i + block * lanes);
+    const auto add = [&](int64_t chain) BALLAST_ALWAYS_INLINE {
+      const auto [to_a, to_b] = terms(i, Vector{});
+      a[chain] += to_a, b[chain] += to_b;
+      i += lanes;
+    };
+    while (i + chains * lanes <= end)
+      for (int64_t chain = 0; chain < chains; ++chain) add(chain);
+    while (i + lanes <= end) add(0);
+    add_to_total((a[0] + a[1]) + (a[2] + a[3]), (b[0] + b[1]) + (b[2] + b[3]));
   }
-  for (; i < count; ++i) {
-    const auto [to_a, to_b] = terms(i, One{});
-    total.a += to_a[0], total.b += to_b[0];
-  }
+  for_rest<real, lanes / 2>(i, count, [&](int64_t at, auto kind) BALLAST_ALWAYS_INLINE {
+    const auto [a, b] = terms(at, kind);
+    add_to_total(a, b);
+  });
   return total;
 }
 

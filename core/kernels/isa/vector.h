@@ -161,7 +161,12 @@ inline auto sum_of_lanes(V v, std::integer_sequence<int, I...>) {
 /// The sum of a vector's lanes, by adding one half to the other until one lane is left.
 template <class V>
 inline auto sum_of_lanes(V v) {
-  return sum_of_lanes(v, std::make_integer_sequence<int, int{sizeof(V) / sizeof(v[0])} / 2>());
+  constexpr int count = sizeof(V) / sizeof(v[0]);
+  if constexpr (count == 1) {
+    return v[0];
+  } else {
+    return sum_of_lanes(v, std::make_integer_sequence<int, count / 2>());
+  }
 }
 
 /// The sum of a vector's lanes, in double.
