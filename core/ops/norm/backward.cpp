@@ -103,7 +103,7 @@ void BackwardPass::over_batch() const {
 }
 
 void BackwardPass::by_set() const {
-  const int64_t segments = layout.segments_per_set();
+  const int64_t segments = layout.segments_per_set;
   const int64_t grain = grain_for(layout.sets, row_grain(layout.values_per_set()), 16);
   const int64_t chunks = divide_up(layout.sets, grain);
   // Gradients of elementwise weights and biases are summed in `real` within blocks, in double across them.

@@ -9,10 +9,6 @@ void split(double mean, real& high, real& low) {
   low = std::isfinite(high) ? static_cast<real>(mean - double{high}) : 0;
 }
 
-real reciprocal_deviation(double variance, double eps) {
-  return static_cast<real>(1 / std::sqrt(variance + eps));
-}
-
 void normalize_columns(const Normalization& n, const real* x, real* y, int64_t begin, int64_t end) {
   const ColumnBlock block(n, begin, end);
   kernels().normalize_columns(block.columns, x + begin, y + begin);
@@ -44,7 +40,7 @@ Run Normalization::run(int64_t segment) const {
   // read and prefetched, fit into L2.
   constexpr int64_t far_ahead = (int64_t{1} << 16) / sizeof(real);
   const int64_t set = layout.set_of(segment), parameter = layout.parameter_of(segment);
-  Run run = {.count = layout.length, .high = 0, .low = 0, .rstd = reciprocal_deviation(variance[set], eps)};
+  Run run = {.count = layout.length, .high = 0, .low = 0, .rstd = rstd[set]};
   split(mean[set], run.high, run.low);
   if (!layout.over_batch) run.x_ahead = run.dy_ahead = std::min(layout.values_per_set(), far_ahead);
   if (layout.elementwise) {
@@ -57,18 +53,11 @@ Run Normalization::run(int64_t segment) const {
 }
 
 ColumnBlock::ColumnBlock(const Normalization& n, int64_t begin, int64_t end)
-    : columns{n.layout.segments_per_set(),
-              end - begin,
-              n.layout.sets,
-              high,
-              low,
-              rstd,
-              weight,
-              bias,
-              n.then.relu} {
+    : columns{
+          n.layout.segments_per_set, end - begin, n.layout.sets, high, low, rstd, weight, bias, n.then.relu} {
   for (int64_t i = 0, c = begin; c < end; ++i, ++c) {
     split(n.mean[c], high[i], low[i]);
-    rstd[i] = reciprocal_deviation(n.variance[c], n.eps);
+    rstd[i] = n.rstd[c];
     weight[i] = n.weight.empty() ? 1 : n.weight.data()[c];
     bias[i] = n.bias.empty() ? 0 : n.bias.data()[c];
   }
@@ -79,19 +68,22 @@ void normalize(Normalization& n, const real* x, real* y, uint8_t* argmax) {
   if (layout.columns()) {
     return for_column_blocks(layout, [&](int64_t begin, int64_t end) {
       column_statistics(n, x, begin, end);
+      n.invert_deviations(begin, end);
       normalize_columns(n, x, y, begin, end);
     });
   }
   if (layout.over_batch) {
     batch_statistics(n, x);
+    n.invert_deviations(0, layout.sets);
     return normalize_by_known(n, x, y, argmax);
   }
   reserve_scratch<real>(n.plane_length(), layout.sets);
   parallel_for(layout.sets, row_grain(layout.values_per_set()), [&](int64_t begin, int64_t end) {
     const Scratch<real> plane(n.plane_length());
-    const int64_t segments = layout.segments_per_set();
+    const int64_t segments = layout.segments_per_set;
     for (int64_t set = begin; set < end; ++set) {
       set_statistics(n, x, set);
+      n.invert_deviations(set, set + 1);
       normalize_segments(n, x, y, argmax, set * segments, (set + 1) * segments, plane.data());
     }
     kernels().end_streams();

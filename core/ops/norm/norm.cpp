@@ -169,6 +169,7 @@ Tensor normalize_by_running(const char* norm, const Tensor& x, const Sizes& s, c
     n.mean[c] = double{running.mean->value().data()[c]};
     n.variance[c] = double{running.var->value().data()[c]};
   }
+  n.invert_deviations(0, s.c);
   return apply_and_record(norm, x, weight, bias, n);
 }
 

@@ -41,6 +41,11 @@ void add_up_segments(const Scratch<Sums>& parts, int64_t segments, int64_t chann
   }
 }
 
+void Normalization::invert_deviations(int64_t begin, int64_t end) {
+  for (int64_t set = begin; set < end; ++set)
+    rstd[set] = static_cast<real>(1 / std::sqrt(variance[set] + eps));
+}
+
 void set_statistics(Normalization& n, const real* x, int64_t set) {
   const int64_t values = n.layout.values_per_set();
   double *mean = n.mean.data() + set, *variance = n.variance.data() + set, sum = 0;

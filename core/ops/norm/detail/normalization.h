@@ -21,12 +21,12 @@ struct Layout {
   bool elementwise = false;  // one weight and bias per element of a set
   bool centred = true;       // else the mean counts as 0: RMS norm
 
-  int64_t segments_per_set() const { return sets > 0 ? segments / sets : 0; }
-  int64_t values_per_set() const { return segments_per_set() * length; }
-  int64_t set_of(int64_t segment) const { return over_batch ? segment % sets : segment / segments_per_set(); }
+  int64_t segments_per_set = sets > 0 ? segments / sets : 0;
+  int64_t values_per_set() const { return segments_per_set * length; }
+  int64_t set_of(int64_t segment) const { return over_batch ? segment % sets : segment / segments_per_set; }
   /// The parameter of a segment's first element.
   int64_t parameter_of(int64_t segment) const {
-    return elementwise ? segment % segments_per_set() * length : segment % parameters;
+    return elementwise ? segment % segments_per_set * length : segment % parameters;
   }
   /// A batch of vectors, (N, C): each set is a column of a matrix.
   bool columns() const { return over_batch && length == 1; }
@@ -41,6 +41,10 @@ struct Normalization {
   int64_t height, width;  // of a segment that is pooled
   bool constant_statistics = false;
   Scratch<double> mean{layout.sets}, variance{layout.sets};  // of each set; the variance is the biased one
+  Scratch<real> rstd{layout.sets};                           // 1 / sqrt(variance + eps)
+
+  /// Compute rstd of sets begin, ..., end-1 from their variance.
+  void invert_deviations(int64_t begin, int64_t end);
 
   /// What kernels take for one segment.
   Run run(int64_t segment) const;
@@ -86,7 +90,7 @@ inline bool leaves_caches(int64_t count) {
 template <class Body>
 void for_column_blocks(const Layout& layout, Body body) {
   constexpr int64_t least = 16;  // whole cache lines
-  const int64_t rows = std::max<int64_t>(layout.segments_per_set(), 1);
+  const int64_t rows = std::max<int64_t>(layout.segments_per_set, 1);
   parallel_for(layout.sets, std::max(elementwise_grain / 2 / rows, least), [&](int64_t begin, int64_t end) {
     for (int64_t c = begin; c < end; c += ColumnBlock::size) body(c, std::min(c + ColumnBlock::size, end));
   });
