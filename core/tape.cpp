@@ -121,9 +121,9 @@ void Tape::sweep(const Tensor& y, Tensor dy, bool keep) {
   check<UsageError>(innermost(),
                     "backward: a tape or scope opened after this tape is still in force, or this is another "
                     "thread than the one that made the tape");
-  check<UsageError>(
-      y.tape_ == serial_ && y.node_,
-      "backward: the loss was not recorded on this tape, or depends on nothing that takes a gradient");
+  check<UsageError>(y.tape_ == serial_ && y.node_,
+                    "backward: the loss was not recorded on this tape, which must be there before the "
+                    "forward pass, or depends on nothing that takes a gradient");
   check<ShapeError>(dy.shape() == y.shape(), "backward: a gradient of shape {} for a tensor of shape {}",
                     dy.shape(), y.shape());
   if (!keep) end();

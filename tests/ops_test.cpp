@@ -464,6 +464,9 @@ TEST_CASE("linear, and gradients that accumulate in the parameters") {
   CHECK(message_of<ShapeError>([&] {
           linear(ones({32, 783}), ones({10, 784}));
         }) == "linear: x is (32, 783); its last dimension must be 784");
+  CHECK(message_of<ShapeError>([&] {
+          linear(ones({2, 1, 28, 28}), ones({10, 784}));
+        }) == "linear: x is (2, 1, 28, 28); its last dimension must be 784, as that of flatten(x) is");
   CHECK(message_of<ShapeError>([&] { linear(x, w, ones({2})); }) == "linear: bias is (2); it must be (3)");
 }
 

@@ -97,8 +97,9 @@ void check_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   check<ShapeError>(weight.rank() == 2, "linear: weight is {}; it must have two axes, (out, in)",
                     weight.shape());
   const int64_t in = weight.size(1), out = weight.size(0);
-  check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "linear: x is {}; its last dimension must be {}",
-                    x.shape(), in);
+  check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "linear: x is {}; its last dimension must be {}{}",
+                    x.shape(), in,
+                    x.rank() > 2 && x.count() == x.size(0) * in ? ", as that of flatten(x) is" : "");
   check<ShapeError>(bias.empty() || bias.shape() == Shape{out}, "linear: bias is {}; it must be ({})",
                     bias.shape(), out);
 }
