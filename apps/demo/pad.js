@@ -52,7 +52,7 @@ function drawingPad(canvas, changed) {
   canvas.addEventListener("keyup", (event) => { if (event.key === " ") down = false, last = null; });
 
   const pad = {
-    clear() { pad.set(new Float32Array(side * side)); drawn = false; },
+    clear() { pixels = new Float32Array(side * side); drawn = given = false; show(); changed(pixels); },
     set(image) { pixels = Float32Array.from(image); drawn = given = true; show(); changed(pixels); },
     get pixels() { return drawn ? pixels : null; },
   };

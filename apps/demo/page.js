@@ -22,7 +22,7 @@ const sideControls = [
   { name: "evaluation", label: "Batch norm is evaluated by", values: { running: "running statistics", batch: "the test batch" } },
 ];
 
-const state = { settings: { ...defaults }, story: null, frames: [], stride: 1, at: 0, follows: true, generation: 0, test: [0, 0], untrained: [0, 0], running: false, ended: false };
+const state = { settings: { ...defaults }, story: null, frames: [], stride: 1, at: 0, follows: true, generation: 0, test: [0, 0], untrained: [0, 0], running: false, ended: false, asTold: true };
 const mostFrames = 1200;
 
 // ---- The worker ----
@@ -83,9 +83,10 @@ function thin() {
 // ---- Starting and playing ----
 
 function start(until) {
-  Object.assign(state, { frames: [], at: 0, follows: true, generation: state.generation + 1, ended: false });
+  const asTold = !changes().length;
+  Object.assign(state, { frames: [], at: 0, follows: true, generation: state.generation + 1, ended: false, asTold });
   $("problem").hidden = true;
-  $("end").hidden = true;
+  showStory();
   ask("start", { settings: state.settings, generation: state.generation, until });
 }
 
@@ -93,15 +94,25 @@ function tell(story) {
   state.story = story;
   state.settings = { ...defaults, ...story.settings };
   showSettings();
-  showStory();
   start(story.steps);
   play();
 }
 
-// A setting that was changed by hand: the story is over.
+// The settings that aren't the story's: name, value, and the story's own value.
+function changes() {
+  const told = { ...defaults, ...state.story?.settings };
+  return Object.keys(told).filter((name) => told[name] !== state.settings[name]).map((name) => [name, state.settings[name], told[name]]);
+}
+
+// A setting that was changed by hand: what the story says no longer holds.
 function change(name, value) {
   state.settings[name] = value;
-  if (name === "lr" && state.frames.length) return ask("lr", { lr: value });
+  showOptions();
+  if (name === "lr" && state.frames.length) {
+    state.asTold = false;
+    showStory();
+    return ask("lr", { lr: value });
+  }
   const was = state.running;
   start();
   if (was) play();
@@ -197,7 +208,7 @@ function makeControls() {
 const plots = [
   ["spreads", "Spread over the images, by layer", "Standard deviation of a unit's values over the batch, mean over the units: how well the layer can tell images apart."],
   ["gradients", "Length of the gradient, by layer", "Of each layer's weights: how strongly the step moves them, before the learning rate."],
-  ["weights", "Length of the weights, by layer", "Root of the sum of their squares."],
+  ["weights", "Length of the weights, by layer", "Root of the sum of their squares. The axis is as long as the training so far needs."],
   ["loss", "Loss of the training batch, by step", "Cross-entropy, in nats: of each batch (faint), and the mean of the latest ones."],
   ["accuracy", "Test images right, by step", "Of 500 images that aren't trained on; taken every few steps."],
 ];
@@ -210,7 +221,12 @@ function title(side) {
 function showSettings() {
   for (const [name, show] of Object.entries(shows)) show(state.settings[name]);
   sideNames.forEach(title);
+  showOptions();
   showCube(state.settings["right.norm"]);
+}
+// Only batch norm has two ways to be evaluated.
+function showOptions() {
+  for (const side of sideNames) $(`${side}-evaluation`).disabled = state.settings[`${side}.norm`] !== "batch";
 }
 // Which values of the box share a mean.
 const averages = {
@@ -225,14 +241,23 @@ const averages = {
 const normNames = { none: "no norm", batch: "batch norm", layer: "layer norm", group: "group norm", instance: "instance norm", rms: "RMS norm", weight: "weight norm" };
 
 function showStory() {
-  [...$("stories").children].forEach((button, i) => button.setAttribute("aria-pressed", String(stories[i] === state.story)));
-  $("watch").textContent = state.story.watch;
-  $("end").hidden = true;
+  [...$("stories").children].forEach((button, i) => button.setAttribute("aria-pressed", String(state.asTold && stories[i] === state.story)));
+  $("watch").textContent = state.asTold ? state.story.watch
+    : `An experiment of your own: ${state.story.name} with ${changes().map(inWords).join(", ") || "another learning rate on the way"}. Choose a story to go back to it.`;
+  $("end").hidden = $("to-end").hidden = true;
+}
+// A change as the controls name it.
+function inWords([name, value, told]) {
+  const [side, own] = name.includes(".") ? name.split(".") : [null, name];
+  const { label, values } = [...controls, ...sideControls].find((control) => control.name === own);
+  const text = (of) => values?.[of] ?? of;
+  return `${side ? `${side}, ` : ""}${label.toLowerCase()}: ${text(value)} (was ${text(told)})`;
 }
 function showEnd() {
   const scores = state.test.map((share) => `${(100 * share).toFixed(1)} %`);
-  $("end").hidden = false;
-  $("end").textContent = `${state.story.end} (Test images right: left ${scores[0]}, right ${scores[1]}.)`;
+  $("end").hidden = $("to-end").hidden = false;
+  $("end").textContent = state.asTold ? `${state.story.end} (Test images right: left ${scores[0]}, right ${scores[1]}.)`
+    : `After ${state.frames[state.frames.length - 1].step} steps ${scores[0]} of the test images are right on the left, ${scores[1]} on the right.`;
 }
 function showCube(norm) {
   $("cube-norm").value = norm;
@@ -299,18 +324,32 @@ function drawPlots(frame) {
   $("accuracy").setAttribute("aria-label", `Test images right: left ${short(100 * frame.test[0])} %, right ${short(100 * frame.test[1])} %`);
   drawByLayer(frame, "spreads", "Spread over the images", (layer) => layer.spread[$("shown").value], -4, 1);
   drawByLayer(frame, "gradients", "Length of the gradient", (layer) => layer.gradient, -8, 2);
-  drawByLayer(frame, "weights", "Length of the weights", (layer) => layer.weight, 0, 3);
+  drawByLayer(frame, "weights", "Length of the weights", (layer) => layer.weight, ...endsOf(frames.flatMap((f) => f.sides.flatMap((s) => s.layers.map((layer) => layer.weight)))));
 }
 
-// A figure of each layer, on an axis of powers of ten from 10^low to 10^high; what is less stands at its foot.
+// The ends of a logarithmic axis, as exponents of 10: 1, 2 or 5 times a power of ten, by a factor of at least 1.2 beyond the values.
+function endsOf(values) {
+  const real = values.filter((v) => v > 0 && Number.isFinite(v)).map(Math.log10);
+  if (!real.length) return [0, 3];
+  const margin = Math.log10(1.2), low = real.reduce((a, b) => Math.min(a, b)) - margin, high = real.reduce((a, b) => Math.max(a, b)) + margin;
+  const ticks = ticksBetween(Math.floor(low), Math.ceil(high), [1, 2, 5]);
+  return [ticks.findLast((v) => v <= low), ticks.find((v) => v >= high)];
+}
+// The exponents of these digits times the powers of ten from 10^low to 10^high.
+function ticksBetween(low, high, digits) {
+  const powers = Array.from({ length: Math.ceil(high) - Math.floor(low) + 1 }, (_, i) => Math.floor(low) + i);
+  return powers.flatMap((power) => digits.map((digit) => power + Math.log10(digit))).filter((v) => v >= low - 1e-9 && v <= high + 1e-9);
+}
+
+// A figure of each layer, on a logarithmic axis from 10^low to 10^high; what is less stands at its foot.
 function drawByLayer(frame, id, what, figure, low, high) {
   const digits = (v) => [...String(v)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
   const power = (v) => (v > 0 ? Math.max(low, Math.log10(v)) : Number.isFinite(v) ? low : NaN);
   const depth = frame.sides[0].layers.length, step = high - low > 6 ? 2 : 1;
-  const powers = Array.from({ length: (high - low) / step + 1 }, (_, i) => low + i * step);
+  const ticks = high - low <= 2 ? ticksBetween(low, high, [1, 2, 5]) : ticksBetween(low, high, [1]).filter((v, i) => i % step === 0);
   drawCurves($(id), { curves: frame.sides.map((s) => s.layers.map((layer, l) => [l + 0.5, power(figure(layer))])), low, high, last: depth, marks: true,
     places: frame.sides[0].layers.map((_, l) => ({ at: l + 0.5, text: String(l + 1) })),
-    ticks: powers.map((v) => ({ at: v, text: (v === low && low < 0 ? "≤ " : "") + (v === 0 ? "1" : v === 1 ? "10" : `10${digits(v)}`) })) });
+    ticks: ticks.map((v) => ({ at: v, text: (v === low && low < 0 ? "≤ " : "") + (v >= 0 && v < 3 ? short(10 ** v) : `10${digits(Math.round(v))}`) })) });
   $(id).setAttribute("aria-label", `${what}, by layer: ` + sideNames.map((side, i) => `${side} ${frame.sides[i].layers.map((layer) => short(figure(layer))).join(", ")}`).join("; "));
 }
 
@@ -328,22 +367,21 @@ function tabulate(frame) {
 let fromExample = false, example = 0;
 function classify() { if (pad.pixels) ask("classify", { pixels: pad.pixels }); }
 function showAnswers(answers) {
+  if (!pad.pixels) return;  // cleared since it was asked
   answers.forEach((probabilities, i) => {
     const best = probabilities.indexOf(Math.max(...probabilities));
     const box = $("answers").querySelector(`.${sideNames[i]}`);
-    box.querySelector(".answer").textContent = best < 0 || !pad.pixels ? "" : `A ${best}, says the ${sideNames[i]} network: ${(100 * probabilities[best]).toFixed(0)} %.`;
+    box.querySelector(".answer").textContent = best < 0 ? "" : `A ${best}, says the ${sideNames[i]} network: ${(100 * probabilities[best]).toFixed(0)} %.`;
     box.querySelector(".bars").innerHTML = probabilities.map((p, digit) =>
       `<span>${digit}</span><span><span class="bar" style="display:block;width:${100 * p}%"></span></span><span>${(100 * p).toFixed(0)} %</span>`).join("");
   });
 }
 const pad = drawingPad($("pad"), () => {
   if (!fromExample) $("label").textContent = "";
-  classify();
+  if (pad.pixels) return classify();
+  for (const box of $("answers").children) box.querySelector(".answer").textContent = "Draw a digit.", box.querySelector(".bars").innerHTML = "";
 });
-$("clear").onclick = () => {
-  pad.clear();
-  for (const box of $("answers").children) box.querySelector(".answer").textContent = "", box.querySelector(".bars").innerHTML = "";
-};
+$("clear").onclick = () => pad.clear();
 function askExample() { ask("example", { index: (example += 37) }); }
 $("example").onclick = askExample;
 
