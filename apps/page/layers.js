@@ -63,7 +63,15 @@ const layersOverTime = allGroups => {
   };
   const choices = one ? having(groups[0], "output").map(i => [i, nameOf(groups[0], i)])
                       : [...Array(most).keys()].map(k => [k, `layer of weights ${k + 1} of ${most}${commonName(k)}`]);
-  const preferred = one ? weighted(groups[0])[1] ?? weighted(groups[0])[0] : Math.floor(most / 2);
+  // Whether a norm follows a layer of weights before the next one.
+  const normFollows = (group, i) => {
+    const {layers} = group.layers_over_time.about, next = weighted(group).find(other => other > i) ?? layers.length;
+    return layers.slice(i, next).some(({layer}) => /Norm/.test(layer));
+  };
+  // Of groups first the layer nearest to the middle that a norm follows in one of them, since most figures change there.
+  const middle = Math.floor(most / 2), byMiddle = [...Array(most).keys()].sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle));
+  const normed = byMiddle.find(k => groups.some(group => k < weighted(group).length && normFollows(group, weighted(group)[k])));
+  const preferred = one ? weighted(groups[0])[1] ?? weighted(groups[0])[0] : normed ?? middle;
   const select = element("select", {id: "layer", "aria-label": "layer"}, ...choices.map(
       ([value, name]) => element("option", {value, selected: value === preferred ? "" : undefined}, name)));
   part.querySelector(".blocks").before(element("div", {class: "controls"}, play, slider, now, select));
@@ -75,11 +83,6 @@ const layersOverTime = allGroups => {
   const place = group => one ? 0 : allGroups.indexOf(group);
   // Of groups a line is told by its colour and marks; dashes say what it is of.
   const solid = one ? {} : {dashed: false, points: "some"};
-  // Whether a norm follows a layer of weights before the next one.
-  const normBehind = (group, i) => {
-    const {layers} = group.layers_over_time.about, next = weighted(group).find(other => other > i) ?? layers.length;
-    return layers.slice(i, next).some(({layer}) => /Norm/.test(layer));
-  };
   const redraws = {step: [], layer: []};
 
   // The record of a group that is nearest to the step of the slider.
@@ -127,7 +130,7 @@ const layersOverTime = allGroups => {
                  series: groups.map(group => ({name: one ? what : group.name, ...density(recordAt(group).layers[chosen(group)][key]),
                                                dashed: false, stepped: true, filled: true, color: place(group)})),
                  note: `${note} The middle 98 % of the values. Axes are the same for all steps; a bar that leaves the plot above is `
-                     + "a value that very many have, such as 0 behind a ReLU."}), "step", "layer");
+                     + "a value that very many have, such as 0 after a ReLU."}), "step", "layer");
     const quantile = (group, q) => over(group, chosen(group), layer => layer[key]?.percentiles[q] ?? null);
     live(() => ({title: `${what}: percentiles over time`, x: step, y: {label: `${what.toLowerCase()} (no unit)`},
                  series: one
@@ -136,7 +139,8 @@ const layersOverTime = allGroups => {
                         {name: "median, and 25 to 75 %", x: stepsOf(groups[0]), y: quantile(groups[0], 2), low: quantile(groups[0], 1),
                          high: quantile(groups[0], 3), color: 0}]
                      : groups.map(group => ({name: `${group.name}: median, and 1 to 99 %`, x: stepsOf(group), y: quantile(group, 2),
-                                             low: quantile(group, 0), high: quantile(group, 4), ...solid, color: place(group)}))}),
+                                             low: quantile(group, 0), high: quantile(group, 4), ...solid, color: place(group)})),
+                 note: "A band holds the differences between channels as well as those between samples, which “Spread between samples” has alone."}),
          "layer");
   }
 
@@ -148,7 +152,7 @@ const layersOverTime = allGroups => {
     const layers = one ? drawnOf(key).filter(i => only(groups[0], i)) : [];
     if (one ? !layers.length : !groups.some(group => having(group, key).length)) return null;
     const plot = () => ({
-      title, note, x: step, y: {label, log},
+      title, note, x: step, y: {label, log, min: log ? undefined : 0},
       series: one ? layers.map(i => ({name: nameOf(groups[0], i), x: stepsOf(groups[0]), y: over(groups[0], i, value), color: colorOf(i)}))
                   : groups.map(group => ({name: group.name, x: stepsOf(group), color: place(group), ...solid,
                                             y: over(group, nearest(group, key), only(group, nearest(group, key)) ? value : () => null)}))});
@@ -174,20 +178,21 @@ const layersOverTime = allGroups => {
   overTime("gradient_norm", "Gradient norm over time", "norm of the gradient (no unit)",
                              "Layers whose gradients are smaller by orders of magnitude hardly learn; gradients that grow from layer to layer explode.",
                              {rules: ["bias-before-norm"]});
+  const rootMean = " The root mean square over the channels: a few that are nearly constant may dominate it.";
   overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look",
-           "How far the means of what arrives at the layer have moved since the step before that was looked at: what a layer learns has to "
+           "How far the means of what arrives at the layer have moved since the look before: what a layer learns has to "
            + "follow. Ioffe & Szegedy (2015) call this internal covariate shift. The unit is the inputs' own deviation: where samples hardly differ, "
-           + "a small move is a large drift.", {rules: ["small-batch", "dropout-before-norm"]});
+           + "a small move is a large drift." + rootMean, {rules: ["small-batch", "dropout-before-norm"]});
   overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look",
-           "How far the variances have moved since then, as a share of what they were.");
+           "How far the variances have moved since the look before, as a share of what they were." + rootMean);
   condition();
   const dead = overTime("dead_units", "Dead units", "dead units, %",
-                        "A unit of a ReLU that is 0 for every sample of the batch passes no gradient on.", {log: false, factor: 100});
+                        "Of the ReLU that follows. A unit (of images: a channel) that is 0 for every sample of the batch passes no gradient on.", {log: false, factor: 100});
   overTime("half_active_units", "Half-active units", "half-active units, %",
            "Units that are 0 for a quarter to three quarters of the samples and positions: they tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
   overTime("effective_lr", "Effective learning rate", "learning rate / |w|² (no unit)",
-           "Behind a norm the length of the weights w doesn't matter to the result, and this is the rate at which their direction learns: "
-           + "it falls as they grow (van Laarhoven 2017). Weights with no norm behind them are left out.", {rules: ["decayed-norm"], only: normBehind});
+           "Where a norm follows, the length of the weights w doesn't matter to the result, and this is the rate at which their direction learns: "
+           + "it falls as they grow (van Laarhoven 2017). Weights that no norm follows are left out.", {rules: ["decayed-norm"], only: normFollows});
   overTime("angle", "Angle moved", "degrees since the last look", "The angle between a layer's weights, as one vector, and what they were at the look before: how much has been learned in between, whatever their length.", {factor: 180 / Math.PI});
   overTime("gamma_over_sigma", "Scale of norms in evaluation, γ/σ", "mean of γ/σ (no unit)",
            "What a norm with running statistics multiplies its inputs by in evaluation: its weight γ by the running standard deviation σ of its inputs. "
@@ -240,7 +245,7 @@ const layersOverTime = allGroups => {
   function spreadProfile() {
     byLayer("Spread between samples by layer at the step", "standard deviation (no unit)", "spread", layer => layer.input_spread,
             "Of what arrives at the layer: the standard deviation of a channel over samples and positions, mean over the channels. Where it falls by orders of "
-            + "magnitude from the first layer (left) to the last, the signal vanishes: the layers get nearly the same for every sample. Layers behind a ReLU or sigmoid get the outputs of that.");
+            + "magnitude from the first layer (left) to the last, the signal vanishes: the layers get nearly the same for every sample. What arrives after a ReLU or sigmoid are its outputs.");
   }
   function gradientProfile() {
     byLayer("Gradient norm by layer at the step", "norm of the gradient (no unit)", "gradient norm", layer => layer.gradient_norm,
@@ -250,11 +255,11 @@ const layersOverTime = allGroups => {
 
   // Covariance against correlation: what arrives, and what a batch norm would make of it.
   function condition() {
-    const note = `Largest by smallest eigenvalue, of ${about.channels} channels at most. The larger, the more directions in which gradient descent `
-        + "is slow (LeCun et al. 1998). A batch norm brings the covariance (solid) to the correlation (dashed): where the two are far "
-        + "apart, it helps. The number says nothing of what the inputs tell about a sample: pure noise has the best one, 1, and a network that learns may have a larger one than one that doesn't.";
+    const note = `The largest eigenvalue divided by the smallest, of ${about.channels} channels at most. The larger, the slower gradient descent is in some `
+        + "directions (LeCun et al. 1998). A batch norm brings the covariance (solid) to the correlation (dashed): where the two are far "
+        + "apart, it helps. It doesn't measure success: pure noise has the best one, 1, and the run that learns may have the larger one.";
     const pair = (name, group, i, color) => [["covariance", "condition", false], ["correlation", "correlation_condition", true]].map(
-        ([kind, key, dashed]) => ({name: `${name}, ${kind}`, x: stepsOf(group), y: over(group, i, layer => layer[key]), dashed, color}));
+        ([kind, key, dashed]) => ({name: `${name}, ${kind}`, x: stepsOf(group), y: over(group, i, layer => layer[key]), dashed, color, points: one ? undefined : "some"}));
     live(() => ({title: "Condition number of the inputs", note, x: step, y: {label: "condition number (no unit)", log: true},
                  series: groups.flatMap(group => pair(one ? "input" : group.name, group, chosen(group), place(group)))}), "layer");
   }

@@ -90,7 +90,7 @@ const page = (() => {
   function table(parent, block) {
     const caption = block.title && element("figcaption", {}, block.title);
     return add(parent, element("figure", {}, caption, grid(block.columns, block.rows, block.title ?? "table"), note(block)),
-               block.columns.length > 4);
+               block.columns.length > 6 ? "all" : block.columns.length > 4);
   }
 
   // Rows of numbers, each shaded by its share of the row.
@@ -161,9 +161,9 @@ const page = (() => {
   }
 
   const leading = value => value / 10 ** Math.floor(Math.log10(value) + 1e-9);
-  const digits = log => log.max / log.min > 100 ? [1] : [1, 2, 5];
+  const digits = log => log.max / log.min > 1000 ? [1] : log.max / log.min > 100 ? [1, 5] : [1, 2, 5];
 
-  // A logarithmic axis has a tick at each power of ten or, where it spans few of them, also at twice and five times these.
+  // A logarithmic axis has a tick at each power of ten or, where it spans few of them, also at five times or at twice and five times these.
   function thinTicks(scale) {
     scale.ticks = scale.ticks.filter(tick => digits(scale).some(digit => Math.abs(leading(tick.value) - digit) < 1e-6));
   }

@@ -111,7 +111,7 @@ pages.runs = data => {
     const columns = [
       ["", group => group.name],
       [classifies ? "test accuracy, %" : "test R²", group => spread(group.results.test_score, classifies ? 100 : 1, classifies ? 2 : 4)],
-      ["beside the best", verdict],
+      ["against the best", verdict],
       [classifies ? "validation accuracy, %" : "validation loss",
        group => classifies ? spread(group.results.val_accuracy, 100) : spread(group.results.val_loss, 1, 4)],
       ["best epoch", group => spread(group.results.epoch, 1, group.runs.length > 1 ? 1 : 0)],
@@ -123,9 +123,9 @@ pages.runs = data => {
     page.table(part, {title: "", columns: columns.map(([name]) => name), rows: sorted.map(group => columns.map(([, of]) => of(group))),
                       note: [several ? "Of several seeds: mean ± standard deviation. Within chance: less than t standard errors of the difference, with Student's t "
                                        + "for 95 % (4.3 for two seeds each, 2.8 for three)." : "",
-                             single && classifies && samples ? `Of a single seed only the chance of the ${format(samples)} test samples is counted: what is within chance is `
-                                       + "less than two standard errors of the difference. Another seed may differ by more." : "",
-                             "The network of the best epoch, by its validation part, is tested."].filter(Boolean).join(" ")});
+                             single && classifies && samples ? `With a single seed, only the choice of the ${format(samples)} test samples counts as chance: within chance is a difference of `
+                                       + "less than two of its standard errors. Another seed may differ by more; ballast compare trains several of each with its option seeds." : "",
+                             "What is tested is the network of the epoch that was best on the validation part."].filter(Boolean).join(" ")});
     const list = findings();
     if (list.length) page.add(part, page.element("figure", {}, page.element("figcaption", {}, "What stands out"), ...list), "all");
   }

@@ -1,6 +1,7 @@
 #include "trainer/run_page.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -183,8 +184,15 @@ std::string run_figures(const std::vector<SavedRun>& runs) {
 }
 
 void write_run_page(const std::vector<SavedRun>& runs, const std::string& path) {
-  const std::string title = groups_of(runs).size() == 1 ? description(runs[0].options.model)
-                                                        : fmt::format("{} runs in comparison", runs.size());
+  const std::vector<RunGroup> groups = groups_of(runs);
+  std::string title = groups.size() == 1 ? description(runs[0].options.model)
+                                         : fmt::format("{} runs in comparison", runs.size());
+  constexpr size_t most_named = 4;
+  if (groups.size() > 1 && groups.size() <= most_named) {
+    std::vector<std::string> names;
+    for (const RunGroup& group : groups) names.push_back(group.name);
+    title += fmt::format(": {}", fmt::join(names, "; "));
+  }
   write_page(path, "runs", title, run_figures(runs));
 }
 
