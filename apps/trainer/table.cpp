@@ -195,6 +195,19 @@ std::vector<int32_t> checked_categories(const CsvTable& table, const TableColumn
   return found;
 }
 
+/// Whether many texts are the same but for their digits, as $1,200 and $950 are.
+bool numbers_with_units(const std::vector<std::string>& texts) {
+  constexpr size_t few = 20;
+  const auto rest = [](std::string text) {
+    std::erase_if(
+        text, [](char c) { return std::string_view("0123456789.,+-").find(c) != std::string_view::npos; });
+    return text;
+  };
+  return texts.size() > few && std::ranges::all_of(texts, [&](const std::string& text) {
+           return rest(text) == rest(texts[0]) && text.size() > rest(text).size();
+         });
+}
+
 /// Whether each number is the one above and one more.
 bool counts_rows(const CsvColumn& column) {
   const std::vector<double>& numbers = column.numbers;
@@ -282,10 +295,18 @@ TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
   return schema;
 }
 
-std::vector<std::string> doubtful_inputs(const CsvTable& table, const TableSchema& schema) {
+std::vector<std::string> doubtful_columns(const CsvTable& table, const TableSchema& schema) {
   std::vector<std::string> found;
   const auto rows = static_cast<size_t>(table.rows);
   if (rows < few_rows || schema.shape.rank() > 1) return found;
+  for (const std::vector<TableColumn>* columns : {&schema.inputs, &schema.targets})
+    for (const TableColumn& each : *columns)
+      if (const CsvColumn& column = column_of(table, each);
+          column.is_text && numbers_with_units(column.texts))
+        found.push_back(fmt::format(
+            "column \"{}\" has {} different texts such as \"{}\"; if these are meant as numbers, write "
+            "them without currencies, units and separators of thousands",
+            column.name, column.texts.size(), column.texts[0]));
   for (const TableColumn& input : schema.inputs) {
     const CsvColumn& column = column_of(table, input);
     if (column.is_text && 2 * column.texts.size() > rows)

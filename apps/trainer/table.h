@@ -53,9 +53,10 @@ struct TableOptions {
 /// y, else the last one. Throws ValueError, which names columns, if they don't fit the options.
 TableSchema schema_of(const CsvTable& table, const TableOptions& options);
 
-/// What the columns of a training table are most often no good for: texts of which more than half are
-/// different, and a number that counts the rows. A line each, with what to do.
-std::vector<std::string> doubtful_inputs(const CsvTable& table, const TableSchema& schema);
+/// What columns of a training table are most often no good as they are: inputs of texts of which more than
+/// half are different, an input that counts the rows, and many texts that are numbers with a unit. A line
+/// each, with what to do.
+std::vector<std::string> doubtful_columns(const CsvTable& table, const TableSchema& schema);
 
 /// The names of the columns to predict and, where `label` names none, why it is this one:
 /// "price (the last column; --label names another)".

@@ -129,7 +129,7 @@ TableFile read_training_table(const std::string& path, const DataOptions& option
   TableFile file{read_without(path, csv), {}};
   file.schema = schema_of(file.table, {labels(options.label, head, file.table), options.task,
                                        sample_shape(options), options.missing == "mean"});
-  for (const std::string& doubt : doubtful_inputs(file.table, file.schema))
+  for (const std::string& doubt : doubtful_columns(file.table, file.schema))
     complain("note: {}: {}\n", path, doubt);
   file.schema.header = head.header;
   file.schema.fields = file.table.fields;

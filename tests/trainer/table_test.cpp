@@ -117,16 +117,24 @@ TEST_CASE("table: what makes no sense is refused by name") {
 
 TEST_CASE("table: texts that hardly come again are no classes, and of inputs doubtful, as counted rows are") {
   std::string text = "n,back,name,kind,y\n";
-  for (int n = 0; n < 40; ++n) text += fmt::format("{},{},n{},k{},{}\n", n + 3, -n, n % 21, n % 20, n % 7);
+  for (int n = 0; n < 40; ++n)
+    text += fmt::format("{},{},{}{},k{},{}\n", n + 3, -n, n % 21 % 2 ? "n" : "m", n % 21, n % 20, n % 7);
   const CsvTable table = table_of(text);
-  const std::vector<std::string> doubts = doubtful_inputs(table, schema_of(table, {}));
+  const std::vector<std::string> doubts = doubtful_columns(table, schema_of(table, {}));
   REQUIRE(doubts.size() == 2);
   CHECK(contains(doubts[0], "column \"n\" counts the rows"));
   CHECK(contains(doubts[1], "column \"name\" has 21 different texts in 40 rows"));
   CHECK(
       contains(message_of([&] { schema_of(table, {.label = {"name"}}); }), "21 different texts in 40 rows"));
   CHECK(schema_of(table, {.label = {"kind"}}).classes());
-  CHECK(doubtful_inputs(table_of(houses), schema_of(table_of(houses), {})).empty());
+  std::string units = "rent,kind,y\n";
+  for (int n = 0; n < 60; ++n) units += fmt::format("{} kg,k{},${}.50\n", n % 22 + 1, n % 3, n % 21);
+  const CsvTable unit_table = table_of(units);
+  const std::vector<std::string> with_units = doubtful_columns(unit_table, schema_of(unit_table, {}));
+  REQUIRE(with_units.size() == 2);
+  CHECK(contains(with_units[0], "column \"rent\" has 22 different texts such as \"1 kg\""));
+  CHECK(contains(with_units[1], "column \"y\" has 21 different texts such as \"$0.50\""));
+  CHECK(doubtful_columns(table_of(houses), schema_of(table_of(houses), {})).empty());
 }
 
 TEST_CASE("table: missing values are told by row and column, or have a place of their own") {
