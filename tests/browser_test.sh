@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The pages in a browser: no error, no network, and slider, player, legend and keys do what they say, on a wide and a narrow
-# screen. Usage: browser_test.sh <ballast>; skipped unless BALLAST_BROWSER_TESTS is set and there is Chromium.
+# screen; and the page that trains live tells a story only of what is shown (demo_page_test.js). Usage: browser_test.sh <ballast>; skipped unless BALLAST_BROWSER_TESTS is set and there is Chromium.
 browser_test=$(realpath "$(dirname "$0")/browser_test.js")
 source "$(dirname "$0")/cli.sh"
 if [ -z "${BALLAST_BROWSER_TESTS:-}" ] || ! command -v chromium >/dev/null; then
@@ -8,9 +8,9 @@ if [ -z "${BALLAST_BROWSER_TESTS:-}" ] || ! command -v chromium >/dev/null; then
   exit 77
 fi
 
-# used PAGE WIDTH: uses the page by browser_test.js, which is put into it.
+# used PAGE WIDTH [SCRIPT]: uses the page by browser_test.js or another script, which is put into it.
 used() {
-  sed "s|^<title>|<script>\n@TEST@\n</script>\n&|" "$1" | sed -e "/^@TEST@/{r $browser_test" -e 'd}' >tested.html
+  sed "s|^<title>|<script>\n@TEST@\n</script>\n&|" "$1" | sed -e "/^@TEST@/{r ${3:-$browser_test}" -e 'd}' >tested.html
   chromium --headless --no-sandbox --disable-gpu --user-data-dir="$folder/profile" --window-size="$2,900" --virtual-time-budget=20000 \
     --enable-logging=stderr --dump-dom "file://$folder/tested.html" >dom.html 2>log.txt
   grep -q '<title>all well</title>' dom.html || fail "$1, $2 pixels wide: $(grep -o '<title>.*</title>' dom.html)"
@@ -22,5 +22,8 @@ expect 0 'written: norms/report.html' compare $small --model lenet --norm none,b
 for page in norms/report.html norms/norm-batch/report.html; do
   for width in 1400 500; do used $page $width; done
 done
+# The framework itself is left out, so that no emscripten is needed: the script says what comes of the training.
+(cd "$(dirname "$browser_test")/.." && awk -v built=/nowhere/ -f apps/demo/join.awk apps/demo/page.html) >demo.html
+used demo.html 1400 "$(dirname "$browser_test")/demo_page_test.js"
 "$(dirname "$browser_test")/verdicts_test.py" norms/report.html || fail "verdicts of a comparison"
 [ $failures -eq 0 ] && echo "all well" || exit 1

@@ -27,11 +27,7 @@ if ! { cmake -S apps/demo -B $out -G Ninja -DCMAKE_TOOLCHAIN_FILE=/usr/share/ems
   exit 1
 fi
 
-# A line "@include NAME" stands for the file of that name.
 gzip -9nc $out/ballast.wasm | base64 -w 0 >$out/ballast.b64
-awk -v built="$out/" '
-  $1 != "@include" { print; next }
-  { file = ($2 ~ /b64$/ ? built : "apps/demo/") $2; while ((getline line < file) > 0) print line; close(file) }
-' apps/demo/page.html >"$out/page.new"
+awk -v built="$out/" -f apps/demo/join.awk apps/demo/page.html >"$out/page.new"
 mv "$out/page.new" "$page"
 echo "written: $page, $(wc -c <"$page") bytes"
