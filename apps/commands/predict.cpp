@@ -147,7 +147,7 @@ class Printer {
     for (std::string& field : fields) {
       if (field.find_first_of(",\"\n") == std::string::npos) continue;
       for (size_t at = 0; (at = field.find('"', at)) != std::string::npos; at += 2) field.insert(at, 1, '"');
-      field = '"' + field + '"';
+      field = fmt::format("\"{}\"", field);
     }
     say("{}\n", fmt::join(fields, ","));
   }
