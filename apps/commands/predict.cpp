@@ -147,7 +147,7 @@ class Printer {
     for (std::string& field : fields) {
       if (field.find_first_of(",\"\n") == std::string::npos) continue;
       for (size_t at = 0; (at = field.find('"', at)) != std::string::npos; at += 2) field.insert(at, 1, '"');
-      field = fmt::format("\"{}\"", field);
+      field = '"' + field + '"';
     }
     say("{}\n", fmt::join(fields, ","));
   }
@@ -190,7 +190,7 @@ class MaskWriter {
   std::string free_path(const std::string& name) {
     const size_t colon = name.rfind(':');
     std::string stem = fs::path(name.substr(0, colon)).stem().string();
-    if (colon != std::string::npos) stem += "-" + name.substr(colon + 1);
+    if (colon != std::string::npos) stem.append(1, '-').append(name, colon + 1);
     std::string path = (fs::path(folder_) / (stem + ".png")).string();
     for (int copy = 2; !written_.insert(path).second; ++copy)
       path = (fs::path(folder_) / fmt::format("{}-{}.png", stem, copy)).string();
