@@ -1,7 +1,7 @@
 // What the last look at a run's layers says of how signal and gradient go through them: text and source.
 const layerFindings = group => {
   const {records = []} = group.layers_over_time ?? {}, {format} = page;
-  const layers = records.length ? records[records.length - 1].layers.filter(layer => "input" in layer) : [];
+  const all = records.length ? records[records.length - 1].layers : [], layers = all.filter(layer => "input" in layer);
   const found = [], times = ratio => format(Number(ratio.toPrecision(2)));
   const spreads = layers.map(layer => layer.input_spread).filter(value => value > 0);
   if (spreads.length > 2 && spreads[1] > 10 * spreads[spreads.length - 1])
@@ -11,6 +11,14 @@ const layerFindings = group => {
   if (norms.length > 1 && Math.max(...norms) > 1000 * Math.min(...norms))
     found.push([`the largest gradient norm of a layer is ${times(Math.max(...norms) / Math.min(...norms))} times the smallest (see “Gradient norm by layer”): `
                 + "layers of small gradients hardly learn.", "Glorot & Bengio 2010"]);
+  const dead = all.flatMap(({dead_units}, i) => {
+    const {path, layer} = group.layers_over_time.about.layers[i];
+    const weighted = all.slice(0, i).filter(layer => "input" in layer).length;
+    return dead_units > 0.1 ? [`${Math.round(100 * dead_units)} % of the units of ${path}: ${layer} after layer of weights ${weighted}`] : [];
+  });
+  if (dead.length)
+    found.push([`at the last look ${dead.join(", ")} are dead (see “Dead units”): a lower learning rate, a norm before the ReLU or another activation keeps them alive.`,
+                "Lu, Shin, Su & Karniadakis 2020, arXiv:1903.06733"]);
   return found;
 };
 
@@ -140,7 +148,7 @@ const layersOverTime = allGroups => {
                          high: quantile(groups[0], 3), color: 0}]
                      : groups.map(group => ({name: `${group.name}: median, and 1 to 99 %`, x: stepsOf(group), y: quantile(group, 2),
                                              low: quantile(group, 0), high: quantile(group, 4), ...solid, color: place(group)})),
-                 note: "A band holds the differences between channels as well as those between samples, which “Spread between samples” has alone."}),
+                 note: key === "gradient" ? "" : "A band holds the differences between channels as well as those between samples, which “Spread between samples” has alone."}),
          "layer");
   }
 
@@ -166,9 +174,6 @@ const layersOverTime = allGroups => {
     return drawn;
   }
 
-  const warn = (figure, text, source) =>
-      figure?.append(element("p", {class: "advice"}, text, element("span", {class: "note"}, ` [${source}]`)));
-
   if (!one) spreadProfile(), gradientProfile();
   if (one) distribution("output", "Output of the layer", "What the layer gives.");
   else distribution("input", "Input of the layer", "What arrives at the layer, from the layers before it.");
@@ -186,7 +191,7 @@ const layersOverTime = allGroups => {
   overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look",
            "How far the variances have moved since the look before, as a share of what they were." + rootMean);
   condition();
-  const dead = overTime("dead_units", "Dead units", "dead units, %",
+  overTime("dead_units", "Dead units", "dead units, %",
                         "Of the ReLU that follows. A unit (of images: a channel) that is 0 for every sample of the batch passes no gradient on.", {log: false, factor: 100});
   overTime("half_active_units", "Half-active units", "half-active units, %",
            "Units that are 0 for a quarter to three quarters of the samples and positions: they tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
@@ -264,13 +269,6 @@ const layersOverTime = allGroups => {
                  series: groups.flatMap(group => pair(one ? "input" : group.name, group, chosen(group), place(group)))}), "layer");
   }
 
-  if (one) {
-    const final = last(groups[0]).layers;
-    const many = having(groups[0], "dead_units").filter(i => final[i].dead_units > 0.1);
-    if (many.length)
-      warn(dead, `At the last look ${many.map(i => `${format(100 * final[i].dead_units)} % of the units of ${nameOf(groups[0], i)}`).join(", ")} are dead: `
-           + "a lower learning rate, a norm before the ReLU or another --act keeps them alive.", "Lu, Shin, Su & Karniadakis 2020, arXiv:1903.06733");
-  }
   // Slider, player, choice.
   const redraw = cause => {
     now.textContent = `step ${format(recordsOf(groups[0])[Number(slider.value)].step)}`;
