@@ -1,41 +1,68 @@
 #include <ballast/core/ops/activation.h>
 
+#include <algorithm>
+
 #include <ballast/core/detail/map.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/movement.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
 using namespace detail;
 namespace {
 
-// Calls rows(begin, end) for chunks of the rows along the last axis.
-template <class Rows>
-void for_rows(const Shape& shape, Rows rows) {
+// A function along one axis and its gradient, a function of dy and y: of a row, and of the columns of a
+// matrix.
+struct AlongAxis {
+  const char* name;
+  void (*row)(int64_t count, const real* x, real* y);
+  decltype(Kernels::softmax_columns) columns;
+  decltype(Kernels::softmax_gradient) row_gradient;
+  decltype(Kernels::softmax_gradient_columns) columns_gradient;
+};
+
+// Calls row(offset) for each row along `axis` if that is the last one, else columns(offset, columns, stride)
+// for blocks of adjacent columns.
+template <class Row, class ColumnBlock>
+void for_axis(const Shape& shape, int axis, Row row, ColumnBlock columns) {
   if (shape.count() == 0) return;
-  parallel_for(shape.count() / shape[-1], row_grain(4 * shape[-1]), rows);
+  const int64_t count = shape[axis], stride = shape.count(axis + 1, shape.rank());
+  if (stride == 1) {
+    return parallel_for(shape.count() / count, row_grain(4 * count), [=](int64_t begin, int64_t end) {
+      const KeepDenormals denormals;
+      for (int64_t n = begin; n < end; ++n) row(n * count);
+    });
+  }
+  constexpr int64_t width = 256;
+  const int64_t blocks = divide_up(stride, width);
+  parallel_for(shape.count(0, axis) * blocks, row_grain(4 * count * width), [=](int64_t begin, int64_t end) {
+    const KeepDenormals denormals;
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t column = i % blocks * width;
+      columns(i / blocks * count * stride + column, std::min(width, stride - column), stride);
+    }
+  });
 }
 
-// y = value(x) for every row along `axis`, whose gradient is a function of dy and y.
-template <class Value, class Gradient>
-Tensor along(int axis, Tensor x, const char* op, Value value, Gradient gradient) {
-  axis = x.shape().axis(axis, op);
-  if (axis + 1 < x.rank())
-    return transpose(along(-1, transpose(std::move(x), axis, -1), op, value, gradient), axis, -1);
+Tensor along(const AlongAxis& f, int axis, Tensor x) {
+  axis = x.shape().axis(axis, f.name);
   const NodeId in = x.node();
   const real* from = x.data();
   Tensor y = reuse(x);
-  for_rows(y.shape(), [=, count = y.size(-1), to = y.data()](int64_t begin, int64_t end) {
-    const KeepDenormals denormals;
-    for (int64_t n = begin; n < end; ++n) value(count, from + n * count, to + n * count);
-  });
-  return record(op, y, {in}, [=, y = y.detach()](Tensor dy, Grads& grads) {
-    const real* from_dy = dy.data();
+  const int64_t count = y.shape()[axis];
+  for_axis(
+      y.shape(), axis, [&, to = y.data()](int64_t at) { f.row(count, from + at, to + at); },
+      [&, to = y.data()](int64_t at, int64_t columns, int64_t stride) {
+        f.columns(count, columns, stride, from + at, to + at);
+      });
+  return record(f.name, y, {in}, [=, y = y.detach()](Tensor dy, Grads& grads) {
+    const real *from_dy = dy.data(), *of = y.data();
     Tensor dx = reuse(dy);
-    for_rows(y.shape(), [=, count = y.size(-1), of = y.data(), to = dx.data()](int64_t begin, int64_t end) {
-      for (int64_t n = begin; n < end; ++n)
-        gradient(count, from_dy + n * count, of + n * count, to + n * count);
-    });
+    for_axis(
+        y.shape(), axis,
+        [&, to = dx.data()](int64_t at) { f.row_gradient(count, from_dy + at, of + at, to + at); },
+        [&, to = dx.data()](int64_t at, int64_t columns, int64_t stride) {
+          f.columns_gradient(count, columns, stride, from_dy + at, of + at, to + at);
+        });
     grads.add(in, std::move(dx));
   });
 }
@@ -69,10 +96,16 @@ Tensor gelu(Tensor x, GeluForm form) {
 }
 
 Tensor softmax(Tensor x, int axis) {
-  return along(axis, std::move(x), "softmax", kernels().softmax, kernels().softmax_gradient);
+  const Kernels& k = kernels();
+  const auto row = [](int64_t count, const real* from, real* to) { kernels().softmax(count, from, to); };
+  return along({"softmax", row, k.softmax_columns, k.softmax_gradient, k.softmax_gradient_columns}, axis,
+               std::move(x));
 }
 Tensor log_softmax(Tensor x, int axis) {
-  return along(axis, std::move(x), "log_softmax", kernels().log_softmax, kernels().log_softmax_gradient);
+  const Kernels& k = kernels();
+  return along({"log_softmax", k.log_softmax, k.log_softmax_columns, k.log_softmax_gradient,
+                k.log_softmax_gradient_columns},
+               axis, std::move(x));
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -89,8 +89,13 @@ void check_labels(const char* op, const Tensor& logits, const Labels& labels, in
 
 // (N, K, positions ...) -> (N, positions ..., K)
 Tensor classes_last(Tensor logits) {
-  for (int axis = 1; axis + 1 < logits.rank(); ++axis) logits = transpose(std::move(logits), axis, axis + 1);
-  return logits;
+  const Shape shape = logits.shape();
+  if (shape.rank() < 3) return logits;
+  Shape moved = shape;
+  for (int axis = 1; axis + 1 < shape.rank(); ++axis) moved = moved.with(axis, shape[axis + 1]);
+  moved = moved.with(shape.rank() - 1, shape[1]);
+  const int64_t positions = shape.count(2, shape.rank());
+  return reshape(transpose(reshape(std::move(logits), {shape[0], shape[1], positions})), moved);
 }
 
 // A loss of (N, K, positions ...) by means of that of (N, K).

@@ -192,6 +192,9 @@ inline Pair log_pair(Vector x) {
 /// x^exponent = e^(exponent ln |x|), with the sign and the special cases of C's pow.
 inline Vector pow(Vector x, real exponent) {
   if (exponent == 0) return broadcast(1);
+  if (exponent == 1) return x;
+  if (exponent == 2) return x * x;
+  if (exponent == 3) return x * x * x;
   const bool whole = __builtin_trunc(exponent) == exponent,
              odd = whole && __builtin_fabs(__builtin_fmod(exponent, 2)) == 1;
   constexpr real most = is_float ? real(1e30) : real(1e300);  // as good as infinite

@@ -11,7 +11,22 @@ struct WideSum {
   Widened<Vector> sum{};
   void add(Vector v) { sum += __builtin_convertvector(v, Widened<Vector>); }
   double total() const { return sum_of_lanes(sum); }
+  Vector of_each_lane() const { return __builtin_convertvector(sum, Vector); }
 };
+
+// The largest element of each of `valid` columns, and the sum of what is e to the difference from it.
+template <class Valid>
+[[gnu::always_inline]] inline std::pair<Vector, WideSum> exp_sums(int64_t count, Valid valid, int64_t stride,
+                                                                  const real* x) {
+  Vector most = broadcast(-infinity);
+  for (int64_t k = 0; k < count; ++k) {
+    const Vector v = load_first(x + k * stride, valid);
+    most = v > most ? v : most;
+  }
+  WideSum sum;
+  for (int64_t k = 0; k < count; ++k) sum.add(exp(load_first(x + k * stride, valid) - most));
+  return {most, sum};
+}
 
 real largest(int64_t count, const real* x) {
   Vector most = broadcast(-infinity);
@@ -63,6 +78,47 @@ void log_softmax_gradient(int64_t count, const real* dy, const real* y, real* dx
   const real total = static_cast<real>(sum(dy, count));
   for_vectors(count, [=](int64_t i, auto valid) {
     store_first(dx + i, load_first(dy + i, valid) - exp(load_first(y + i, valid)) * total, valid);
+  });
+}
+
+void softmax_columns(int64_t count, int64_t columns, int64_t stride, const real* x, real* y) {
+  for_vectors(columns, [=](int64_t c, auto valid) BALLAST_ALWAYS_INLINE {
+    const auto [most, sum] = exp_sums(count, valid, stride, x + c);
+    const Vector scale = 1 / sum.of_each_lane();
+    for (int64_t k = c; k < c + count * stride; k += stride)
+      store_first(y + k, exp(load_first(x + k, valid) - most) * scale, valid);
+  });
+}
+
+void softmax_gradient_columns(int64_t count, int64_t columns, int64_t stride, const real* dy, const real* y,
+                              real* dx) {
+  for_vectors(columns, [=](int64_t c, auto valid) BALLAST_ALWAYS_INLINE {
+    WideSum sum;
+    for (int64_t k = c; k < c + count * stride; k += stride)
+      sum.add(load_first(dy + k, valid) * load_first(y + k, valid));
+    const Vector mean = sum.of_each_lane();
+    for (int64_t k = c; k < c + count * stride; k += stride)
+      store_first(dx + k, load_first(y + k, valid) * (load_first(dy + k, valid) - mean), valid);
+  });
+}
+
+void log_softmax_columns(int64_t count, int64_t columns, int64_t stride, const real* x, real* y) {
+  for_vectors(columns, [=](int64_t c, auto valid) BALLAST_ALWAYS_INLINE {
+    const auto [most, sum] = exp_sums(count, valid, stride, x + c);
+    const Vector log_sum = log(sum.of_each_lane());
+    for (int64_t k = c; k < c + count * stride; k += stride)
+      store_first(y + k, load_first(x + k, valid) - most - log_sum, valid);
+  });
+}
+
+void log_softmax_gradient_columns(int64_t count, int64_t columns, int64_t stride, const real* dy,
+                                  const real* y, real* dx) {
+  for_vectors(columns, [=](int64_t c, auto valid) BALLAST_ALWAYS_INLINE {
+    WideSum sum;
+    for (int64_t k = c; k < c + count * stride; k += stride) sum.add(load_first(dy + k, valid));
+    const Vector total = sum.of_each_lane();
+    for (int64_t k = c; k < c + count * stride; k += stride)
+      store_first(dx + k, load_first(dy + k, valid) - exp(load_first(y + k, valid)) * total, valid);
   });
 }
 
