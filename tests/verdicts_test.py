@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""verdicts_test.py PAGE: what a page of several runs says of their differences, in Chromium.
+"""verdicts_test.py PAGE: what a page of two runs, norm none and norm batch, says of several runs' differences, in Chromium.
 
 Puts other results into a page that `ballast compare` wrote, and computes the verdicts from them anew: Student's t by integrating its
 density, standard errors by their definition.
@@ -51,10 +51,33 @@ unequal = [[0.97, 0.968, 0.972, 0.971, 0.969], [0.969], [0.951], [0.967, 0.969],
 many = [[0.9 + 0.002 * (i % 3) for i in range(8)], [0.899 + 0.002 * (i % 3) for i in range(8)], [0.895 + 0.002 * (i % 3) for i in range(8)]]
 
 
-def shown(page, groups, samples, folder):
+def data_of(page):
+    return re.search(r'<script type="application/json" id="data"[^>]*>(.*?)</script>', page, re.S)
+
+
+def shown(page, data, folder):
+    """What the browser makes of the page with other data."""
+    found = data_of(page)
+    path = pathlib.Path(folder) / "page.html"
+    path.write_text(page[:found.start(1)] + json.dumps(data).replace("<", "\\u003c") + page[found.end(1):])
+    return subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile", "--virtual-time-budget=5000",
+                           "--dump-dom", path.as_uri()], capture_output=True, text=True, check=True).stdout
+
+
+def dead_units(page, shares, folder):
+    """What stands out when these shares of each group's units are dead at the last look."""
+    data = json.loads(data_of(page)[1])
+    for group, share in zip(data["groups"], shares, strict=True):
+        for layer in group["layers_over_time"]["records"][-1]["layers"]:
+            if "dead_units" in layer:
+                layer["dead_units"] = share
+    said = re.findall(r'<p class="advice">(.*?)</p>', shown(page, data, folder), re.S)
+    return [html.unescape(text).split(":")[0] for text in said if "dead" in text]
+
+
+def verdicts(page, groups, samples, folder):
     """The cells of the column of verdicts, by name of the group."""
-    found = re.search(r'(<script type="application/json" id="data"[^>]*>)(.*?)(</script>)', page, re.S)
-    data = json.loads(found[2])
+    data = json.loads(data_of(page)[1])
     pattern = data["groups"][0]
     data["groups"] = []
     for number, runs in enumerate(groups):
@@ -65,10 +88,7 @@ def shown(page, groups, samples, folder):
         group["results"]["test_score"] = {"mean": mean, "deviation": deviation}
         group["test"]["labels"] = samples
         data["groups"].insert(0, group)  # the page sorts
-    path = pathlib.Path(folder) / "page.html"
-    path.write_text(page[:found.start(2)] + json.dumps(data).replace("<", "\\u003c") + page[found.end(2):])
-    dom = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile", "--virtual-time-budget=5000",
-                          "--dump-dom", path.as_uri()], capture_output=True, text=True, check=True).stdout
+    dom = shown(page, data, folder)
     table = re.search(r"<table.*?</table>", dom, re.S)[0]
     rows = [[html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall(r"<td.*?</td>", row, re.S)] for row in re.findall(r"<tr>.*?</tr>", table, re.S)]
     return {row[0]: row[2] for row in rows if row}
@@ -78,7 +98,7 @@ def main():
     page, failed, sides = pathlib.Path(sys.argv[1]).read_text(), False, set()
     with tempfile.TemporaryDirectory() as folder:
         for groups in (single, pairs, threes, unequal, many):
-            cells = shown(page, groups, 2000, folder)
+            cells = verdicts(page, groups, 2000, folder)
             for number, runs in enumerate(groups):
                 said = cells[f"group {number}"].lstrip("▼≈ ")
                 wanted, share = expected(groups[0], runs, 2000) if number else ("the highest", 0)
@@ -88,6 +108,12 @@ def main():
                 if said != wanted:
                     failed = True
                     print(f"FAILED: {runs} beside {groups[0]}: the page says '{said}', not '{wanted}' ({share:.2f} of the limit)")
+        # What is true of all runs is said once.
+        for shares, wanted in (([0.5, 0.2], ["All runs"]), ([0, 0.2], ["norm batch"]), ([0, 0], [])):
+            said = dead_units(page, shares, folder)
+            if said != wanted:
+                failed = True
+                print(f"FAILED: with {shares} of the units dead, the page says so of {said}, not of {wanted}")
     if sides != {True, False}:
         raise SystemExit("verdicts_test: all differences are on one side of their limit")
     sys.exit(failed)

@@ -137,7 +137,7 @@ extern const Command plot;
 const Command plot{
     "plot", "draw a figure of runs as a file, for a paper",
     "Draws curves of runs into an SVG or PNG file, by gnuplot. Runs that differ in the seed alone are one\n"
-    "line, their mean, with a band of one standard deviation; training is dashed.",
+    "line, their mean, with a band from the least to the largest; training is dashed.",
     "Examples:\n"
     "  ballast plot runs/a runs/b --what accuracy -o accuracy.svg\n"
     "  ballast plot runs/a runs/b --what gradients --layer 3 -o gradients.png",

@@ -44,7 +44,8 @@ const Command report{
     "layers,\n"
     "the options and the machine; of several runs their curves over one another and a table. Runs that "
     "differ\n"
-    "in the seed alone are drawn as their mean with a band of one standard deviation. Training writes the "
+    "in the seed alone are drawn as their mean with a band from the least to the largest. Training writes "
+    "the "
     "page\n"
     "of its run by itself.",
     "Examples:\n"

@@ -1,4 +1,5 @@
-// What the last look at a run's layers says of how signal and gradient go through them: text and source.
+// What the last look at a run's layers says of how signal and gradient go through them: the text, what it comes to where it
+// is true of all runs, and the source.
 const layerFindings = group => {
   const {records = []} = group.layers_over_time ?? {}, {format} = page;
   const all = records.length ? records[records.length - 1].layers : [], layers = all.filter(layer => "input" in layer);
@@ -6,11 +7,14 @@ const layerFindings = group => {
   const spreads = layers.map(layer => layer.input_spread).filter(value => value > 0);
   if (spreads.length > 2 && spreads[1] > 10 * spreads[spreads.length - 1])
     found.push([`the signal vanishes. What arrives at the last layer differs between samples ${times(spreads[1] / spreads[spreads.length - 1])} times less than what arrives `
-                + "at the second (see “Spread between samples”): its last layers can hardly tell samples apart.", "Glorot & Bengio 2010"]);
+                + "at the second (see “Spread between samples”): its last layers can hardly tell samples apart.",
+                "the signal vanishes: what arrives at the last layer differs over 10 times less between samples than what arrives at the second (see “Spread between samples”).",
+                "Glorot & Bengio 2010"]);
   const norms = layers.map(layer => layer.gradient_norm).filter(value => value > 0);
   if (norms.length > 1 && Math.max(...norms) > 1000 * Math.min(...norms))
     found.push([`the largest gradient norm of a layer is ${times(Math.max(...norms) / Math.min(...norms))} times the smallest (see “Gradient norm by layer”): `
-                + "layers of small gradients hardly learn.", "Glorot & Bengio 2010"]);
+                + "layers of small gradients hardly learn.",
+                "gradient norms of the layers differ over 1,000 times (see “Gradient norm by layer”): layers of small gradients hardly learn.", "Glorot & Bengio 2010"]);
   const dead = all.flatMap(({dead_units}, i) => {
     const {path, layer} = group.layers_over_time.about.layers[i];
     const weighted = all.slice(0, i).filter(layer => "input" in layer).length;
@@ -18,6 +22,7 @@ const layerFindings = group => {
   });
   if (dead.length)
     found.push([`at the last look ${dead.join(", ")} are dead (see “Dead units”): a lower learning rate, a norm before the ReLU or another activation keeps them alive.`,
+                "at the last look over 10 % of the units of a layer are dead (see “Dead units”).",
                 "Lu, Shin, Su & Karniadakis 2020, arXiv:1903.06733"]);
   return found;
 };

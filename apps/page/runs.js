@@ -148,13 +148,18 @@ pages.runs = data => {
   function findings() {
     const list = [];
     const say = (text, source) => list.push(page.element("p", {class: "advice"}, text, source ? page.element("span", {class: "note"}, ` [${source}]`) : undefined));
-    for (const group of groups) {
+    const found = groups.map(layerFindings);
+    // What is true of all runs is said once.
+    const shared = one ? [] : found[0].map(([, brief]) => brief).filter(brief => found.every(list => list.some(finding => finding[1] === brief)));
+    groups.forEach((group, i) => {
       const name = one ? "The network" : group.name;
       if (classifies && classes && group.results.val_loss.mean > 0.95 * Math.log(classes))
         say(`${name} hasn't learned: its validation loss of ${format(group.results.val_loss.mean)} is that of guessing, ${Math.log(classes).toFixed(2)}. `
             + (group.layers_over_time ? "Below, its drift, angle and condition number are those of a network that goes nowhere, and neither good nor bad." : ""));
-      for (const [text, source] of layerFindings(group)) say(one ? text[0].toUpperCase() + text.slice(1) : `${name}: ${text}`, source);
-    }
+      for (const [text, brief, source] of found[i])
+        if (!shared.includes(brief)) say(one ? text[0].toUpperCase() + text.slice(1) : `${name}: ${text}`, source);
+    });
+    for (const [, brief, source] of found[0]) if (shared.includes(brief)) say(`All runs: ${brief}`, source);
     return list;
   }
 
