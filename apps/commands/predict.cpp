@@ -16,6 +16,7 @@
 #include "options/options.h"
 #include "output.h"
 #include "trainer/predictor.h"
+#include "trainer/table.h"
 
 namespace ballast::app {
 namespace {
@@ -163,6 +164,9 @@ class MaskWriter {
   MaskWriter(const Predictor& predictor, const std::string& folder) : predictor_(predictor), folder_(folder) {
     std::error_code error;
     fs::create_directories(folder, error);
+    const int64_t classes = predictor.info().outputs;
+    check<ValueError>(classes <= 256, "--masks: an image has 256 greys, and the model knows {} classes",
+                      classes);
     check<ValueError>(!error, "--masks: can't make the folder '{}': {}", folder, error.message());
   }
 
@@ -174,9 +178,9 @@ class MaskWriter {
                     pixels = scores.count() / count / classes;
       const Labels best = argmax(transpose(reshape(scores, {count, classes, pixels})));
       for (int64_t n = begin; n < end; ++n) {
-        Image mask{1, scores.rank() > 3 ? scores.size(2) : 1, scores.size(-1), {}};
+        Image mask{1, pixels / scores.size(-1), scores.size(-1), {}};
         for (int64_t i = (n - begin) * pixels; i < (n - begin + 1) * pixels; ++i)
-          mask.pixels.push_back(static_cast<uint8_t>(best[i] * 255 / (classes - 1)));
+          mask.pixels.push_back(static_cast<uint8_t>(best[i] * 255 / std::max<int64_t>(classes - 1, 1)));
         const std::string& name = inputs.names[static_cast<size_t>(n)];
         const std::string path = free_path(name);
         write_png(path, mask);
@@ -189,8 +193,9 @@ class MaskWriter {
   /// In the folder, after an image's name or that of a file and the place in it, such as data.npz:7.
   std::string free_path(const std::string& name) {
     const size_t colon = name.rfind(':');
-    std::string stem = fs::path(name.substr(0, colon)).stem().string();
-    if (colon != std::string::npos) stem.append(1, '-').append(name, colon + 1);
+    const bool numbered = colon != std::string::npos && is_whole_number(name.substr(colon + 1));
+    std::string stem = fs::path(numbered ? name.substr(0, colon) : name).stem().string();
+    if (numbered) stem.append(1, '-').append(name, colon + 1);
     std::string path = (fs::path(folder_) / (stem + ".png")).string();
     for (int copy = 2; !written_.insert(path).second; ++copy)
       path = (fs::path(folder_) / fmt::format("{}-{}.png", stem, copy)).string();
@@ -275,14 +280,10 @@ extern const Command predict;
 const Command predict{
     "predict", "what a trained network says of files",
     "Prints the class of each image or row, and its probability by softmax; or the values of a regression.\n"
-    "Images are resized to what the network takes. Columns of a table are found by name or, without a "
-    "header, by\n"
-    "place; others may be there. Rows of a table are named by their line in the file, samples of an array by "
-    "their\n"
-    "place in it from 0. A file or row that can't be read is named on standard error, the others are "
-    "predicted "
-    "all\n"
-    "the same, and the exit code is 1.",
+    "Images are resized to what the network takes. Columns of a table are found by name or, without a\n"
+    "header, by place; others may be there. Rows of a table are named by their line in the file, samples\n"
+    "of an array by their place in it from 0. A file or row that can't be read is named on standard error,\n"
+    "the others are predicted all the same, and the exit code is 1.",
     "Examples:\n"
     "  ballast predict runs/a photo.jpg --top 3           the three likeliest classes\n"
     "  ballast predict runs/a/best.safetensors photos/    all images in a folder\n"

@@ -44,10 +44,8 @@ const Command report{
     "layers,\n"
     "the options and the machine; of several runs their curves over one another and a table. Runs that "
     "differ\n"
-    "in the seed alone are drawn as their mean with a band from the least to the largest. Training writes "
-    "the "
-    "page\n"
-    "of its run by itself.",
+    "in the seed alone are drawn as their mean with a band from the least to the largest. Training\n"
+    "writes the page of its run by itself.",
     "Examples:\n"
     "  ballast report runs/a                        again, into runs/a/report.html\n"
     "  ballast report runs/a runs/b -o both.html    two runs over one another",

@@ -14,18 +14,16 @@ struct WideSum {
   Vector of_each_lane() const { return __builtin_convertvector(sum, Vector); }
 };
 
-// The largest element of each of `valid` columns, and the sum of what is e to the difference from it.
+// The largest element of each of `valid` columns.
 template <class Valid>
-[[gnu::always_inline]] inline std::pair<Vector, WideSum> exp_sums(int64_t count, Valid valid, int64_t stride,
-                                                                  const real* x) {
+[[gnu::always_inline]] inline Vector largest_of_columns(int64_t count, Valid valid, int64_t stride,
+                                                        const real* x) {
   Vector most = broadcast(-infinity);
   for (int64_t k = 0; k < count; ++k) {
     const Vector v = load_first(x + k * stride, valid);
     most = v > most ? v : most;
   }
-  WideSum sum;
-  for (int64_t k = 0; k < count; ++k) sum.add(exp(load_first(x + k * stride, valid) - most));
-  return {most, sum};
+  return most;
 }
 
 real largest(int64_t count, const real* x) {
@@ -83,10 +81,16 @@ void log_softmax_gradient(int64_t count, const real* dy, const real* y, real* dx
 
 void softmax_columns(int64_t count, int64_t columns, int64_t stride, const real* x, real* y) {
   for_vectors(columns, [=](int64_t c, auto valid) BALLAST_ALWAYS_INLINE {
-    const auto [most, sum] = exp_sums(count, valid, stride, x + c);
+    const Vector most = largest_of_columns(count, valid, stride, x + c);
+    WideSum sum;
+    for (int64_t k = c; k < c + count * stride; k += stride) {
+      const Vector e = exp(load_first(x + k, valid) - most);
+      store_first(y + k, e, valid);
+      sum.add(e);
+    }
     const Vector scale = 1 / sum.of_each_lane();
     for (int64_t k = c; k < c + count * stride; k += stride)
-      store_first(y + k, exp(load_first(x + k, valid) - most) * scale, valid);
+      store_first(y + k, load_first(y + k, valid) * scale, valid);
   });
 }
 
@@ -104,7 +108,9 @@ void softmax_gradient_columns(int64_t count, int64_t columns, int64_t stride, co
 
 void log_softmax_columns(int64_t count, int64_t columns, int64_t stride, const real* x, real* y) {
   for_vectors(columns, [=](int64_t c, auto valid) BALLAST_ALWAYS_INLINE {
-    const auto [most, sum] = exp_sums(count, valid, stride, x + c);
+    const Vector most = largest_of_columns(count, valid, stride, x + c);
+    WideSum sum;
+    for (int64_t k = c; k < c + count * stride; k += stride) sum.add(exp(load_first(x + k, valid) - most));
     const Vector log_sum = log(sum.of_each_lane());
     for (int64_t k = c; k < c + count * stride; k += stride)
       store_first(y + k, load_first(x + k, valid) - most - log_sum, valid);
