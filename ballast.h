@@ -37,6 +37,7 @@
 #include <ballast/layers/dropout.h>
 #include <ballast/layers/embedding.h>
 #include <ballast/layers/flatten.h>
+#include <ballast/layers/functional.h>
 #include <ballast/layers/fusible.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/init.h>

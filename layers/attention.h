@@ -3,10 +3,10 @@
 #include <utility>
 
 #include <ballast/core/ops/activation.h>
-#include <ballast/core/ops/attention.h>
-#include <ballast/core/ops/dropout.h>
 #include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/movement.h>
+#include <ballast/layers/functional/attention.h>
+#include <ballast/layers/functional/dropout.h>
 #include <ballast/layers/layer_norm.h>
 #include <ballast/layers/linear.h>
 

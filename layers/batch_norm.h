@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include <ballast/core/ops/norm.h>
+#include <ballast/layers/functional/norm.h>
 #include <ballast/layers/fusible.h>
 
 namespace ballast::inline BALLAST_PRECISION {

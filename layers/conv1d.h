@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include <ballast/core/module.h>
-#include <ballast/core/ops/conv.h>
 #include <ballast/core/ops/movement.h>
+#include <ballast/layers/functional/conv.h>
 #include <ballast/layers/init.h>
 
 namespace ballast::inline BALLAST_PRECISION {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/ops/conv.h>
+#include <ballast/layers/functional/conv.h>
 #include <ballast/layers/fusible.h>
 #include <ballast/layers/init.h>
 

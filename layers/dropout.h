@@ -1,7 +1,7 @@
 #pragma once
 
 #include <ballast/core/module.h>
-#include <ballast/core/ops/dropout.h>
+#include <ballast/layers/functional/dropout.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -3,7 +3,7 @@
 #include <typeinfo>
 
 #include <ballast/core/module.h>
-#include <ballast/core/ops/then.h>
+#include <ballast/layers/functional/then.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/ops/norm.h>
+#include <ballast/layers/functional/norm.h>
 #include <ballast/layers/fusible.h>
 
 namespace ballast::inline BALLAST_PRECISION {

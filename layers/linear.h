@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/ops/linear.h>
+#include <ballast/layers/functional/linear.h>
 #include <ballast/layers/fusible.h>
 #include <ballast/layers/init.h>
 

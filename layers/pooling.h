@@ -4,7 +4,7 @@
 
 #include <ballast/core/module.h>
 #include <ballast/core/ops/movement.h>
-#include <ballast/core/ops/pooling.h>
+#include <ballast/layers/functional/pooling.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

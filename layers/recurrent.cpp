@@ -4,11 +4,11 @@
 #include <utility>
 
 #include <ballast/core/ops/activation.h>
-#include <ballast/core/ops/dropout.h>
 #include <ballast/core/ops/elementwise.h>
-#include <ballast/core/ops/linear.h>
 #include <ballast/core/ops/movement.h>
-#include <ballast/core/ops/recurrent.h>
+#include <ballast/layers/functional/dropout.h>
+#include <ballast/layers/functional/linear.h>
+#include <ballast/layers/functional/recurrent.h>
 #include <ballast/layers/init.h>
 
 namespace ballast::inline BALLAST_PRECISION {

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ballast/core/ops/weight_norm.h>
 #include <ballast/core/random.h>
+#include <ballast/layers/functional/weight_norm.h>
 #include <ballast/layers/with_weight.h>
 
 namespace ballast::inline BALLAST_PRECISION {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/ops/upsample.h>
+#include <ballast/layers/functional/upsample.h>
 #include <ballast/layers/init.h>
 
 namespace ballast::inline BALLAST_PRECISION {

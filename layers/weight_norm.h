@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include <ballast/core/ops/movement.h>
-#include <ballast/core/ops/norm.h>
-#include <ballast/core/ops/weight_norm.h>
+#include <ballast/layers/functional/norm.h>
+#include <ballast/layers/functional/weight_norm.h>
 #include <ballast/layers/with_weight.h>
 
 namespace ballast::inline BALLAST_PRECISION {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The dependencies that the folders may have: core <- layers, optim, data <- apps, tests; layers <- layers/analysis. And heavy
-# headers stay out of headers.
+# The dependencies that the folders may have: core <- layers, optim, data <- apps, tests, and within layers functional <- layers <-
+# analysis. And heavy headers stay out of headers.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bad=0
@@ -13,6 +13,7 @@ includes() { grep -rnE --include=*.h --include=*.cpp "#include *[<\"]$1" "${@:2}
 
 includes 'ballast/(layers|optim|data|ballast\.h)' core | report "core includes what stands on it:"
 includes 'ballast/(optim|data|ballast\.h)' layers | report "layers may include core only:"
+{ includes 'ballast/layers/' layers/functional | grep -v '[<"]ballast/layers/functional/' || true; } | report "operations include layers:"
 { includes 'ballast/layers/analysis/' layers | grep -v '^layers/analysis/' || true; } |
   report "layers include what analyses them:"
 includes 'ballast/(layers|data|ballast\.h)' optim | report "optim may include core only:"

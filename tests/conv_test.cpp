@@ -1,4 +1,4 @@
-#include <ballast/core/ops/conv.h>
+#include <ballast/layers/functional/conv.h>
 
 #include <doctest/doctest.h>
 

@@ -24,8 +24,11 @@ awk -v folder="$work/blocks/" '
 insert() {
   [ -f "$2" ] || fail "there is no ${2#"$tree"/} to add to"
   case $(head -n 1 "$1") in
-    '#include'*) awk -v new="$(cat "$1")" '!done && /^#include/ && $0 > new { print new; done = 1 } { print; } !done && /^#include/ { last = NR }
-                   END { exit !done }' "$2" >"$work/new" || fail "no place for $(cat "$1")" ;;
+    '#include'*) awk -v new="$(cat "$1")" '
+        /^#include/ { if (!done && $0 > new) { print new; done = 1 } last = NR }
+        !/^#include/ && last && last == NR - 1 && !done { print new; done = 1 }
+        { print }
+        END { if (!done && last == NR) { print new; done = 1 } exit !done }' "$2" >"$work/new" || fail "no place for $(cat "$1")" ;;
     '  '*) awk -v block="$1" '$0 == "}" { while ((getline line < block) > 0) print line } { print }' "$2" >"$work/new" ;;
     *) cat "$2" "$1" >"$work/new" ;;
   esac

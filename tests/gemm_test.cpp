@@ -5,9 +5,9 @@
 #include <thread>
 
 #include <ballast/core/detail/gemm.h>
-#include <ballast/core/ops/linear.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/random.h>
+#include <ballast/layers/functional/linear.h>
 #include "reference/product.h"
 
 using namespace ballast;

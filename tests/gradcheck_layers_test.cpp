@@ -10,6 +10,7 @@
 #include <ballast/layers/conv2d.h>
 #include <ballast/layers/dropout.h>
 #include <ballast/layers/flatten.h>
+#include <ballast/layers/functional.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/instance_norm.h>
 #include <ballast/layers/layer_norm.h>

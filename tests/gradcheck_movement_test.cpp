@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <ballast/core/ops.h>
+#include <ballast/layers/functional.h>
 
 using namespace ballast;
 

@@ -3,8 +3,8 @@
 
 #include <doctest/doctest.h>
 
-#include <ballast/core/ops/norm.h>
-#include <ballast/core/ops/weight_norm.h>
+#include <ballast/layers/functional/norm.h>
+#include <ballast/layers/functional/weight_norm.h>
 #include <ballast/layers/instance_norm.h>
 #include <ballast/layers/rms_norm.h>
 #include <ballast/layers/spectral_norm.h>

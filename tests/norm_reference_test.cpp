@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include <ballast/core/ops/norm.h>
-#include <ballast/core/ops/weight_norm.h>
 #include <ballast/core/random.h>
+#include <ballast/layers/functional/norm.h>
+#include <ballast/layers/functional/weight_norm.h>
 #include "reference/norm.h"
 
 using namespace ballast;

@@ -6,6 +6,7 @@
 #include <ballast/core/ops.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/random.h>
+#include <ballast/layers/functional.h>
 
 using namespace ballast;
 

@@ -1,4 +1,4 @@
-#include <ballast/core/ops/pooling.h>
+#include <ballast/layers/functional/pooling.h>
 
 #include <doctest/doctest.h>
 

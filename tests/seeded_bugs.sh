@@ -2,7 +2,7 @@
 # Mutation tests: puts bugs into the sources, one at a time, and runs the tests that can see them, which must fail.
 #
 #   tests/seeded_bugs.sh                       the bugs that the sources name: all must be caught
-#   tests/seeded_bugs.sh --flips 100 --seed 1  operators in core/ops and core/kernels/isa flipped at random: nine in ten must be caught
+#   tests/seeded_bugs.sh --flips 100 --seed 1  operators in core/ops, layers/functional and core/kernels/isa flipped at random: nine in ten must be caught
 #
 # A bug is named where it would be: below a line of code, `//~` is followed by what stands there instead of that line. A line may have
 # several, each a bug of its own; `//~` alone deletes the line. In a header that has no source file beside it, the line must be in a
@@ -81,7 +81,7 @@ locate_flips() {
         t = sites[i]; sites[i] = sites[j]; sites[j] = t
       }
       for (i = 1; i <= count; ++i) print sites[i]
-    }' $(find core/ops -name '*.cpp' | sort) core/kernels/isa/*.cpp core/kernels/isa/norm.h)
+    }' $(find core/ops layers/functional -name '*.cpp' | sort) core/kernels/isa/*.cpp core/kernels/isa/norm.h)
 }
 
 # The build's own commands, for a single file at -O1 and for the test program with that file put before all others.
@@ -109,10 +109,13 @@ link_command() {  # link_command OBJECT PROGRAM TESTS
     END { print line }' "$work/commands"
 }
 
-program_of() { if [ "$1" = apps ]; then echo ballast_trainer_tests; else echo "$core_tests"; fi; }  # program_of FOLDER
+# The files whose bugs the same tests can see: the operations of layers are tested as those of core are.
+group_of() { case $1 in layers/functional/*) echo core ;; *) echo "${1%%/*}" ;; esac }  # group_of FILE
 
-# The tests that can see the bugs of a folder. The quick ones come first: they catch most.
-run_tests() {  # run_tests PROGRAM FOLDER
+program_of() { if [ "$1" = apps ]; then echo ballast_trainer_tests; else echo "$core_tests"; fi; }  # program_of GROUP
+
+# The tests that can see the bugs of a group. The quick ones come first: they catch most.
+run_tests() {  # run_tests PROGRAM GROUP
   ulimit -v 16000000 -c 0 -t 60  # seconds of processor time: on a busy machine a test isn't taken for one that hangs
   local files
   for files in $(tests_of "$2"); do
@@ -120,7 +123,7 @@ run_tests() {  # run_tests PROGRAM FOLDER
   done
 }
 
-tests_of() {  # tests_of FOLDER: lists of tests, as --source-file takes them
+tests_of() {  # tests_of GROUP: lists of tests, as --source-file takes them
   local norms='*/golden_norms_test.cpp' layers='*/golden_layers_test.cpp'
   case $1 in
     core) echo "*/gradcheck*,$layers,$norms,*/ops_test.cpp,*/pooling_test.cpp,*/gemm_test.cpp,*/fusing_test.cpp,*/storage_test.cpp,*/allocation_test.cpp"
@@ -135,9 +138,10 @@ tests_of() {  # tests_of FOLDER: lists of tests, as --source-file takes them
 
 # One bug; prints what came of it: caught, survived, or none (it doesn't compile, or compiles to the same).
 try_bug() {  # try_bug NUMBER
-  local name file line column length replacement here=$work/$1 log status=0
+  local name file line column length replacement group here=$work/$1 log status=0
   [ -d "$work" ] || exit 255  # the script was stopped: xargs gives up
   IFS=$'\x1f' read -r name file line column length replacement < <(sed -n "$1p" "$work/list" | tr '\t' '\037')
+  group=$(group_of "$file")
   mkdir -p "$here/ballast/$(dirname "$file")"
   replacement=$replacement awk -v line="$line" -v column="$column" -v count="$length" '
     NR == line { $0 = substr($0, 1, column - 1) ENVIRON["replacement"] substr($0, column + count) } 1' \
@@ -148,8 +152,8 @@ try_bug() {  # try_bug NUMBER
   elif cmp -s "$here/bug.o" "$work/unchanged/$file.o"; then  # of a flip
     printf 'none\t%s\n' "$name"
   else
-    sh -c "$(link_command "$here/bug.o" "$here/tests" "$(basename "$(program_of "${file%%/*}")")")" > "$here/log" 2>&1 || { cat "$here/log" >&2; exit 255; }
-    log=$(run_tests "$here/tests" "${file%%/*}") || status=$?
+    sh -c "$(link_command "$here/bug.o" "$here/tests" "$(basename "$(program_of "$group")")")" > "$here/log" 2>&1 || { cat "$here/log" >&2; exit 255; }
+    log=$(run_tests "$here/tests" "$group") || status=$?
     if [ $status = 0 ]; then
       printf 'survived\t%s\n' "$name"
     elif [ $status = 124 ] || [ $status = 152 ]; then  # 152: killed for its processor time
@@ -173,7 +177,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 linker=$(command -v ld.gold >/dev/null && echo -fuse-ld=gold || true)  # takes a third of the usual one's time
 export work root build linker
-export -f try_bug compile_unchanged object_command link_command run_tests tests_of program_of
+export -f try_bug compile_unchanged object_command link_command run_tests tests_of program_of group_of
 
 if [ "$flips" = 0 ]; then locate_marks; else locate_flips; fi > "$work/all"
 awk -F '\t' -v only="$only" -v part="${part%/*}" -v parts="${part#*/}" '$2 ~ only && count++ % parts == part - 1' "$work/all" > "$work/list"
@@ -185,8 +189,8 @@ ninja -C "$build" -t query $core_tests > /dev/null 2>&1 || core_tests=ballast_te
 export core_tests
 ninja -C "$build" $core_tests ballast_trainer_tests > "$work/log" || { cat "$work/log"; exit 1; }
 ninja -C "$build" -t commands $core_tests ballast_trainer_tests > "$work/commands"
-for folder in $(cut -f 2 "$work/list" | cut -d / -f 1 | sort -u); do
-  run_tests "$build/$(program_of "$folder")" "$folder" > "$work/log" || { cat "$work/log"; echo "the tests fail without any bug"; exit 1; }
+for group in $(cut -f 2 "$work/list" | while read -r file; do group_of "$file"; done | sort -u); do
+  run_tests "$build/$(program_of "$group")" "$group" > "$work/log" || { cat "$work/log"; echo "the tests fail without any bug"; exit 1; }
 done
 [ "$flips" = 0 ] || cut -f 2 "$work/list" | sort -u | xargs -P "$jobs" -I{} bash -c 'compile_unchanged {}'
 

@@ -7,12 +7,12 @@
 #include <numeric>
 
 #include <ballast/core/ops/activation.h>
-#include <ballast/core/ops/dropout.h>
 #include <ballast/core/ops/loss.h>
 #include <ballast/core/ops/movement.h>
 #include <ballast/core/random.h>
 #include <ballast/core/tape.h>
 #include <ballast/layers/batch_norm.h>
+#include <ballast/layers/functional/dropout.h>
 #include <ballast/layers/group_norm.h>
 #include <ballast/layers/init.h>
 #include <ballast/layers/layer_norm.h>

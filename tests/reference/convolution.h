@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include <ballast/core/ops/conv.h>
 #include <ballast/core/tensor.h>
+#include <ballast/layers/functional/conv.h>
 
 namespace ballast::inline BALLAST_PRECISION::reference {
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <ballast/core/ops.h>
+#include <ballast/layers/functional.h>
 
 #include "../temp_folder.h"
 #include "state_of.h"

@@ -19,6 +19,7 @@
 #include <ballast/core/ops.h>
 #include <ballast/data/checkpoint.h>
 #include <ballast/data/image.h>
+#include <ballast/layers/functional.h>
 #include <ballast/optim/adam.h>
 
 #include "../temp_folder.h"

@@ -12,6 +12,7 @@
 #include <ballast/core/ops.h>
 #include <ballast/core/predict.h>
 #include <ballast/data/checkpoint.h>
+#include <ballast/layers/functional.h>
 #include <ballast/layers/linear.h>
 
 #include "../count_allocations.h"

@@ -9,6 +9,7 @@
 #include <string>
 
 #include <ballast/core/ops.h>
+#include <ballast/layers/functional.h>
 
 #include "../temp_folder.h"
 #include "trainer/mixup.h"

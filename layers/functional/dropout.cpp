@@ -1,4 +1,4 @@
-#include <ballast/core/ops/dropout.h>
+#include <ballast/layers/functional/dropout.h>
 
 #include <ballast/core/detail/map.h>
 #include <ballast/core/ops/elementwise.h>

@@ -2,7 +2,7 @@
 
 #include <optional>
 
-#include <ballast/core/ops/conv.h>
+#include <ballast/layers/functional/conv.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

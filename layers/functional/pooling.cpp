@@ -1,14 +1,14 @@
-#include <ballast/core/ops/pooling.h>
+#include <ballast/layers/functional/pooling.h>
 
 #include <algorithm>
 #include <utility>
 
 #include <ballast/core/detail/denormals.h>
 #include <ballast/core/detail/tuning.h>
-#include <ballast/core/detail/window.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/upsample.h>
 #include <ballast/core/parallel.h>
+#include <ballast/layers/functional/detail/window.h>
+#include <ballast/layers/functional/upsample.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -3,9 +3,9 @@
 #include <limits>
 #include <optional>
 
-#include <ballast/core/ops/then.h>
 #include <ballast/core/parameter.h>
 #include <ballast/core/tape.h>
+#include <ballast/layers/functional/then.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <numeric>
 
-#include <ballast/core/detail/window.h>
+#include <ballast/layers/functional/detail/window.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 

@@ -1,4 +1,4 @@
-#include <ballast/core/ops/weight_norm.h>
+#include <ballast/layers/functional/weight_norm.h>
 
 #include <cmath>
 

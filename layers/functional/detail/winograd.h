@@ -1,8 +1,8 @@
 #pragma once
 
 #include <ballast/core/detail/scratch.h>
-#include <ballast/core/detail/window.h>
 #include <ballast/core/kernels/kernels.h>
+#include <ballast/layers/functional/detail/window.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 

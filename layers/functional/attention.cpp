@@ -1,4 +1,4 @@
-#include <ballast/core/ops/attention.h>
+#include <ballast/layers/functional/attention.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include <utility>
 
-#include <ballast/core/ops/norm/detail/normalization.h>
+#include <ballast/layers/functional/norm/detail/normalization.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {

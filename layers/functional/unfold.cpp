@@ -1,4 +1,4 @@
-#include <ballast/core/detail/unfold.h>
+#include <ballast/layers/functional/detail/unfold.h>
 
 #include <ballast/core/kernels/kernels.h>
 

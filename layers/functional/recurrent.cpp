@@ -1,4 +1,4 @@
-#include <ballast/core/ops/recurrent.h>
+#include <ballast/layers/functional/recurrent.h>
 
 #include <utility>
 

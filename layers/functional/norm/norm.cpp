@@ -1,9 +1,9 @@
-#include <ballast/core/ops/norm.h>
+#include <ballast/layers/functional/norm.h>
 
 #include <cmath>
 #include <limits>
 
-#include <ballast/core/ops/norm/detail/normalization.h>
+#include <ballast/layers/functional/norm/detail/normalization.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

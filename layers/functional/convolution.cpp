@@ -1,4 +1,4 @@
-#include <ballast/core/detail/convolution.h>
+#include <ballast/layers/functional/detail/convolution.h>
 
 #include <algorithm>
 
@@ -7,10 +7,10 @@
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/detail/tuning.h>
-#include <ballast/core/detail/unfold.h>
-#include <ballast/core/detail/winograd.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
+#include <ballast/layers/functional/detail/unfold.h>
+#include <ballast/layers/functional/detail/winograd.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -6,7 +6,7 @@
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/core/ops/then.h>
+#include <ballast/layers/functional/then.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 

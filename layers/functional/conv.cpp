@@ -1,13 +1,13 @@
-#include <ballast/core/ops/conv.h>
+#include <ballast/layers/functional/conv.h>
 
 #include <utility>
 
-#include <ballast/core/detail/convolution.h>
 #include <ballast/core/detail/tuning.h>
 #include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/movement.h>
 #include <ballast/core/ops/reduce.h>
+#include <ballast/layers/functional/detail/convolution.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -1,10 +1,11 @@
-#include <ballast/core/ops/linear.h>
+#include <ballast/core/ops/matmul.h>
 
 #include <algorithm>
 #include <utility>
 
 #include <ballast/core/detail/gemm.h>
 #include <ballast/core/detail/map.h>
+#include <ballast/core/detail/product.h>
 #include <ballast/core/detail/strided.h>
 #include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/reduce.h>
@@ -17,35 +18,6 @@ namespace {
 // A matrix with rows of `columns` elements. BLAS requires a row length of at least 1.
 Matrix matrix(const real* data, int64_t columns, bool transposed = false) {
   return {data, std::max<int64_t>(columns, 1), transposed};
-}
-
-// y = x W + b, or x W^T + b, for a single matrix W: all leading axes of x count as rows of one product.
-Tensor times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transposed, bool relu,
-                    bool same_bits = false) {
-  const NodeId in = x.node(), in_w = w.node(), in_bias = bias.node();
-  const Shape x_shape = x.shape(), w_shape = w.shape();
-  const int64_t rows = x_shape.count(0, x.rank() - 1), from = x_shape[-1], to = w_shape[transposed ? 0 : 1];
-  const Tensor kept_x = in_w ? x.detach() : Tensor(), kept_w = in ? w.detach() : Tensor();
-  Tensor y(x_shape.with(-1, to));
-  gemm(rows, to, from, matrix(x.data(), from), matrix(w.data(), w_shape[1], transposed), 0, y.data(), to,
-       {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu, .same_bits = same_bits});
-  return record(op, y, {in, in_w, in_bias}, [=, y = relu ? y.detach() : Tensor()](Tensor dy, Grads& grads) {
-    if (relu) dy = relu_gradient(std::move(dy), y);
-    const real* gradient = std::as_const(dy).data();
-    grads.write(in, x_shape, [&](real* g, real beta) {
-      const Matrix weights = matrix(kept_w.data(), w_shape[1], !transposed);
-      //~ const Matrix weights = matrix(kept_w.data(), w_shape[1], transposed);
-      gemm(rows, from, to, matrix(gradient, to), weights, beta, g, from);
-    });
-    grads.write(in_w, w_shape, [&](real* g, real beta) {
-      const Matrix left = matrix(transposed ? gradient : kept_x.data(), w_shape[0], true);
-      const Matrix right = matrix(transposed ? kept_x.data() : gradient, w_shape[1]);
-      gemm(w_shape[0], w_shape[1], rows, left, right, beta, g, w_shape[1]);
-      //~ gemm(w_shape[0], w_shape[1], rows, left, right, 0, g, w_shape[1]);
-    });
-    if (grads.wants(in_bias)) grads.add(in_bias, sum_to(dy, {to}));
-    //~
-  });
 }
 
 Shape leading_axes(const Shape& shape) { return {shape.begin(), shape.rank() - 2}; }
@@ -72,6 +44,34 @@ Tensor batched_product(const Tensor& a, const Tensor& b, bool transposed_a, bool
 
 }  // namespace
 
+Tensor detail::times_matrix(const char* op, Tensor x, Tensor w, Tensor bias, bool transposed, bool relu,
+                            bool same_bits) {
+  const NodeId in = x.node(), in_w = w.node(), in_bias = bias.node();
+  const Shape x_shape = x.shape(), w_shape = w.shape();
+  const int64_t rows = x_shape.count(0, x.rank() - 1), from = x_shape[-1], to = w_shape[transposed ? 0 : 1];
+  const Tensor kept_x = in_w ? x.detach() : Tensor(), kept_w = in ? w.detach() : Tensor();
+  Tensor y(x_shape.with(-1, to));
+  gemm(rows, to, from, matrix(x.data(), from), matrix(w.data(), w_shape[1], transposed), 0, y.data(), to,
+       {.bias = bias.empty() ? nullptr : std::as_const(bias).data(), .relu = relu, .same_bits = same_bits});
+  return record(op, y, {in, in_w, in_bias}, [=, y = relu ? y.detach() : Tensor()](Tensor dy, Grads& grads) {
+    if (relu) dy = relu_gradient(std::move(dy), y);
+    const real* gradient = std::as_const(dy).data();
+    grads.write(in, x_shape, [&](real* g, real beta) {
+      const Matrix weights = matrix(kept_w.data(), w_shape[1], !transposed);
+      //~ const Matrix weights = matrix(kept_w.data(), w_shape[1], transposed);
+      gemm(rows, from, to, matrix(gradient, to), weights, beta, g, from);
+    });
+    grads.write(in_w, w_shape, [&](real* g, real beta) {
+      const Matrix left = matrix(transposed ? gradient : kept_x.data(), w_shape[0], true);
+      const Matrix right = matrix(transposed ? kept_x.data() : gradient, w_shape[1]);
+      gemm(w_shape[0], w_shape[1], rows, left, right, beta, g, w_shape[1]);
+      //~ gemm(w_shape[0], w_shape[1], rows, left, right, 0, g, w_shape[1]);
+    });
+    if (grads.wants(in_bias)) grads.add(in_bias, sum_to(dy, {to}));
+    //~
+  });
+}
+
 Tensor matmul(Tensor a, Tensor b) {
   check<ShapeError>(a.rank() >= 2 && b.rank() >= 2,
                     "matmul: shapes {} and {}; both must have at least two axes", a.shape(), b.shape());
@@ -79,7 +79,7 @@ Tensor matmul(Tensor a, Tensor b) {
                     "matmul: shapes {} and {}; the last axis of the first must be as long as the last but "
                     "one of the second",
                     a.shape(), b.shape());
-  if (b.rank() == 2) return times_matrix("matmul", std::move(a), std::move(b), {}, false, false);
+  if (b.rank() == 2) return times_matrix("matmul", std::move(a), std::move(b), {}, false);
   const NodeId in_a = a.node(), in_b = b.node();
   const Shape shape_a = a.shape(), shape_b = b.shape();
   const Tensor kept_a = in_b ? a.detach() : Tensor(), kept_b = in_a ? b.detach() : Tensor();
@@ -89,32 +89,6 @@ Tensor matmul(Tensor a, Tensor b) {
     if (grads.wants(in_b)) grads.add(in_b, sum_to(batched_product(kept_a, dy, true, false), shape_b));
     //~ if (grads.wants(in_b)) grads.add(in_b, sum_to(batched_product(kept_a, dy, false, false), shape_b));
   });
-}
-
-namespace {
-
-void check_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
-  check<ShapeError>(weight.rank() == 2, "linear: weight is {}; it must have two axes, (out, in)",
-                    weight.shape());
-  const int64_t in = weight.size(1), out = weight.size(0);
-  check<ShapeError>(x.rank() >= 1 && x.shape()[-1] == in, "linear: x is {}; its last dimension must be {}{}",
-                    x.shape(), in,
-                    x.rank() > 2 && x.count() == x.size(0) * in ? ", as that of flatten(x) is" : "");
-  check<ShapeError>(bias.empty() || bias.shape() == Shape{out}, "linear: bias is {}; it must be ({})",
-                    bias.shape(), out);
-}
-
-}  // namespace
-
-Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
-  if (then.max_pool) return apply(then, linear(std::move(x), weight, bias));
-  check_linear(x, weight, bias);
-  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, then.relu);
-}
-
-Tensor detail::linear_same_bits(Tensor x, Tensor weight, Tensor bias) {
-  check_linear(x, weight, bias);
-  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, false, true);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ballast/core/detail/window.h>
 #include <ballast/core/shape.h>
+#include <ballast/layers/functional/detail/window.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 

@@ -1,4 +1,4 @@
-#include <ballast/core/ops/norm/detail/normalization.h>
+#include <ballast/layers/functional/norm/detail/normalization.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {

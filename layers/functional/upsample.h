@@ -1,6 +1,6 @@
 #pragma once
 
-#include <ballast/core/ops/conv.h>
+#include <ballast/layers/functional/conv.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

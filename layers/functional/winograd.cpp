@@ -1,4 +1,4 @@
-#include <ballast/core/detail/winograd.h>
+#include <ballast/layers/functional/detail/winograd.h>
 
 #include <algorithm>
 #include <array>

@@ -1,9 +1,9 @@
-#include <ballast/core/ops/then.h>
+#include <ballast/layers/functional/then.h>
 
 #include <utility>
 
 #include <ballast/core/ops/activation.h>
-#include <ballast/core/ops/pooling.h>
+#include <ballast/layers/functional/pooling.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -1,11 +1,11 @@
-#include <ballast/core/ops/upsample.h>
+#include <ballast/layers/functional/upsample.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include <ballast/core/detail/window.h>
-#include <ballast/core/ops/linear.h>
+#include <ballast/core/ops/matmul.h>
 #include <ballast/core/ops/movement.h>
+#include <ballast/layers/functional/detail/window.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <ballast/core/ops/then.h>
 #include <ballast/core/tape.h>
+#include <ballast/layers/functional/then.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
