@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The malformed files of the tests of the readers, handed to the program where it takes data or a network: each ends with exit code 2 and one
-# line, besides notes, that names the file. Usage: malformed_test.sh <ballast> <the program of the readers' tests>
-tests=$(realpath "$2")
+# line, besides notes, that names the file, and takes at most twice the file's size and 64 MiB of memory. Usage: malformed_test.sh <ballast> <the program of the readers' tests>
+# <ballast_peak_memory>
+tests=$(realpath "$2") peak_memory=$(realpath "$3")
 source "$(dirname "$0")/cli.sh"
 
 BALLAST_MALFORMED=$folder/bad "$tests" -tc="*malformed file*" >out.txt || fail "the tests of the readers: $(tail -5 out.txt)"
@@ -38,10 +39,12 @@ count=0
 for file in bad/*/*; do
   format=$(basename "$(dirname "$file")")
   place "$format" "$file"
-  timeout 60 "$ballast" $reads >out.txt 2>err.txt
+  timeout 60 "$peak_memory" peak.txt "$ballast" $reads >out.txt 2>err.txt
   code=$?
   [ $code -eq 2 ] && [ "$(grep -vc '^note: ' err.txt)" -eq 1 ] && grep -q "^error: .*data/.*: " err.txt ||
     fail "$file: exit code $code: $(cat err.txt)"
+  most=$((2 * $(stat -c %s "$file") / 1024 + 64 * 1024))
+  [ "$(cat peak.txt)" -le $most ] || fail "$file: $(cat peak.txt) KiB of memory, where at most $most are allowed"
   count=$((count + 1))
 done
 echo "$count malformed files refused by the program"
