@@ -5,10 +5,8 @@
 #include <ballast/core/ops/reduce.h>
 
 namespace ballast::inline BALLAST_PRECISION {
-namespace {
 
-/// Logits (N, classes, positions ...) as rows of classes, one for each position of each sample.
-Tensor rows_of(Tensor logits, const Batch& batch) {
+Tensor rows_of_positions(Tensor logits, const Batch& batch) {
   const Shape shape = logits.shape();
   const int64_t positions = batch.y.size() / batch.size();
   check<ShapeError>(
@@ -21,11 +19,9 @@ Tensor rows_of(Tensor logits, const Batch& batch) {
   return reshape(std::move(logits), {batch.y.size(), classes});
 }
 
-}  // namespace
-
 Score score(Tensor output, const Batch& batch, real label_smoothing, const Tensor& class_weights) {
   if (batch.kind == TargetKind::values) return {.loss = mse_loss(std::move(output), batch.values)};
-  if (batch.kind == TargetKind::positions) output = rows_of(std::move(output), batch);
+  if (batch.kind == TargetKind::positions) output = rows_of_positions(std::move(output), batch);
   const Labels found = argmax(output);
   Score result{.loss = cross_entropy(std::move(output), batch.y,
                                      {.label_smoothing = label_smoothing, .weights = class_weights}),

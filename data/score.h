@@ -22,4 +22,8 @@ struct Score {
 /// ShapeError for an output of another shape.
 Score score(Tensor output, const Batch& batch, real label_smoothing = 0, const Tensor& class_weights = {});
 
+/// Logits (N, classes, positions ...) as (N positions, classes), in the order of the batch's labels. Throws
+/// ShapeError for another shape.
+Tensor rows_of_positions(Tensor logits, const Batch& batch);
+
 }  // namespace ballast::inline BALLAST_PRECISION

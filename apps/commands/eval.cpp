@@ -30,7 +30,7 @@ void print_evaluation(Trained& trained, const Dataset& test, const EvalOptions& 
   }
   say("{}{}: {}\n", trained.path, trained.described ? fmt::format(", epoch {}", trained.info.epoch) : "",
       test_text(report.total, report.kind, trained.info.target_standardization));
-  if (report.kind == TargetKind::classes) say("{}", report_text(report.classes, output_names(trained.info)));
+  if (report.classes.classes > 0) say("{}", report_text(report.classes, output_names(trained.info)));
 }
 
 int run(const EvalOptions& options) {
@@ -58,7 +58,9 @@ const Command eval{
     "the\n"
     "expected calibration error, by which probabilities differ from the share that is right (15 bins of "
     "equal\n"
-    "width; Guo et al. 2017, arXiv:1706.04599). Of a regression, R2 and errors.\n"
+    "width; Guo et al. 2017, arXiv:1706.04599). Of a class for each pixel also the intersection over union, "
+    "\n"
+    "tp / (tp + fp + fn), of each class and their mean. Of a regression, R2 and errors.\n"
     "It needs no options: the checkpoint knows its model and its data. Those given win.",
     "Examples:\n"
     "  ballast eval runs/group                        the accuracy that training printed, of the best epoch\n"

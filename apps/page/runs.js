@@ -164,19 +164,21 @@ pages.runs = data => {
   }
 
   function testPart(group) {
-    const {test} = group;
+    const {test} = group, ofPositions = test.mean_iou !== undefined, unit = ofPositions ? "positions" : "samples";
     const part = page.section("On the test part", "Samples that took no part in training nor in choosing the epoch.");
     if (test.confusion && test.confusion.length <= 30) {
       const names = test.classes.map(c => c.name);
       page.matrix(part, {title: "Confusion matrix", rows: names, columns: names, row_label: "the true class",
                          column_label: "what was predicted", values: test.confusion,
-                         note: "Numbers of samples; the shade is the share of the row. What is off the diagonal was mistaken."});
+                         note: `Numbers of ${unit}; the shade is the share of the row. What is off the diagonal was mistaken.`});
     }
     if (test.classes)
-      page.table(part, {title: "Each class", columns: ["class", "precision, %", "recall, %", "F1, %", "samples"],
-                        rows: test.classes.map(c => [c.name, ...[c.precision, c.recall, c.f1].map(v => Number((100 * v).toFixed(2))), c.samples]),
-                        note: "Precision: of those predicted as the class, the share that is of it. Recall: of the class, the share that was "
-                            + `found. Expected calibration error: ${(100 * test.expected_calibration_error).toFixed(2)} % between probability and accuracy.`});
+      page.table(part, {title: "Each class", columns: ["class", "precision, %", "recall, %", "F1, %", ...(ofPositions ? ["IoU, %"] : []), unit],
+                        rows: test.classes.map(c => [c.name, ...[c.precision, c.recall, c.f1, ...(ofPositions ? [c.iou] : [])].map(v => Number((100 * v).toFixed(2))), c[unit]]),
+                        note: "Precision: of those predicted as the class, the share that is of it. Recall: of the class, the share that was found. "
+                            + (ofPositions ? "IoU, intersection over union: of those that are of the class or predicted as it, the share that is both; "
+                                + `the mean over the classes is ${(100 * test.mean_iou).toFixed(2)} %. ` : "")
+                            + `Expected calibration error: ${(100 * test.expected_calibration_error).toFixed(2)} % between probability and accuracy.`});
     for (const {name, targets, outputs} of test.values ?? [])
       page.lines(part, {note: test.mean_absolute_error === undefined ? "" : `Mean absolute error ${format(test.mean_absolute_error)}, root mean squared error `
                             + `${format(test.root_mean_squared_error)}, in the units of ${name}.`,

@@ -39,7 +39,7 @@ bool still_improving(const std::vector<EpochMetrics>& history) {
 
 bool no_better_than_guessing(const TestReport& test) {
   if (test.kind == TargetKind::values) return test.total.r2 <= 0;
-  if (test.kind != TargetKind::classes || all_met(test)) return false;
+  if (test.classes.classes == 0 || all_met(test)) return false;
   int64_t most = 0;
   for (int64_t label = 0; label < test.classes.classes; ++label)
     most = std::max(most, test.classes.of(label).samples());

@@ -75,29 +75,45 @@ ClassFigures ClassReport::of(int64_t label) const {
   return figures;
 }
 
+double ClassReport::mean_iou() const {
+  double sum = 0;
+  int64_t count = 0;
+  for (int64_t label = 0; label < classes; ++label) {
+    const ClassFigures figures = of(label);
+    if (figures.tp + figures.fp + figures.fn == 0) continue;
+    //~
+    sum += figures.iou();
+    ++count;
+  }
+  return sum / static_cast<double>(count);
+}
+
 ClassReport report_on(Module& model, const Dataset& dataset, int64_t batch_size) {
   const EvalScope evaluating;
   ClassReport report;
+  report.of_positions = dataset.kind == TargetKind::positions;
   Calibration calibration;
   int64_t first = 0;  // index of the batch's first sample
   for (const Batch& batch : Loader(dataset, {.batch_size = batch_size, .shuffle = false})) {
-    const Tensor logits = model(batch.x);
+    const Tensor output = model(batch.x);
+    const Score found = score(output, batch);
+    const Tensor logits = report.of_positions ? rows_of_positions(output, batch) : output;
     if (report.classes == 0) {
       report.classes = logits.size(1);
-      check<ValueError>(report.classes <= 4096, "{} classes: at most 4096 are reported on", report.classes);
+      check<ValueError>(report.classes <= most_reported_classes, "{} classes: at most {} are reported on",
+                        report.classes, most_reported_classes);
       report.confusion.resize(static_cast<size_t>(report.classes * report.classes));
     }
-    for (int64_t n = 0; n < batch.size(); ++n) {
+    for (int64_t n = 0; n < found.labels; ++n) {
       const Top top = top_of(logits.data() + n * report.classes, report.classes);
       calibration.add(top.probability, top.label == batch.y[n]);
       ++report.confusion[static_cast<size_t>(batch.y[n] * report.classes + top.label)];
       //~ ++report.confusion[static_cast<size_t>(top.label * report.classes + batch.y[n])];
-      if (top.label != batch.y[n])
+      if (top.label != batch.y[n] && !report.of_positions)
         report.mistakes.push_back({first + n, batch.y[n], top.label, top.probability});
     }
     first += batch.size();
     keep_worst(report.mistakes);
-    const Score found = score(logits, batch);
     report.total.loss += static_cast<double>(found.loss.item()) * static_cast<double>(found.labels);
     report.total.correct += found.correct;
     report.total.size += found.labels;
@@ -111,15 +127,19 @@ std::string report_text(const ClassReport& report, const std::vector<std::string
   constexpr int64_t most_classes = 20;
   std::string text =
       fmt::format("expected calibration error {:.2f} % ({} bins)\n", 100 * report.calibration_error, bins);
+  if (report.of_positions) text += fmt::format("mean intersection over union {:.4f}\n", report.mean_iou());
   if (report.classes > most_classes) return text;
   constexpr size_t longest = 24;
   size_t width = 5;
   for (const std::string& name : names) width = std::clamp(name.size(), width, longest);
-  text += fmt::format("{:<{}}  precision  recall      F1  samples\n", "class", width);
+  text += fmt::format("{:<{}}  precision  recall      F1{}\n", "class", width,
+                      report.of_positions ? "     IoU   positions" : "  samples");
   for (int64_t k = 0; k < report.classes; ++k) {
     const ClassFigures figures = report.of(k);
-    text += fmt::format("{:<{}}  {:>9.4f}  {:>6.4f}  {:>6.4f}  {:>7}\n", names[static_cast<size_t>(k)], width,
-                        figures.precision(), figures.recall(), figures.f1(), figures.samples());
+    text += fmt::format("{:<{}}  {:>9.4f}  {:>6.4f}  {:>6.4f}", names[static_cast<size_t>(k)], width,
+                        figures.precision(), figures.recall(), figures.f1());
+    text += report.of_positions ? fmt::format("  {:>6.4f}  {:>10}\n", figures.iou(), figures.samples())
+                                : fmt::format("  {:>7}\n", figures.samples());
   }
   const int64_t largest = *std::ranges::max_element(report.confusion);
   const size_t cell = std::max<size_t>(fmt::format("{}", largest).size(), 3) + 1;

@@ -9,14 +9,15 @@
 
 namespace ballast::app {
 
-/// How a network predicts each class: tp, fp and fn are samples rightly predicted as the class, wrongly
-/// predicted as it, and of it but predicted as another.
+/// How a network predicts each class: tp, fp and fn are samples, or positions of samples, rightly predicted
+/// as the class, wrongly predicted as it, and of it but predicted as another.
 struct ClassFigures {
   int64_t tp = 0, fp = 0, fn = 0;
   int64_t samples() const { return tp + fn; }
   double precision() const { return share(tp, tp + fp); }        // tp / (tp + fp)
   double recall() const { return share(tp, tp + fn); }           // tp / (tp + fn)
   double f1() const { return share(2 * tp, 2 * tp + fp + fn); }  // their harmonic mean
+  double iou() const { return share(tp, tp + fp + fn); }         // intersection over union, Jaccard's index
 
  private:
   /// 0 of nothing, as in scikit-learn.
@@ -31,8 +32,9 @@ struct Mistake {
   double probability;
 };
 
-/// What a network achieves on samples that are of a class each.
+/// What a network achieves on samples that are of a class each, or have a class for each position.
 struct ClassReport {
+  bool of_positions = false;
   Evaluation total;
   int64_t classes = 0;
   std::vector<int64_t> confusion;  // (classes, classes): rows are the true class, columns the predicted one
@@ -40,13 +42,18 @@ struct ClassReport {
   /// sample's confidence is the largest probability, and a bin one of 15 of equal width (Guo et al. 2017,
   /// arXiv:1706.04599, section 2).
   double calibration_error = 0;
-  /// Those with the highest probability, at most 24, the highest first.
+  /// Of samples, not of positions: those with the highest probability, at most 24, the highest first.
   std::vector<Mistake> mistakes;
 
   ClassFigures of(int64_t label) const;
+  /// The mean of `ClassFigures::iou` over the classes that are there or were predicted.
+  double mean_iou() const;
 };
 
-/// Throws ValueError for more than 4096 classes, whose confusion matrix would be large.
+/// Of more classes the confusion matrix would be large.
+constexpr int64_t most_reported_classes = 4096;
+
+/// Throws ValueError for more classes than that.
 ClassReport report_on(Module& model, const Dataset& dataset, int64_t batch_size);
 
 /// As text: a line on calibration, and of at most 20 classes the figures of each and the confusion matrix.

@@ -25,13 +25,16 @@ std::string base64(const std::vector<uint8_t>& bytes) {
 
 void add_classes(Json& json, const ClassReport& report, const std::vector<std::string>& names) {
   json["expected_calibration_error"] = report.calibration_error;
+  if (report.of_positions) json["mean_iou"] = report.mean_iou();
   for (int64_t k = 0; k < report.classes; ++k) {
     const ClassFigures figures = report.of(k);
-    json["classes"].push_back({{"name", names[static_cast<size_t>(k)]},
-                               {"precision", figures.precision()},
-                               {"recall", figures.recall()},
-                               {"f1", figures.f1()},
-                               {"samples", figures.samples()}});
+    Json line = {{"name", names[static_cast<size_t>(k)]},
+                 {"precision", figures.precision()},
+                 {"recall", figures.recall()},
+                 {"f1", figures.f1()}};
+    if (report.of_positions) line["iou"] = figures.iou();
+    line[report.of_positions ? "positions" : "samples"] = figures.samples();
+    json["classes"].push_back(std::move(line));
     const auto row = report.confusion.begin() + k * report.classes;
     //~ const auto row = report.confusion.begin();
     json["confusion"].push_back(std::vector<int64_t>(row, row + report.classes));
@@ -45,7 +48,7 @@ Json json_of(const TestReport& report, const CheckpointInfo& info) {
     json["accuracy"] = total.accuracy();
     json["correct"] = total.correct;
     json["labels"] = total.size;
-    if (report.kind == TargetKind::classes) add_classes(json, report.classes, output_names(info));
+    if (report.classes.classes > 0) add_classes(json, report.classes, output_names(info));
     return json;
   }
   json["r2"] = total.r2;
@@ -134,7 +137,8 @@ Image image_of(const std::vector<real>& x, const Shape& shape, const Standardiza
 
 TestReport test_report(Module& model, const Dataset& test, int64_t batch_size) {
   TestReport report{.kind = test.kind, .total = {}};
-  if (test.kind == TargetKind::classes) {
+  if (test.kind == TargetKind::classes ||
+      (test.kind == TargetKind::positions && test.outputs() <= most_reported_classes)) {
     report.classes = report_on(model, test, batch_size);
     report.total = report.classes.total;
     return report;

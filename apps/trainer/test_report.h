@@ -14,7 +14,7 @@ namespace ballast::app {
 struct TestReport {
   TargetKind kind = TargetKind::classes;
   Evaluation total;
-  ClassReport classes = {};                      // of samples with a class each
+  ClassReport classes = {};                      // of classes; of positions unless there are too many
   std::vector<real> targets = {}, outputs = {};  // of a regression: (samples, values), standardized; of at
                                                  // most 500 samples, evenly spaced
 };

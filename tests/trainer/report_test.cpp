@@ -50,3 +50,40 @@ TEST_CASE("report: confusion, precision, recall, F1 and calibration error, compu
   CHECK(text.find("b         1.0000  0.5000  0.6667        2\n") != std::string::npos);
   CHECK(text.find("a       1   0   1\nb       1   1   0\nc       0   0   0\n") != std::string::npos);
 }
+
+TEST_CASE("report: intersection over union of a class for each position, computed by hand") {
+  // Three samples of 2 x 2 positions; the logits are the samples. Of class 3 there is nothing.
+  const std::vector<int> truth = {0, 0, 1, 1, 0, 1, 1, 2, 2, 2, 0, 0},
+                         guess = {0, 1, 1, 1, 0, 0, 1, 2, 1, 2, 0, 0};
+  constexpr size_t classes = 4;
+  Tensor x = zeros({3, classes, 2, 2});
+  Labels y(12);
+  for (size_t i = 0; i < truth.size(); ++i) {
+    y[static_cast<int64_t>(i)] = truth[i];
+    x.data()[(i / 4 * classes + static_cast<size_t>(guess[i])) * 4 + i % 4] = 5;
+  }
+  Dataset data;
+  data.sample_shape = {classes, 2, 2};
+  data.size = 3;
+  data.classes = classes;
+  data.kind = TargetKind::positions;
+  data.target_shape = {2, 2};
+  data.read = [&](const Reading& reading, real* sample, Target target) {
+    std::copy_n(x.data() + reading.index * 16, 16, sample);
+    for (int64_t i = 0; i < 4; ++i) target.labels()[i] = y[reading.index * 4 + i];
+  };
+  Sequential model{Dropout(0.5)};  // the identity in evaluation
+  const ClassReport report = report_on(model, data, 2);
+  CHECK(report.confusion == std::vector<int64_t>{4, 1, 0, 0, 1, 3, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0});
+  CHECK(report.total.correct == 9);
+  CHECK(report.total.size == 12);
+  CHECK(report.total.loss == doctest::Approx(evaluate(model, data).loss));
+  CHECK(report.mistakes.empty());
+  CHECK(report.of(0).iou() == 4.0 / 6);
+  CHECK(report.of(1).iou() == 3.0 / 6);
+  CHECK(report.of(2).iou() == 2.0 / 3);
+  CHECK(report.mean_iou() == doctest::Approx((4.0 / 6 + 3.0 / 6 + 2.0 / 3) / 3));
+  const std::string text = report_text(report, {"a", "b", "c", "d"});
+  CHECK(text.find("mean intersection over union 0.6111\n") != std::string::npos);
+  CHECK(text.find("b         0.6000  0.7500  0.6667  0.5000           4\n") != std::string::npos);
+}
