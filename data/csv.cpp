@@ -12,6 +12,7 @@
 
 #include <ballast/data/detail/csv_header.h>
 #include <ballast/data/detail/csv_records.h>
+#include <ballast/data/detail/date.h>
 #include <ballast/data/detail/nearest.h>
 #include <ballast/data/detail/number.h>
 #include <ballast/data/text.h>
@@ -24,6 +25,7 @@ using detail::CsvHeaderSigns;
 using detail::CsvRecords;
 using detail::is_missing;
 using detail::looks_like_number;
+using detail::to_date;
 using detail::to_number;
 
 bool parse_number(const std::string& text, double& value) {
@@ -162,8 +164,9 @@ class Reader {
     std::string text = {};
   };
 
-  /// A finite number. Between other delimiters than commas its decimal mark may be a comma.
-  bool parse(const std::string& text, double& value) const {
+  /// A date, or a finite number. Between other delimiters than commas its decimal mark may be a comma.
+  bool parse(const std::string& text, bool date, double& value) const {
+    if (date) return to_date(text, value);
     if (parse_number(text, value)) return true;
     const size_t comma = text.find(',');
     if (delimiter_ == ',' || comma == std::string::npos || text.find('.') != std::string::npos) return false;
@@ -182,7 +185,7 @@ class Reader {
   void read_names() {
     const CsvHead found = head();
     header_ = found.header;
-    for (const std::string& name : found.columns) table_.columns.push_back({name, false, {}, {}});
+    for (const std::string& name : found.columns) table_.columns.push_back({name, false, false, {}, {}});
     types_.resize(found.columns.size());
     table_.fields = static_cast<int64_t>(types_.size());
     for (const std::string& name : options_.ignore)
@@ -198,6 +201,10 @@ class Reader {
     }
     for (const std::string& name : options_.numbers)
       types_[require_column(table_.columns, name)].known = true;
+    for (const std::string& name : options_.dates) {
+      const size_t column = require_column(table_.columns, name);
+      types_[column].known = table_.columns[column].is_date = true;
+    }
   }
 
   /// What tells a header from values, in the first lines that can be read.
@@ -271,13 +278,19 @@ class Reader {
       return;
     }
     double value = 0;
-    const bool number = parse(field.text, value);
     if (!type.known) {
-      column.is_text = !number && !looks_like_number(field.text);
+      column.is_date = to_date(field.text, value);
+      column.is_text = !column.is_date && !parse(field.text, false, value) && !looks_like_number(field.text);
       type.known = true;
     }
+    const bool number = parse(field.text, column.is_date, value);
     if (type.classes && number && std::trunc(value) != value)
       fail("VALUE", in_quotes(field.text) + " as a class, which is a whole number or a text");
+    if (column.is_date) {
+      if (!number)
+        fail("VALUE", in_quotes(field.text) + " is no date such as 2024-05-01 or 2024-05-01 12:30");
+      return;
+    }
     if (!column.is_text) {
       if (!number) fail("VALUE", no_number(field.text));
       if (const std::string wrong = other_mark(field.text, records.line()); !wrong.empty())
@@ -287,8 +300,11 @@ class Reader {
     }
     if (first_invalid_utf8(field.text) < field.text.size()) fail("UTF8", not_utf8("a text"));
     type.texts.insert(field.text);
-    if (type.texts.size() > most_texts)
+    if (type.texts.size() <= most_texts) return;
+    if (!options_.skip_long_columns)
       fail("LIMIT", "more than 100,000 different texts; leave this column out");
+    table_.long_columns.push_back(column.name);
+    type = {.ignored = true};
   }
 
   void prepare(CsvColumn& column, Type& type) const {
@@ -328,7 +344,7 @@ class Reader {
         column.categories.push_back(is_missing(field) ? -1 : category(column, types_[i], field.text));
       } else {
         double value = std::numeric_limits<double>::quiet_NaN();
-        if (!is_missing(field)) parse(field.text, value);
+        if (!is_missing(field)) parse(field.text, column.is_date, value);
         //~ if (!is_missing(field)) parse_number(field.text, value);
         column.numbers.push_back(value);
       }

@@ -168,6 +168,47 @@ TEST_CASE("csv: a decimal comma, where none separates the fields") {
   CHECK(read("a\tb\n1,5\t2\n").columns[0].numbers == Numbers{1.5});
 }
 
+TEST_CASE("csv: dates are days since 1970-01-01") {
+  const CsvTable table = read(
+      "day,time,x\n1970-01-02,1970-01-01T06:00,1\n2024-02-29,1969-12-31 "
+      "18:00:00.0Z,2\n,1970-01-01T12:00+06:30,3\n"
+      "0000-03-01,1970-01-01 00:00:01.5-0130,4\n",
+      {.allow_missing = true});
+  CHECK(names(table) == Texts{"day", "time", "x"});
+  CHECK(table.columns[0].is_date);
+  CHECK(!table.columns[0].is_text);
+  CHECK(!table.columns[2].is_date);
+  const Numbers &days = table.columns[0].numbers, &times = table.columns[1].numbers;
+  REQUIRE(days.size() == 4);
+  CHECK(days[0] == 1);
+  CHECK(days[1] == 19782);
+  CHECK(std::isnan(days[2]));
+  CHECK(days[3] == -719468);  // Hinnant 2021, "chrono-Compatible Low-Level Date Algorithms"
+  CHECK(times[0] == 0.25);
+  CHECK(times[1] == -0.25);
+  CHECK(times[2] == doctest::Approx(5.5 / 24));
+  CHECK(times[3] == doctest::Approx((1.5 + 90 * 60) / 86400));
+  for (const char* none :
+       {"2024-5-1", "2023-02-29", "2024-13-01", "01.05.2024", "2024-05-01T", "2024-05-01 24:00",
+        "2024-05-01T12:30x", "2024-05-01T12:30:", "2024-05-01T12:30+0", "20240501x"})
+    CHECK_MESSAGE(read(fmt::format("d,x\n{},1\n", none)).columns[0].is_text, none);
+  CHECK(refusal("VALUE", [] {
+          read("d,x\n2024-05-01,1\nsoon,2\n");
+        }).ends_with("'soon' is no date such as 2024-05-01 or 2024-05-01 12:30 at line 3"));
+  CHECK(refusal("VALUE", [] { read("d,x\n7,1\n", {.dates = {"d"}}); }).find("'7'") != std::string::npos);
+  CHECK(refusal("VALUE", [] { read("d,x\n7,1\n2024-05-01,1\n"); }).find("no finite number") !=
+        std::string::npos);
+}
+
+TEST_CASE("csv: columns of too many texts are left out and named, on request") {
+  std::string text = "a,id,b\n";
+  for (int n = 0; n < 100'002; ++n) text += fmt::format("{},x{},y\n", n, n);
+  const CsvTable table = read(text, {.skip_long_columns = true});
+  CHECK(names(table) == Texts{"a", "b"});
+  CHECK(table.long_columns == Texts{"id"});
+  CHECK(table.rows == 100'002);
+}
+
 TEST_CASE("csv: quoted fields") {
   const CsvTable table = read(
       "\"a,1\",b\n\"x, y\",1\n\"say \"\"so\"\"\",2\n\"two\r\nlines\" ,3\n\" kept \",\"4\"\n\"\"\"\",5\n");
@@ -223,6 +264,9 @@ TEST_CASE("csv: a header is told from values by the types of the columns") {
   CHECK(head_of("x,x,big\ny,z,small\n") == "values?");     // a text is there twice
   CHECK(head_of("x,?\ny,1\nx,2\n") == "values?");          // nothing is known of what is missing
   CHECK(head_of("x\n1,5\n") == "header");
+  CHECK(head_of("day\n2024-05-01\n2024-05-02\n") == "header");
+  CHECK(head_of("2024-05-01,a\n2024-05-02,b\n") == "values");
+  CHECK(head_of("2024-05-01,2024-05-02\n7,8\n") == "header");  // a column for each day
   CHECK(read("x,big\ny,small\nz,big\n").rows == 3);
   CHECK(names(read("a,b\n1,2\n", {.names = {"p", "q"}})) == Texts{"p", "q"});
 }

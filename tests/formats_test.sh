@@ -69,6 +69,9 @@ for array in x:310 y:1; do
     done; } >pixels/${array%:*}.npy
 done
 expect 0 '(256 of 256)' train --data pixels --model 'conv 2 1' --epochs 60 --lr 0.1 --batch-size 8 --out masks-run
+expect 0 'mean intersection over union 1.0000' eval masks-run
+expect 0 '"mean_iou":1.0,' eval masks-run --json
+grep -q '"f1":1.0,"iou":1.0,"positions":128}' out.txt || fail "figures of each class: $(cat out.txt)"
 expect 2 '--masks DIR writes them as images' predict masks-run pixels/x.npy
 expect 0 'pixels/x.npy:39: masks/x-39.png' predict masks-run pixels/x.npy --masks masks
 cmp -s masks/x-39.png masks/x-37.png && ! cmp -s masks/x-39.png masks/x-38.png || fail "masks of the left and of the right half"
@@ -203,6 +206,21 @@ expect 2 "--label 0: --ignore leaves this column out" train --data people.csv --
 expect 0 'to predict: day' data info people.csv --ignore id --label 1  # numbers count all columns of the file
 awk 'BEGIN { print "name,the mail,y"; for (i = 0; i < 1100; ++i) printf "n%d,m%d,%d\n", i, i, i % 2 }' >names.csv
 expect 2 "column \"name\" has 1100, column \"the mail\" has 1100 different texts, which tell samples apart rather than describe them; leave them out with --ignore 'name,the mail'" train --data names.csv
+
+awk 'BEGIN { print "name,the mail,x,y"; for (i = 0; i < 1100; ++i) printf "n%d,m%d,%d,%d\n", i, i, i % 7, i % 2 }' >names.csv
+expect 0 "left out: names.csv: column \"name\" has 1100, column \"the mail\" has 1100 different texts" data info names.csv
+grep -q '^columns: x (mean' out.txt && grep -q '^to predict: y' out.txt || fail "the rest of what is there: $(cat out.txt)"
+
+echo "tables: dates"
+# sales = 10 (days since 2024-01-01) + 100 in the afternoon
+awk 'BEGIN { print "when,sales"; for (i = 0; i < 300; ++i) { day = i * 7 % 31; noon = i % 2; printf "2024-01-%02d %s,%d\n", day + 1, noon ? "18:00" : "06:00", 10 * day + 100 * noon } }' >sales.csv
+expect 0 'columns: when (dates, mean 2024-01-' data info sales.csv
+expect 0 'test R2' train --data sales.csv --task regression --hidden 16 --epochs 1 --out sales
+printf 'when\n2024-01-05T12:00Z\n2024-01-05\nsoon\n' >dates.csv
+expect 2 "--label when: its values are dates" train --data sales.csv --label when
+"$ballast" predict sales dates.csv >out.txt 2>err.txt
+[ $? -eq 1 ] && [ "$(grep -c '^dates.csv:[23]: sales ' out.txt)" -eq 2 ] && grep -q "dates.csv:4: column 'when': 'soon' is no date such as" err.txt ||
+  fail "predictions by dates: $(cat out.txt err.txt)"
 
 echo "images of several sizes, and damaged ones"
 mkdir -p photos/cats photos/dogs

@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 
@@ -15,6 +16,7 @@
 #include "trainer/data.h"
 #include "trainer/data_sets.h"
 #include "trainer/formats.h"
+#include "trainer/table_file.h"
 #include "trainer/text.h"
 
 namespace ballast::app {
@@ -157,6 +159,14 @@ int get(const DataCommandOptions& options) {
   return 0;
 }
 
+/// The day in which a time is that is so many days after 1970-01-01.
+std::string date_text(double days) {
+  const std::chrono::year_month_day date{
+      std::chrono::sys_days(std::chrono::days(std::lround(std::floor(days))))};
+  return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+                     static_cast<unsigned>(date.day()));
+}
+
 /// "area (mean 80.5, standard deviation 12.3), town (3 categories)"
 std::string columns_text(const TableSchema& schema, const Standardization& found) {
   constexpr size_t most = 40;
@@ -168,13 +178,30 @@ std::string columns_text(const TableSchema& schema, const Standardization& found
       columns.push_back(fmt::format("... ({} in all)", schema.inputs.size()));
       break;
     }
-    columns.push_back(column.texts.empty()
-                          ? fmt::format("{} (mean {:.6g}, standard deviation {:.4g})", column.name, means[at],
-                                        found.std[at])
-                          : fmt::format("{} ({} categories)", column.name, column.texts.size()));
+    columns.push_back(!column.texts.empty()
+                          ? fmt::format("{} ({} categories)", column.name, column.texts.size())
+                      : column.date ? fmt::format("{} (dates, mean {}, standard deviation {:.4g} days)",
+                                                  column.name, date_text(means[at]), found.std[at])
+                                    : fmt::format("{} (mean {:.6g}, standard deviation {:.4g})", column.name,
+                                                  means[at], found.std[at]));
     at += std::max<size_t>(column.texts.size(), 1);
   }
   return fmt::format("{}", fmt::join(columns, ", "));
+}
+
+/// The data, without columns of too many texts; `left_out` says of these what to do.
+LoadedData load_what_can_be(DataOptions options, std::vector<std::string>& left_out) {
+  try {
+    return load_data(options);
+  } catch (const TooManyTexts& found) {
+    left_out.push_back(found.message);
+    options.ignore.insert(options.ignore.end(), found.columns.begin(), found.columns.end());
+    try {
+      return load_what_can_be(options, left_out);
+    } catch (const ValueError&) {  // it was the column to predict, or the only one
+      throw found;
+    }
+  }
 }
 
 int print_info(const DataCommandOptions& options) {
@@ -182,7 +209,8 @@ int print_info(const DataCommandOptions& options) {
   const bool undecided = !options.given.contains("missing");
   DataOptions as_read = options.data;
   if (undecided) as_read.missing = "mean";  // so that there is something to tell of what is there
-  const LoadedData data = load_data(as_read);
+  std::vector<std::string> left_out;
+  const LoadedData data = load_what_can_be(as_read, left_out);
   const Split& split = data.split;
   say("{}: {}\n", options.data.data, source.format->help);
   say("{} training, {} validation and {} test {}s of shape {}\n", grouped(split.train.size),
@@ -200,6 +228,7 @@ int print_info(const DataCommandOptions& options) {
                       "reads the "
                       "mean of the column, or of texts a category of its own"
                     : "");
+    for (const std::string& columns : left_out) say("left out: {}\n", columns);
     say("to predict: {}\n", targets_text(data.schema, options.data.label));
   }
   if (split.train.kind == TargetKind::values) {

@@ -62,6 +62,7 @@ Json json_of(const std::vector<TableColumn>& columns) {
   Json json = Json::array();
   for (const TableColumn& column : columns) {
     json.push_back({{"name", column.name}, {"texts", column.texts}, {"place", column.place}});
+    if (column.date) json.back()["date"] = true;
     if (column.offset != 0) json.back()["offset"] = column.offset;
     if (column.fill) json.back()["fill"] = *column.fill;
   }
@@ -81,6 +82,7 @@ std::vector<TableColumn> columns_of(const Json& json) {
   for (const Json& column : json) {
     columns.push_back({.name = column.at("name").get<std::string>(),
                        .texts = column.at("texts").get<std::vector<std::string>>(),
+                       .date = column.value("date", false),
                        .place = column.value("place", int64_t{-1}),
                        .offset = column.value("offset", 0.0)});
     if (column.contains("fill")) columns.back().fill = column["fill"].get<double>();

@@ -16,7 +16,6 @@
 namespace ballast::app {
 namespace {
 
-constexpr size_t most_categories = 1000;
 constexpr size_t few_rows = 20;       // of which nothing is concluded
 constexpr size_t most_classes = 100;  // whole numbers that take more values than this are quantities
 
@@ -83,6 +82,11 @@ double offset_of(const CsvColumn& column) {
 }
 
 TableColumn target_of(const CsvColumn& column, const std::string& task) {
+  check<ValueError>(
+      !column.is_date,
+      "--label {}: its values are dates, which can't be predicted; name another column or write "
+      "them as numbers, such as the days from a first one",
+      column.name);
   TableColumn target{column.name, column.is_text ? column.texts : whole_numbers(column)};
   check<ValueError>(task != "classification" || !target.texts.empty(),
                     "--label {}: its values are no classes: they are not whole numbers, or more than {} "
@@ -125,6 +129,10 @@ const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
   if (found == table.columns.end())
     throw ValueError(fmt::format("the table has no column \"{}\"{}; it has {}", wanted.name,
                                  suggestion(wanted.name, names_of(table)), some_of(names_of(table))));
+  check<ValueError>(!wanted.date || found->is_date,
+                    "column \"{}\" has no dates; it must be of dates, as in the training table", wanted.name);
+  check<ValueError>(wanted.date || !found->is_date,
+                    "column \"{}\" has dates; it had none in the training table", wanted.name);
   check<ValueError>(!wanted.texts.empty() || !found->is_text,
                     "column \"{}\" has texts such as \"{}\"; it must be of numbers, as in the training table",
                     wanted.name, found->texts.empty() ? "" : found->texts[0]);
@@ -132,7 +140,7 @@ const CsvColumn& column_of(const CsvTable& table, const TableColumn& wanted) {
 }
 
 TableColumn input_of(const CsvColumn& column, const TableOptions& options) {
-  TableColumn input{column.name, column.texts};
+  TableColumn input{column.name, column.texts, column.is_date};
   const bool missing = column.is_text && std::ranges::find(column.categories, -1) != column.categories.end();
   if (missing && options.keep_missing) input.texts.emplace_back();
   if (!column.is_text && options.shape.rank() < 2) input.offset = offset_of(column);
@@ -211,8 +219,9 @@ bool numbers_with_units(const std::vector<std::string>& texts) {
 /// Whether each number is the one above and one more.
 bool counts_rows(const CsvColumn& column) {
   const std::vector<double>& numbers = column.numbers;
-  return !column.is_text && std::ranges::adjacent_find(
-                                numbers, [](double a, double b) { return !(b == a + 1); }) == numbers.end();
+  return !column.is_text && !column.is_date && std::ranges::adjacent_find(numbers, [](double a, double b) {
+                                                 return !(b == a + 1);
+                                               }) == numbers.end();
 }
 
 }  // namespace
@@ -276,18 +285,6 @@ TableSchema schema_of(const CsvTable& table, const TableOptions& options) {
     if (std::ranges::find(targets, c) == targets.end())
       //~ if (true)
       schema.inputs.push_back(input_of(table.columns[c], options));
-  std::vector<std::string> found, names;
-  for (const TableColumn& column : schema.inputs) {
-    if (column.texts.size() <= most_categories) continue;
-    found.push_back(fmt::format("column \"{}\" has {}", column.name, column.texts.size()));
-    names.push_back(column.name);
-  }
-  check<ValueError>(
-      names.empty(),
-      "{} different texts, which tell samples apart rather than describe them; leave {} out with "
-      "--ignore {}",
-      fmt::join(found, ", "), names.size() == 1 ? "it" : "them",
-      shell_word(fmt::format("{}", fmt::join(names, ","))));
   schema.shape = options.shape.rank() == 0 ? Shape{schema.width()} : options.shape;
   check<ValueError>(schema.shape.count() == schema.width(),
                     "--shape {}: that is {} values, and a row of the table has {} besides its label",

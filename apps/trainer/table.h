@@ -10,11 +10,12 @@
 
 namespace ballast::app {
 
-/// One column of a table: of numbers, or of texts that stand for categories.
+/// One column of a table: of numbers, of dates, or of texts that stand for categories.
 struct TableColumn {
   std::string name;
   /// The categories, in order; empty for numbers. An empty text stands for missing values.
   std::vector<std::string> texts = {};
+  bool date = false;   // its numbers are days since 1970-01-01
   int64_t place = -1;  // in the training table, from 0; -1 if unknown
   /// Is subtracted from a number before it is rounded to `real`: near the mean where that is far from 0
   /// beside the deviation, as it is of timestamps.

@@ -1,11 +1,13 @@
 #include "trainer/table_file.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "output.h"
 #include "trainer/formats.h"
+#include "trainer/text.h"
 
 namespace ballast::app {
 namespace {
@@ -64,7 +66,7 @@ CsvOptions options_for(const std::string& path, const TableSchema& schema, bool 
     std::erase(options.ignore, column.name);
     // Classes that are whole numbers are read as numbers, as they were in the training table.
     const bool numbers = std::ranges::all_of(column.texts, is_whole_number);
-    (numbers ? options.numbers : options.text).push_back(column.name);
+    (column.date ? options.dates : numbers ? options.numbers : options.text).push_back(column.name);
   };
   std::ranges::for_each(schema.inputs, want);
   if (targets) std::ranges::for_each(schema.targets, want);
@@ -104,7 +106,7 @@ CsvTable read_without(const std::string& path, const CsvOptions& csv) {
 std::vector<std::string> labels(const std::vector<std::string>& given, const CsvHead& head,
                                 const CsvTable& kept) {
   CsvTable all;
-  for (const std::string& name : head.columns) all.columns.push_back({name, false, {}, {}});
+  for (const std::string& name : head.columns) all.columns.push_back({name, false, false, {}, {}});
   std::vector<std::string> names;
   for (const std::string& label : given) {
     try {
@@ -118,8 +120,29 @@ std::vector<std::string> labels(const std::vector<std::string>& given, const Csv
   return names;
 }
 
+/// Throws TooManyTexts for what has been read of a training table.
+void check_texts(const std::string& path, const TableFile& file) {
+  constexpr size_t most_categories = 1000;
+  std::vector<std::string> found, names;
+  const auto add = [&](const std::string& name, const std::string& count) {
+    found.push_back(fmt::format("column \"{}\" has {}", name, count));
+    names.push_back(name);
+  };
+  for (const std::string& name : file.table.long_columns) add(name, "more than 100,000");
+  for (const TableColumn& column : file.schema.inputs)
+    if (column.texts.size() > most_categories) add(column.name, fmt::format("{}", column.texts.size()));
+  if (names.empty()) return;
+  throw TooManyTexts(
+      fmt::format(
+          "{}: {} different texts, which tell samples apart rather than describe them; leave {} out with "
+          "--ignore {}",
+          path, fmt::join(found, ", "), names.size() == 1 ? "it" : "them",
+          shell_word(fmt::format("{}", fmt::join(names, ",")))),
+      names);
+}
+
 TableFile read_training_table(const std::string& path, const DataOptions& options) {
-  CsvOptions csv{.allow_missing = true, .ignore = options.ignore};
+  CsvOptions csv{.allow_missing = true, .skip_long_columns = true, .ignore = options.ignore};
   if (options.header != "auto") csv.header = options.header == "yes";
   const CsvHead head = read_csv_head(path, csv);
   csv.header = head.header;
@@ -127,8 +150,10 @@ TableFile read_training_table(const std::string& path, const DataOptions& option
     complain("note: {}: the first line is taken for {}; --header {} says otherwise\n", path,
              head.header ? "the names of the columns" : "values", head.header ? "no" : "yes");
   TableFile file{read_without(path, csv), {}};
+  check_texts(path, file);
   file.schema = schema_of(file.table, {labels(options.label, head, file.table), options.task,
                                        sample_shape(options), options.missing == "mean"});
+  check_texts(path, file);
   for (const std::string& doubt : doubtful_columns(file.table, file.schema))
     complain("note: {}: {}\n", path, doubt);
   file.schema.header = head.header;

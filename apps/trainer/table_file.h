@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "options/options.h"
@@ -17,8 +18,15 @@ struct TableFile {
 
 /// Reads a table with its targets, by the schema of a model's training table or, without one, as a training
 /// table itself. Missing values are dealt with as --missing says. Says what was left out, and how the header
-/// was decided if that was in doubt. Throws FileError and ValueError.
+/// was decided if that was in doubt. Throws FileError and ValueError, of a training table TooManyTexts.
 TableFile read_table(const std::string& path, const DataOptions& options, const TableSchema* known);
+
+/// Columns of more texts than an input can have, by name.
+struct TooManyTexts : ValueError {
+  TooManyTexts(const std::string& message, std::vector<std::string> names)
+      : ValueError(message), columns(std::move(names)) {}
+  std::vector<std::string> columns;
+};
 
 /// A row to predict that can't be.
 struct RowError {

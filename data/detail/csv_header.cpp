@@ -5,6 +5,7 @@
 #include <set>
 #include <string_view>
 
+#include <ballast/data/detail/date.h>
 #include <ballast/data/detail/number.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
@@ -37,7 +38,9 @@ void CsvHeaderSigns::add(const std::vector<CsvField>& fields) {
   for (size_t i = 0; i < std::min(fields.size(), columns_.size()); ++i) {
     if (is_missing(fields[i])) continue;
     Column& column = columns_[i];
+    double days = 0;
     column.numbers &= looks_like_number(fields[i].text);
+    column.dates &= to_date(fields[i].text, days);
     column.values = true;
     again_ |= fields[i].text == column.first.text;
   }
@@ -47,9 +50,14 @@ void CsvHeaderSigns::decide(CsvHead& head) const {
   int above_numbers = 0, numbers = 0;
   for (const Column& column : columns_) {
     if (is_missing(column.first)) continue;
-    const bool number = looks_like_number(column.first.text);
+    double days = 0;
+    const bool dates = column.values && column.dates;
+    // A date is a value above dates, and a name above anything else.
+    const bool number = looks_like_number(column.first.text) || (dates && to_date(column.first.text, days));
+    //~ const bool number = looks_like_number(column.first.text);
     numbers += number;
-    above_numbers += !number && column.values && column.numbers;
+    above_numbers += !number && ((column.values && column.numbers) || dates);
+    //~ above_numbers += !number && column.values && column.numbers;
   }
   head.in_doubt = (above_numbers > 0) == (numbers > 0);
   head.header = above_numbers > numbers || (above_numbers + numbers == 0 && !twice_ && !again_);

@@ -26,7 +26,8 @@ class CsvHeaderSigns {
  private:
   struct Column {
     CsvField first = {};
-    bool values = false, numbers = true;  // below the first line: there are some, and numbers alone
+    // Below the first line: there are some, and numbers alone, dates alone.
+    bool values = false, numbers = true, dates = true;
   };
   std::vector<Column> columns_;
   bool twice_ = false, again_ = false;  // a text of the first line is there twice, comes again below

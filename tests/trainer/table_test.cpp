@@ -165,6 +165,25 @@ TEST_CASE("table: missing values are told by row and column, or have a place of 
   CHECK(inputs_of(table, kept) == std::vector<real>{1, 1, 0, 0, real(2.5), 0, 1, 0, 3, 0, 0, 1, 4, 1, 0, 0});
 }
 
+TEST_CASE("table: a date is its number of days, which keeps its hours") {
+  const CsvTable table = table_of("sold,price\n2024-05-01 06:00,1.5\n2024-05-01 12:00,2.5\n2024-05-02,3.5\n");
+  const TableSchema schema = schema_of(table, {});
+  REQUIRE(schema.inputs.size() == 1);
+  CHECK(schema.inputs[0].date);
+  CHECK(schema.width() == 1);
+  const Dataset data = table_dataset(table, schema);
+  CHECK(double{data.sample(0).x[0]} + schema.inputs[0].offset == 19844.25);
+  CHECK(double{data.sample(1).x[0]} + schema.inputs[0].offset == 19844.5);
+  CHECK(doubtful_columns(table_of("day,price\n2024-05-01,1.5\n2024-05-02,2.5\n"),
+                         schema_of(table_of("day,price\n2024-05-01,1.5\n2024-05-02,2.5\n"), {}))
+            .empty());  // it counts the rows, as dates do
+  CHECK(contains(message_of([&] { schema_of(table, {.label = {"sold"}}); }), "its values are dates"));
+  CHECK(contains(message_of([&] { inputs_of(table_of("sold\n7\n"), schema); }), "must be of dates"));
+  TableSchema numbers = schema;
+  numbers.inputs[0].date = false;
+  CHECK(contains(message_of([&] { inputs_of(table, numbers); }), "has dates"));
+}
+
 TEST_CASE("table: timestamps keep their seconds") {
   const CsvTable table =
       table_of("time,y\n1700000001,1800000003\n1700000002,1800000001\n1700000003,1800000002.5\n");
