@@ -190,7 +190,7 @@ TEST_CASE("csv: dates are days since 1970-01-01") {
   CHECK(times[3] == doctest::Approx((1.5 + 90 * 60) / 86400));
   for (const char* none :
        {"2024-5-1", "2023-02-29", "2024-13-01", "01.05.2024", "2024-05-01T", "2024-05-01 24:00",
-        "2024-05-01T12:30x", "2024-05-01T12:30:", "2024-05-01T12:30+0", "20240501x"})
+        "2024-05-01T12:30x", "2024-05-01T12:30Zx", "2024-05-01T12:30:", "2024-05-01T12:30+0", "20240501x"})
     CHECK_MESSAGE(read(fmt::format("d,x\n{},1\n", none)).columns[0].is_text, none);
   CHECK(refusal("VALUE", [] {
           read("d,x\n2024-05-01,1\nsoon,2\n");
