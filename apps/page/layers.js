@@ -188,13 +188,13 @@ const layersOverTime = allGroups => {
   overTime("gradient_norm", "Gradient norm over time", "norm of the gradient (no unit)",
                              "Layers whose gradients are smaller by orders of magnitude hardly learn; gradients that grow from layer to layer explode.",
                              {rules: ["bias-before-norm"]});
-  const rootMean = " The root mean square over the channels: a few that are nearly constant may dominate it.";
-  overTime("input_mean_drift", "Drift of the inputs' means", "standard deviations per look",
+  const median = " The median over the channels that vary: half of them have moved less.";
+  overTime("input_mean_drift", "Drift of the inputs' means", "median, standard deviations per look",
            "How far the means of what arrives at the layer have moved since the look before: what a layer learns has to "
            + "follow. Ioffe & Szegedy (2015) call this internal covariate shift. The unit is the inputs' own deviation: where samples hardly differ, "
-           + "a small move is a large drift." + rootMean, {rules: ["small-batch", "dropout-before-norm"]});
-  overTime("input_variance_drift", "Drift of the inputs' variances", "share of the variance per look",
-           "How far the variances have moved since the look before, as a share of what they were." + rootMean);
+           + "a small move is a large drift." + median, {rules: ["small-batch", "dropout-before-norm"]});
+  overTime("input_variance_drift", "Drift of the inputs' variances", "median, share of the variance per look",
+           "How far the variances have moved since the look before, as a share of what they were." + median);
   condition();
   overTime("dead_units", "Dead units", "dead units, %",
                         "Of the ReLU that follows. A unit (of images: a channel) that is 0 for every sample of the batch passes no gradient on.", {log: false, factor: 100});
@@ -229,7 +229,7 @@ const layersOverTime = allGroups => {
       return stats?.deviation ? {x: drawn.x.map(x => x / stats.deviation), y: drawn.y.map(y => y * stats.deviation)} : {x: [], y: []};
     };
     live(() => ({title: "Gradient of the weights: shape of the histogram at the step", x: {label: "gradient / its standard deviation", min: -4, max: 4},
-                 y: {label: "density, share per standard deviation", min: 0},
+                 y: {label: "density", min: 0},
                  series: groups.map(group => ({name: group.name, dashed: false, ...shape(statsOf(group, recordAt(group))), stepped: true, filled: true, color: place(group)})),
                  note: "Each run in units of the standard deviation of its own gradient, whose size is in the next plot. The middle 98 % of the values."}),
          "step", "layer");

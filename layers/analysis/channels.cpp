@@ -13,16 +13,28 @@ int64_t Places::operator[](int64_t i) const {
   //~ return i * stretch_;
 }
 
+namespace {
+
+/// Of an even number of values the mean of the two in the middle; 0 of none.
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
+  //~ return values[values.size() / 2];
+}
+
+}  // namespace
+
 Drift drift(const ChannelMoments& before, const ChannelMoments& now, double eps) {
-  double means = 0, variances = 0;
+  std::vector<double> means, variances;
   for (size_t c = 0; c < now.mean.size(); ++c) {
     const double variance = before.variance[c] + eps;
     if (variance == 0) continue;
-    means += std::pow(now.mean[c] - before.mean[c], 2) / variance;
-    variances += std::pow((now.variance[c] - before.variance[c]) / variance, 2);
+    //~
+    means.push_back(std::abs(now.mean[c] - before.mean[c]) / std::sqrt(variance));
+    variances.push_back(std::abs(now.variance[c] - before.variance[c]) / variance);
   }
-  const double channels = static_cast<double>(now.mean.size());
-  return {std::sqrt(means / channels), std::sqrt(variances / channels)};
+  return {median(std::move(means)), median(std::move(variances))};
 }
 
 ChannelSample::ChannelSample(const Tensor& x, const Units& units, int64_t most_channels,

@@ -36,8 +36,9 @@ struct ChannelMoments {
   std::vector<double> mean, variance;
 };
 
-/// Root mean squares over channels of what has changed: means in standard deviations before, variances as a
-/// share of those before. A channel that was constant counts as unchanged.
+/// What has changed, the median over channels: of means in standard deviations before, of variances as a
+/// share of those before; 0 if there is none. Channels that were constant are left out. A mean over channels
+/// would be that of a few that are nearly constant.
 struct Drift {
   double mean, variance;
 };

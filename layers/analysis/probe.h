@@ -66,8 +66,8 @@ struct LayerProbe {
   std::optional<double> effective_lr;                // lr / |w|^2 (van Laarhoven 2017)
   std::optional<double> angle;                       // radians the weight has turned since the last `step`
   std::optional<Spread> gamma_over_sigma;            // |weight| / sqrt(running_var + eps) over channels
-  // Change of the running statistics since the last `step`, root mean square over channels: of the mean in
-  // standard deviations, and of the variance as a share of it.
+  // Change of the running statistics since the last `step`, median over channels: of the mean in standard
+  // deviations, and of the variance as a share of it.
   std::optional<double> mean_drift, variance_drift;
 };
 
