@@ -208,6 +208,7 @@ grep -q '"runs":\["mlp-layer-1","mlp-layer-2"\]' both.html || fail "two seeds of
 expect 2 'there is no such folder' report missing
 expect 2 'config.toml: there is no such file' report empty
 expect 2 'tested on different samples' report runs/mlp-layer-1 whole
+expect 2 'tested on different samples' plot runs/mlp-layer-1 whole -o both.svg
 cp -r runs/mlp-layer-1 cut
 head -c 40 runs/mlp-layer-1/metrics.jsonl >cut/metrics.jsonl
 expect 2 'cut/metrics.jsonl: line 1' report cut

@@ -147,6 +147,13 @@ expect 0 'R2' train --data tenths.csv --task regression --epochs 1 --hidden 8 --
 grep -o '"targets":\[[^]]*\]' tenths/test.json | tr -d '[]' | cut -d: -f2 | tr , '\n' >targets.txt
 [ "$(wc -l <targets.txt)" -eq 20 ] && ! grep -qvx '[0-9]\.[0-9]' targets.txt || fail "targets with digits that the table hasn't: $(cat targets.txt)"
 
+echo "tables: the batch size follows the number of rows"
+expect 0 '1 x 8 steps of 32' train --data houses.csv --hidden 8 --epochs 1 --out small-batches
+grep -qx 'batch-size = 32' small-batches/config.toml || fail "the batch size isn't in config.toml"
+grep -q '"batch-size","32",true' small-batches/report.html || fail "the batch size isn't a default in the report"
+expect 0 '1 x 8 steps of 32' train --config small-batches --out again
+for out in 'written: ' '2 of 2 runs are finished already'; do expect 0 "$out" compare --data houses.csv --hidden 8 --epochs 1 --norm none,batch; done
+
 echo "tables: missing values"
 awk -F, -v OFS=, 'NR % 10 == 2 { $1 = "" } NR % 20 == 3 { $2 = "NA" } { print }' houses.csv >gaps.csv
 quick="--hidden 8 --epochs 1"

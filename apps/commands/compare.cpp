@@ -140,7 +140,8 @@ void check_same_run(const Planned& planned) {
   const OptionList a = options_of(there), b = options_of(wanted);
   for (size_t i = 0; i < a.size(); ++i) {
     const bool matters = a[i].name != "threads" && a[i].name != "workers" && a[i].name != "save-every" &&
-                         (a[i].name != "model" || wanted.given.contains("model"));
+                         (a[i].name != "model" || wanted.given.contains("model")) &&
+                         (a[i].name != "batch-size" || wanted.training.batch_size > 0);
     check<ValueError>(!matters || value_text(a[i]) == value_text(b[i]),
                       "{} holds a run with --{} {} instead of {}; choose another folder with --out",
                       planned.folder, a[i].name, value_text(a[i]), value_text(b[i]));

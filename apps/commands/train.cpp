@@ -65,10 +65,11 @@ void warn(Run& run) {
 }
 
 void announce(Run& run) {
-  say("{}: {} parameters; {} training, {} validation and {} test {}s; {} x {} steps; {}\n",
+  say("{}: {} parameters; {} training, {} validation and {} test {}s; {} x {} steps of {}; {}\n",
       description(run.options.model), parameter_count(run.model), run.loader.dataset().size,
       run.validation.size, run.test.size, unit_of(run.test), run.options.training.epochs,
-      run.steps_per_epoch(), num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
+      run.steps_per_epoch(), run.options.training.batch_size * run.options.training.accumulate,
+      num_threads() == 1 ? "1 thread" : fmt::format("{} threads", num_threads()));
   if (run.loader.dropped() > 0)
     say("note: the last {} of each epoch is left out, since batch normalization can't train on a single one; "
         "another --batch-size than {} avoids that\n",

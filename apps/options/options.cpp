@@ -164,7 +164,13 @@ OptionList options_of(TrainingOptions& o) {
        .help = "steps of linear warm-up before the schedule",
        .least = 0,
        .most = 1e15},
-      {.name = "batch-size", .value = &o.batch_size, .help = "samples per step", .least = 1, .most = 1e9},
+      {.name = "batch-size",
+       .value = &o.batch_size,
+       .help =
+           "samples per step; 0 for the largest power of two from 32 to 128 that gives an epoch at least 20 "
+           "steps",
+       .least = 0,
+       .most = 1e9},
       {.name = "epochs",
        .value = &o.epochs,
        .help = "passes over the training samples",
@@ -367,6 +373,15 @@ void check_effect(const ModelOptions& options, const Given& given) {
         "--{} has no effect with --model {}: it is for lines with the word {} without a value; leave it out",
         name, options.model, fmt::join(readers, " or ")));
   }
+}
+
+int64_t batch_size_for(const TrainingOptions& options, int64_t samples) {
+  if (options.batch_size > 0) return options.batch_size;
+  constexpr int64_t least = 32, most = 128, steps = 20;
+  int64_t size = least;
+  while (size < most && 2 * size * steps <= samples) size *= 2;
+  //~ while (size < most && size * steps <= samples) size *= 2;
+  return size;
 }
 
 void use_threads(int64_t count) {

@@ -57,10 +57,10 @@ void freeze_parts(Sequential& model, const TrainingOptions& options) {
 /// A training part that has the samples of one batch again and again, and a validation part that has them
 /// once.
 Split one_batch(const TrainingOptions& options, Split split) {
-  const int64_t size = split.train.size;
+  const int64_t size = split.train.size, wanted = batch_size_for(options, size);
   Dataset batch = split.train;
-  if (options.batch_size < size)
-    batch = split_off(split.train, static_cast<double>(options.batch_size) / static_cast<double>(size),
+  if (wanted < size)
+    batch = split_off(split.train, static_cast<double>(wanted) / static_cast<double>(size),
                       static_cast<uint64_t>(options.seed))
                 .validation;
   std::vector<int64_t> indices(static_cast<size_t>(size));
@@ -106,7 +106,7 @@ LoadedData checked(const TrainOptions& options, LoadedData data) {
   return data;
 }
 
-/// The options, with the default model for data that are no images.
+/// The options, with the defaults that depend on the data.
 TrainOptions fitted(TrainOptions options, const Dataset& train) {
   check<ValueError>(train.kind == TargetKind::values || train.classes >= 2,
                     "--data {}: all samples are of the same class; there is nothing to learn from them",
@@ -115,6 +115,7 @@ TrainOptions fitted(TrainOptions options, const Dataset& train) {
   if (!images && !options.given.contains("model") && options.model.model == ModelOptions().model)
     options.model.model = "mlp";
   check_effect(options.model, options.given);
+  options.training.batch_size = batch_size_for(options.training, train.size);
   return options;
 }
 

@@ -140,6 +140,9 @@ void add_model(Json& json, const SavedRun& run) {
 Json config_of(const SavedRun& run) {
   TrainOptions options = run.options, defaults;
   defaults.training.optimizer = options.training.optimizer;
+  const auto count = run.info ? run.info->fingerprint.find("train_size") : Fingerprint::const_iterator{};
+  if (run.info && count != run.info->fingerprint.end())
+    defaults.training.batch_size = batch_size_for(defaults.training, std::stoll(count->second));
   validate(defaults);  // fills in what depends on the optimizer
   defaults.training.optimizer = TrainingOptions().optimizer;
   const OptionList list = options_of(options), standard = options_of(defaults);

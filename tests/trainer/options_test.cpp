@@ -17,6 +17,15 @@
 using namespace ballast;
 using namespace ballast::app;
 
+TEST_CASE("options: the batch size is the given one, or follows the number of training samples") {
+  TrainingOptions options;
+  for (const auto& [samples, size] :
+       {std::pair{1, 32}, {1279, 32}, {1280, 64}, {2559, 64}, {2560, 128}, {60'000, 128}})
+    CHECK(batch_size_for(options, samples) == size);
+  options.batch_size = 3;
+  CHECK(batch_size_for(options, 60'000) == 3);
+}
+
 TEST_CASE("every preset with every norm and activation is built and computes") {
   const EvalScope evaluating;
   for (const auto& preset : presets()) {
