@@ -9,6 +9,11 @@ addEventListener("load", async () => {
   const check = (holds, what) => { if (!holds) errors.push(what); };
   const key = (element, name) => element.dispatchEvent(new KeyboardEvent("keydown", {key: name, bubbles: true}));
   try {
+    for (const blocks of document.querySelectorAll(".blocks")) {
+      const cells = [...blocks.children].filter(block => !block.hidden && !block.matches(".all, .wide")).length;
+      const columns = getComputedStyle(blocks).gridTemplateColumns.split(" ").length;
+      check(blocks.querySelector(":scope > .wide") || columns < 3 || cells % columns !== 1, `${cells} blocks in ${columns} columns`);
+    }
     const slider = document.getElementById("step"), now = document.querySelector("output"), play = document.getElementById("play");
     let before = pixels();
     slider.value = 0;
@@ -49,6 +54,7 @@ addEventListener("load", async () => {
     for (const each of document.querySelectorAll("canvas"))
       check(each.getAttribute("aria-label") && each.tabIndex === 0, "a plot without text or out of the keyboard's reach");
     for (const image of document.querySelectorAll("img")) check(image.alt && image.naturalWidth > 0, "a picture without text or pixels");
+    check(document.querySelector(".advice, .nothing"), "the page says neither what stands out nor that nothing does");
     const network = [...document.querySelectorAll("h2")].find(each => each.textContent === "The network")?.parentElement;
     if (network && /Norm/.test(network.querySelector("table").textContent)) {
       const box = network.querySelector(".box svg");

@@ -19,8 +19,11 @@ used() {
 
 small="--train-size 300 --test-size 100 --epochs 2 --batch-size 30 --probe 4"
 expect 0 'written: norms/report.html' compare $small --model lenet --norm none,batch --out norms
+expect 0 'run folder: fine' train $small --model lenet --epochs 5 --act gelu --out fine
+used fine/report.html 1400
+grep -q '<p class="note nothing">Nothing stands out: the validation loss is below that of guessing' dom.html || fail "what stands out in a good run: $(grep -o 'class="advice".*' dom.html | head -c 300)"
 for page in norms/report.html norms/norm-batch/report.html; do
-  for width in 1400 500; do used $page $width; done
+  for width in 1600 500; do used $page $width; done
 done
 # The framework itself is left out, so that no emscripten is needed: the script says what comes of the training.
 (cd "$(dirname "$browser_test")/.." && awk -v built=/nowhere/ -f apps/demo/join.awk apps/demo/page.html) >demo.html

@@ -189,11 +189,11 @@ const layersOverTime = allGroups => {
                              "Layers whose gradients are smaller by orders of magnitude hardly learn; gradients that grow from layer to layer explode.",
                              {rules: ["bias-before-norm"]});
   const median = " The median over the channels that vary: half of them have moved less.";
-  overTime("input_mean_drift", "Drift of the inputs' means", "median, standard deviations per look",
+  overTime("input_mean_drift", "Median drift of the inputs' means", "standard deviations per look",
            "How far the means of what arrives at the layer have moved since the look before: what a layer learns has to "
            + "follow. Ioffe & Szegedy (2015) call this internal covariate shift. The unit is the inputs' own deviation: where samples hardly differ, "
            + "a small move is a large drift." + median, {rules: ["small-batch", "dropout-before-norm"]});
-  overTime("input_variance_drift", "Drift of the inputs' variances", "median, share of the variance per look",
+  overTime("input_variance_drift", "Median drift of the inputs' variances", "share of the variance per look",
            "How far the variances have moved since the look before, as a share of what they were." + median);
   condition();
   overTime("dead_units", "Dead units", "dead units, %",

@@ -144,22 +144,34 @@ pages.runs = data => {
         + `all have ${told.map(name => `${name} ${value(groups[0], name)}`).join(", ")}.`;
   }
 
+  // What was looked for, where there is nothing to say.
+  function nothingFound() {
+    const looked = groups.filter(group => group.layers_over_time?.records.length);
+    const fine = [...(groups.every(group => group.results.val_loss.mean !== null) ? [`the validation loss is below that of ${classifies ? "guessing" : "always giving the mean"}`] : []),
+                  ...(looked.length ? ["the signal doesn't fade from layer to layer over 10 times", "gradient norms of layers are within a factor of 1,000",
+                                       "no layer has over 10 % dead units"] : [])];
+    const unseen = looked.length === groups.length ? "" : `${looked.length ? "Not all runs" : "No layers"} were looked at (ballast train --probe 50).`;
+    return [fine.length ? `Nothing stands out: ${fine.join(", ")}.` : "", unseen].filter(Boolean).join(" ");
+  }
+
   // What a reader should know before the plots, computed from the figures.
   function findings() {
     const list = [];
     const say = (text, source) => list.push(page.element("p", {class: "advice"}, text, source ? page.element("span", {class: "note"}, ` [${source}]`) : undefined));
     const found = groups.map(layerFindings);
+    const guess = classifies ? classes && Math.log(classes) : 1;
     // What is true of all runs is said once.
     const shared = one ? [] : found[0].map(([, brief]) => brief).filter(brief => found.every(list => list.some(finding => finding[1] === brief)));
     groups.forEach((group, i) => {
       const name = one ? "The network" : group.name;
-      if (classifies && classes && group.results.val_loss.mean > 0.95 * Math.log(classes))
-        say(`${name} hasn't learned: its validation loss of ${format(group.results.val_loss.mean)} is that of guessing, ${Math.log(classes).toFixed(2)}. `
+      if (guess && group.results.val_loss.mean > 0.95 * guess)
+        say(`${name} hasn't learned: its validation loss of ${format(group.results.val_loss.mean)} is that of guessing, ${guess.toFixed(2)}. `
             + (group.layers_over_time ? "Below, its drift, angle and condition number are those of a network that goes nowhere, and neither good nor bad." : ""));
       for (const [text, brief, source] of found[i])
         if (!shared.includes(brief)) say(one ? text[0].toUpperCase() + text.slice(1) : `${name}: ${text}`, source);
     });
     for (const [, brief, source] of found[0]) if (shared.includes(brief)) say(`All runs: ${brief}`, source);
+    if (!list.length) list.push(page.element("p", {class: "note nothing"}, nothingFound()));
     return list;
   }
 
