@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
@@ -188,7 +189,10 @@ std::string read_layer_record(const std::string& path, int64_t most) {
   const std::vector<std::string> lines = lines_of(path);
   if (lines.empty()) return "";
   Json json = {{"about", parsed(path, lines, 0)}, {"records", Json::array()}};
-  const auto records = static_cast<int64_t>(lines.size()) - 1, shown = std::min(records, most);
+  constexpr int64_t layers_in_all = 5000, least = 10;
+  const int64_t layers = std::max<int64_t>(static_cast<int64_t>(json["about"]["layers"].size()), 1);
+  const auto records = static_cast<int64_t>(lines.size()) - 1,
+             shown = std::min({records, most, std::max(layers_in_all / layers, least)});
   for (int64_t i = 0; i < shown; ++i) {
     const int64_t at = shown == 1 ? 0 : i * (records - 1) / (shown - 1);
     json["records"].push_back(parsed(path, lines, static_cast<size_t>(at + 1)));

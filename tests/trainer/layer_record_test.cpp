@@ -137,3 +137,17 @@ TEST_CASE(
   write_bytes(path, read_all(path) + "{}\n");
   CHECK_THROWS_AS(read_layer_record(path, 100), FileError);
 }
+
+TEST_CASE("layer record: of many layers fewer records are read, the first and the last among them") {
+  const TempFolder folder;
+  Json about = {{"layers", Json::array()}};
+  for (int i = 0; i < 250; ++i) about["layers"].push_back(i);
+  std::string lines = about.dump() + "\n";
+  for (int step = 0; step < 60; ++step)
+    lines += Json({{"step", step}, {"layers", Json::array()}}).dump() + "\n";
+  write_bytes(folder / "layers.jsonl", lines);
+  const Json records = Json::parse(read_layer_record(folder / "layers.jsonl", 100))["records"];
+  REQUIRE(records.size() == 20);
+  CHECK(records[0]["step"] == 0);
+  CHECK(records[19]["step"] == 59);
+}
