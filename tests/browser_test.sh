@@ -27,6 +27,6 @@ for page in norms/report.html norms/norm-batch/report.html; do
 done
 # The framework itself is left out, so that no emscripten is needed: the script says what comes of the training.
 (cd "$(dirname "$browser_test")/.." && awk -v built=/nowhere/ -f apps/demo/join.awk apps/demo/page.html) >demo.html
-used demo.html 1400 "$(dirname "$browser_test")/demo_page_test.js"
+for width in 1400 500; do used demo.html $width "$(dirname "$browser_test")/demo_page_test.js"; done
 "$(dirname "$browser_test")/verdicts_test.py" norms/report.html || fail "verdicts of a comparison"
 [ $failures -eq 0 ] && echo "all well" || exit 1

@@ -57,6 +57,14 @@ addEventListener("load", async () => {
     check(!says("answers").includes("%"), `an empty pad is answered: ${says("answers")}`);
 
     check(endsOf([10, 20]).map(v => Math.round(10 ** v)).join() === "5,50", `the axis for 10 to 20 goes from ${endsOf([10, 20]).map(v => 10 ** v)}`);
+    // Play, step and look back stay in view, in one row on a narrow screen, while any figure of the training is looked at.
+    for (const figure of document.querySelectorAll("canvas.layers, .plots canvas")) {
+      figure.scrollIntoView({block: "center"});
+      for (const control of ["play", "one", "time"]) {
+        const {top, bottom} = document.getElementById(control).getBoundingClientRect();
+        check(top >= 0 && bottom <= 70, `${control} is from ${top} to ${bottom} while a figure is in view`);
+      }
+    }
     check(document.documentElement.scrollWidth <= innerWidth, `wider than its window: ${document.documentElement.scrollWidth}`);
   } catch (error) {
     errors.push(String(error));

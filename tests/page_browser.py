@@ -159,6 +159,26 @@ def check_stories(page, folder):
                 size("Emulation.clearDeviceMetricsOverride", {})
 
 
+def check_phone(page):
+    """On 360 by 640 pixels play, step and look back stay in view while any figure of the training is looked at, and work by touch."""
+    page.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 360, "height": 640, "deviceScaleFactor": 1, "mobile": True})
+    page.run("tell(stories[0])")
+    page.until("return state.frames.length > 5")
+    for figure in ("#left canvas", "#right canvas", "#spreads", "#gradients", "#weights", "#loss", "#accuracy"):
+        page.run(f"document.querySelector('{figure}').scrollIntoView({{block: 'center'}})")
+        time.sleep(0.1)
+        covered = page.run("""return ['play', 'one', 'time'].filter((id) => {
+            const { left, right, top, bottom } = document.getElementById(id).getBoundingClientRect();
+            return document.elementFromPoint((left + right) / 2, (top + bottom) / 2)?.id !== id || bottom > 70 || bottom - top < 16; })""")
+        check(not covered, f"360 pixels, {figure} in view: controls at the top, out of reach: {covered}")
+    page.pause()
+    before = page.run("return state.frames.at(-1).step")
+    page.driver.find_element(By.ID, "one").click()
+    page.until(f"return state.frames.at(-1).step > {before}")
+    check(page.run("return document.getElementById('accuracy').getBoundingClientRect().top") > 0, "a step on a phone leaves the figure in view")
+    page.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
 def main():
     folder = sys.argv[2] if len(sys.argv) > 2 else None
     driver = browser(1200, 900)
@@ -168,6 +188,7 @@ def main():
         check_stories(page, folder)
         check_controls(page)
         check_keyboard(page)
+        check_phone(page)
         logged = [line for line in driver.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
         check(not logged, f"console: {logged or 'nothing'}")
         asked = [m["params"]["request"]["url"] for m in (json.loads(line["message"])["message"] for line in driver.get_log("performance"))
