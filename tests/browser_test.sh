@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The pages in a browser: no error, no network, and slider, player, legend and keys do what they say, on a wide and a narrow
-# screen; and the page that trains live tells a story only of what is shown (demo_page_test.js). Usage: browser_test.sh <ballast>; skipped unless BALLAST_BROWSER_TESTS is set and there is Chromium.
+# screen; an experiment's page shows all its parts; and the page that trains live tells a story only of what is shown (demo_page_test.js). Usage: browser_test.sh <ballast>; skipped unless BALLAST_BROWSER_TESTS is set and there is Chromium.
 browser_test=$(realpath "$(dirname "$0")/browser_test.js")
 source "$(dirname "$0")/cli.sh"
 if [ -z "${BALLAST_BROWSER_TESTS:-}" ] || ! command -v chromium >/dev/null; then
@@ -25,6 +25,15 @@ grep -q '<p class="note nothing">Nothing stands out: the validation loss is belo
 for page in norms/report.html norms/norm-batch/report.html; do
   for width in 1600 500; do used $page $width; done
 done
+# An experiment's page: set-up, what was measured, and the plots drawn.
+expect 0 'written: quick/bn-mnist-quick/report.html' experiment bn-mnist --quick --out quick
+cat >experiment.js <<'END'
+addEventListener("load", () => setTimeout(() => {
+  const parts = [...document.querySelectorAll("h2")].map(each => each.textContent).join(), plots = document.querySelectorAll("canvas").length;
+  document.title = parts === "Set-up,Measured,Drawn" && plots === 6 ? "all well" : `FAILED: parts ${parts}, ${plots} plots`;
+}, 1000));
+END
+used quick/bn-mnist-quick/report.html 1400 "$PWD/experiment.js"
 # The framework itself is left out, so that no emscripten is needed: the script says what comes of the training.
 (cd "$(dirname "$browser_test")/.." && awk -v built=/nowhere/ -f apps/demo/join.awk apps/demo/page.html) >demo.html
 for width in 1400 500; do used demo.html $width "$(dirname "$browser_test")/demo_page_test.js"; done

@@ -10,7 +10,7 @@ namespace ballast::app::experiments {
 namespace {
 
 const GridAxis norms{"norm", {"none", "batch"}}, rates{"lr", {"0.1", "0.5"}};
-constexpr int64_t full_steps = 50'000;
+constexpr int64_t full_steps = 50'000, units = 100;
 
 /// Steps at which the network is measured: dense at first, where the curves bend.
 const std::vector<double>& measured_steps() {
@@ -30,12 +30,17 @@ Dataset binarised(const Dataset& pixels) {
   });
 }
 
-/// The {15, 50, 85}th percentiles of what the first sigmoid of the last hidden layer gets.
-std::vector<double> percentiles(Sequential& net, const Batch& batch) {
+/// What each sigmoid of the last hidden layer gets.
+Tensor last_inputs(Sequential& net, const Batch& batch) {
   Tensor x = batch.x;
   for (size_t layer = 0; layer + 2 < net.size(); ++layer) x = net[layer](std::move(x));
+  return x;
+}
+
+/// The {15, 50, 85}th percentiles of what one sigmoid gets.
+std::vector<double> percentiles(const Tensor& inputs, int64_t sigmoid) {
   std::vector<real> values;
-  for (int64_t n = 0; n < x.size(0); ++n) values.push_back(x.data()[n * x.size(1)]);
+  for (int64_t n = 0; n < inputs.size(0); ++n) values.push_back(inputs(n, sigmoid));
   std::ranges::sort(values);
   std::vector<double> found;
   for (const double share : {0.15, 0.5, 0.85})
@@ -52,18 +57,21 @@ Figures run(const Trial& trial) {
   Loader first(test, {.batch_size = std::min<int64_t>(1'000, test.size), .shuffle = false});
   const Batch seen = *first.begin();
   Figures figures;
-  figures.values = {
-      {"steps to 96", static_cast<double>(full_steps)}, {"reached 96", 0}, {"median, farthest", 0}};
+  figures.values = {{"steps to 96", static_cast<double>(full_steps)}, {"reached 96", 0}};
+  std::vector<double> farthest(units);  // of the median of each sigmoid's input
   const auto measure = [&](int64_t step) {
     if (!std::ranges::binary_search(measured_steps(), static_cast<double>(step))) return;
     const double accuracy = test_accuracy(net, test);
-    const std::vector<double> input = percentiles(net, seen);
+    const Tensor inputs = last_inputs(net, seen);
+    const std::vector<double> input = percentiles(inputs, 0);
     figures.curves["accuracy"].push_back(accuracy / 100);
     for (size_t i = 0; i < input.size(); ++i)
       figures.curves[fmt::format("percentile {}", 15 + 35 * i)].push_back(input[i]);
     figures.values[fmt::format("at {}", step)] = accuracy;
     figures.values[fmt::format("spread at {}", step)] = input[2] - input[0];
-    figures.values["median, farthest"] = std::max(figures.values["median, farthest"], std::abs(input[1]));
+    for (int64_t i = 0; i < units; ++i)
+      farthest[static_cast<size_t>(i)] =
+          std::max(farthest[static_cast<size_t>(i)], std::abs(percentiles(inputs, i)[1]));
     if (accuracy >= 96 && figures.values["reached 96"] == 0)
       figures.values["steps to 96"] = static_cast<double>(step), figures.values["reached 96"] = 1;
   };
@@ -73,6 +81,9 @@ Figures run(const Trial& trial) {
          .batch_size = 60,
          .seed = trial.seed,
          .before = measure});
+  figures.values["median, farthest"] = farthest[0];
+  figures.values["medians in place, %"] =
+      100.0 / units * static_cast<double>(std::ranges::count_if(farthest, [](double v) { return v <= 0.5; }));
   return figures;
 }
 
@@ -139,7 +150,7 @@ Findings judge(const Results& results) {
                             results.of_if_any({{"norm", "none"}, {"lr", "0.5"}}, "at 50000").mean();
   const OverSeeds plain_steps = at(plain, "steps to 96"), batch_steps = at(batch, "steps to 96"),
                   reached = at(plain, "reached 96");
-  const double farthest = at(batch, "median, farthest").largest();
+  const OverSeeds farthest = at(batch, "median, farthest"), in_place = at(batch, "medians in place, %");
   const double growth = at(plain, "spread at 50000").mean() / at(plain, "spread at 100").mean(),
                batch_growth = at(batch, "spread at 50000").mean() / at(batch, "spread at 100").mean();
   findings.checks = {
@@ -155,10 +166,17 @@ Findings judge(const Results& results) {
                    reached.reaching(1), reached.all.size(), full_steps),
        plain_steps.mean() >= 3 * batch_steps.mean()},
       {"with batch norm the median of a sigmoid's input stays within 0.5 of 0",
-       fmt::format("at most {:.2f} away, of all seeds", farthest), farthest <= 0.5},
+       fmt::format("at most {:.2f} away, of all seeds", farthest.largest()), farthest.largest() <= 0.5,
+       fmt::format(
+           "it does with {} of {} seeds, and of all {} sigmoids of the layer {:.0f} % stay within 0.5; "
+           "in PyTorch 2.15, whose first sigmoid does with 2 of 5 seeds, 52 %",
+           farthest.all.size() - static_cast<size_t>(farthest.reaching(std::nextafter(0.5, 1))),
+           farthest.all.size(), units, in_place.mean())},
       {"without, the distance between the percentiles grows at least 50 times from step 100 on",
        fmt::format("{:.0f} times (with batch norm {:.1f} times)", growth, batch_growth), growth >= 50}};
-  findings.claim = {findings.checks[2].holds, findings.checks[3].holds, findings.checks[4].holds};
+  findings.claim = {{"it ends better", findings.checks[2].holds},
+                    {"it trains faster", findings.checks[3].holds},
+                    {"its activations stay in place", findings.checks[4].holds}};
   findings.plots = plots(results);
   return findings;
 }
@@ -166,20 +184,26 @@ Findings judge(const Results& results) {
 }  // namespace
 
 extern const Experiment bn_mnist;
-const Experiment bn_mnist{.name = "bn-mnist",
-                          .claim =
-                              "With batch normalization a sigmoid network trains faster, ends better, and "
-                              "its activations stay in place",
-                          .source = "Ioffe & Szegedy 2015 (arXiv:1502.03167), section 4.1, figure 1",
-                          .setup =
-                              "Images binarised at 0.5, three hidden layers of 100 sigmoid units, 50,000 "
-                              "steps of 60 images. The paper gives neither learning rate nor "
-                              "initialization; chosen were plain SGD at 0.1 (and 0.5), weights N(0, 0.05^2), "
-                              "biases 0. Percentiles are over 1,000 test images, in evaluation mode.",
-                          .reference = "PyTorch 1.13, one seed, lr 0.1",
-                          .settings = grid({norms, rates}),
-                          .run = run,
-                          .judge = judge,
-                          .seeds = 5};
+const Experiment bn_mnist{
+    .name = "bn-mnist",
+    .claim =
+        "With batch normalization a sigmoid network trains faster, ends better, and "
+        "its activations stay in place",
+    .source = "Ioffe & Szegedy 2015 (arXiv:1502.03167), section 4.1, figure 1",
+    .setup =
+        "Images binarised at 0.5, three hidden layers of 100 sigmoid units, 50,000 "
+        "steps of 60 images. The paper gives neither learning rate nor "
+        "initialization; chosen were plain SGD at 0.1 (and 0.5), weights N(0, 0.05^2), "
+        "biases 0. Percentiles are of the input to the first sigmoid of the last hidden layer, over 1,000 "
+        "test images, in evaluation mode, from step 100 on.",
+    .reference =
+        "PyTorch 1.13, one seed, lr 0.1, with whose sigmoid the line on the median holds. "
+        "Since that depends on the sigmoid, the same was trained in PyTorch 2.15 with "
+        "five seeds, for 15,000 steps",
+    .settings = grid({norms, rates}),
+    .run = run,
+    .judge = judge,
+    .seeds = 5,
+    .revision = 2};
 
 }  // namespace ballast::app::experiments

@@ -22,16 +22,23 @@ struct Table {
   std::string note = {};
 };
 
+/// A part of what an experiment's claim says, in words that stand after "that", and whether the runs agree.
+struct Part {
+  std::string text;
+  bool holds;
+};
+
 /// What the runs of an experiment show.
 struct Findings {
   std::vector<Table> tables = {};
   std::vector<Check> checks = {};
   std::vector<Plot> plots = {};
-  /// What the experiment's claim says, part by part, and whether the runs agree; if empty, the checks.
-  std::vector<bool> claim = {};
+  /// If empty, each of the checks is a part.
+  std::vector<Part> claim = {};
 };
 
-/// "holds", "holds in part", "doesn't hold".
-std::string verdict(const std::vector<bool>& parts);
+/// Of a claim: "holds", "doesn't hold", "holds in part", and of which parts it doesn't: "holds in part, not
+/// that TEXT, nor that TEXT".
+std::string verdict(const Findings& findings);
 
 }  // namespace ballast::app::experiments

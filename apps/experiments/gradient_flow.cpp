@@ -85,8 +85,9 @@ Findings judge(const Results& results) {
        half.mean() >= 90},
       {"without norm at most half of them are", half_none.text(1) + " %", half_none.mean() <= 50}};
   // The claim is that gradients flow better with it: less growth, and more units at work.
-  findings.claim = {std::abs(std::log(batch.mean())) < std::abs(std::log(none.mean())),
-                    half.mean() > half_none.mean()};
+  findings.claim = {{"gradients keep their size better than without it, from He's initialization",
+                     std::abs(std::log(batch.mean())) < std::abs(std::log(none.mean()))},
+                    {"it keeps ReLUs at work", half.mean() > half_none.mean()}};
   for (const std::string& act : acts.values) {
     Plot plot{"Gradient of each layer's weight at initialization, 60 layers: " + act,
               {"layer"},

@@ -167,7 +167,10 @@ Findings judge(const Results& results) {
                       fmt::format("{:.1f} times", worst), worst >= 20},
                      {"with noise after it, batch norm's training loss is below twice that without noise",
                       fmt::format("{:.3f} and {:.3f}", noisy_batch, batch), noisy_batch < 2 * batch}};
-  findings.claim = {findings.checks[0].holds, findings.checks[1].holds, smoothness >= 2};
+  findings.claim = {
+      {"the loss varies less along the gradient", findings.checks[0].holds},
+      {"the gradient varies less along the way", findings.checks[1].holds},
+      {fmt::format("beta-smoothness gets twice as good ({:.1f} times)", smoothness), smoothness >= 2}};
 
   std::vector<double> steps;
   for (int64_t step = 0; step < full_steps; step += every) steps.push_back(static_cast<double>(step));

@@ -1,6 +1,7 @@
 #include "experiments/results.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -37,6 +38,8 @@ double OverSeeds::median() const {
 
 double OverSeeds::deviation() const { return mean_of(all).deviation.value_or(0); }
 
+double OverSeeds::error() const { return deviation() / std::sqrt(static_cast<double>(all.size())); }
+
 int64_t OverSeeds::reaching(double threshold) const {
   return std::ranges::count_if(all, [&](double v) { return v >= threshold; });
 }
@@ -48,6 +51,20 @@ std::string OverSeeds::text(int decimals) const {
   if (lost > 0) return fmt::format("NaN in {} of {}", lost, all.size());
   if (all.size() == 1) return fmt::format("{:.{}f}", mean(), decimals);
   return fmt::format("{:.{}f} ± {:.{}f}", mean(), decimals, deviation(), decimals);
+}
+
+OverSeeds difference(const OverSeeds& a, const OverSeeds& b) {
+  check<ValueError>(a.all.size() == b.all.size(), "{} and {} seeds have no difference seed by seed",
+                    a.all.size(), b.all.size());
+  OverSeeds found;
+  for (size_t i = 0; i < a.all.size(); ++i) found.all.push_back(a.all[i] - b.all[i]);
+  return found;
+}
+
+std::string with_error(double mean, double error, double limit, const std::string& unit) {
+  const bool near = std::abs(mean - limit) < 2 * error;
+  return fmt::format("{:.2f} {}, standard error {:.2f}{}", mean, unit, error,
+                     near ? ": within two of these of the limit, so other seeds may decide otherwise" : "");
 }
 
 std::vector<const Outcome*> Results::matching(const Setting& part) const {
@@ -128,10 +145,18 @@ Table table_of(const Results& results, const GridTable& wanted) {
   return table;
 }
 
-std::string verdict(const std::vector<bool>& parts) {
-  const auto agreeing = std::ranges::count(parts, true);
-  if (agreeing == 0) return "doesn't hold";
-  return agreeing == static_cast<std::ptrdiff_t>(parts.size()) ? "holds" : "holds in part";
+std::string verdict(const Findings& findings) {
+  if (findings.claim.empty()) {
+    const auto holding = std::ranges::count_if(findings.checks, &Check::holds);
+    if (holding == 0) return "doesn't hold";
+    return holding == std::ssize(findings.checks) ? "holds" : "holds in part";
+  }
+  std::vector<std::string> failed;
+  for (const Part& part : findings.claim)
+    if (!part.holds) failed.push_back(part.text);
+  if (failed.empty()) return "holds";
+  if (failed.size() == findings.claim.size()) return "doesn't hold";
+  return fmt::format("holds in part, not that {}", fmt::join(failed, ", nor that "));
 }
 
 }  // namespace ballast::app::experiments

@@ -27,11 +27,20 @@ struct OverSeeds {
   double median() const;
   /// Of the sample (n - 1); 0 of a single one.
   double deviation() const;
+  /// The standard error of the mean.
+  double error() const;
   /// How many are at least this.
   int64_t reaching(double threshold) const;
   /// "95.42 ± 0.13", "NaN in 1 of 3".
   std::string text(int decimals = 2) const;
 };
+
+/// Seed by seed, of two settings whose runs begin with the same random numbers.
+OverSeeds difference(const OverSeeds& a, const OverSeeds& b);
+
+/// What is held to a limit: "0.31 points, standard error 0.40", and if the limit is within two of these, that
+/// it is.
+std::string with_error(double mean, double error, double limit, const std::string& unit);
 
 struct Outcome {
   Setting setting;

@@ -90,11 +90,7 @@ Json checks_block(const Findings& findings) {
 
 std::string heading(const Shown& shown) {
   const std::string& claim = shown.experiment.claim;
-  if (shown.options.quick) return claim;
-  std::vector<bool> parts = shown.findings.claim;
-  if (parts.empty())
-    for (const Check& check : shown.findings.checks) parts.push_back(check.holds);
-  return fmt::format("{}: {}", claim, verdict(parts));
+  return shown.options.quick ? claim : fmt::format("{}: {}", claim, verdict(shown.findings));
 }
 
 std::string text_of(const Shown& shown) {
@@ -125,14 +121,15 @@ void write_report(const std::string& path, const Shown& shown) {
                 {"text", "Lines are means over seeds, bands reach from the least to the largest."},
                 {"blocks", Json::array()}};
   for (const Plot& plot : shown.findings.plots) drawn["blocks"].push_back(json_of(plot));
-  const Json facts = {{"type", "facts"},
-                      {"facts",
-                       {{"source", e.source},
-                        {"reference", e.reference},
-                        {"data", shown.images.name},
-                        {"seeds", fmt::format("{}", shown.options.seeds)},
-                        {"runs", fmt::format("{}, {:.0f} s of computing", shown.results.all().size(),
-                                             seconds_of(shown.results))}}}};
+  // An array of pairs; braces alone would make an object of them.
+  const Json facts = {
+      {"type", "facts"},
+      {"facts",
+       Json::array({Json::array({"source", e.source}), Json::array({"reference", e.reference}),
+                    Json::array({"data", shown.images.name}),
+                    Json::array({"seeds", fmt::format("{}", shown.options.seeds)}),
+                    Json::array({"runs", fmt::format("{}, {:.0f} s of computing", shown.results.all().size(),
+                                                     seconds_of(shown.results))})})}};
   const Json page = {
       {"summary", heading(shown) + "."},
       {"sections", {{{"title", "Set-up"}, {"text", e.setup}, {"blocks", {facts}}}, found, drawn}}};

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include <ballast/optim/adam.h>
 
@@ -177,6 +178,15 @@ Findings judge(const Results& results) {
   draw_lengths(results, findings);
   check_lengths(results, findings);
   add_grid(results, findings);
+  const auto holds = [&](size_t from, size_t to) {
+    return std::all_of(findings.checks.begin() + static_cast<std::ptrdiff_t>(from),
+                       findings.checks.begin() + static_cast<std::ptrdiff_t>(to), std::mem_fn(&Check::holds));
+  };
+  const size_t all = findings.checks.size();
+  findings.claim = {{"a weight's length has no effect", holds(0, 4)},
+                    {"a decay of 0.01 or less has set the turn within four epochs", holds(all - 4, all - 3)},
+                    {"a larger one sets the turn", holds(all - 3, all - 2)},
+                    {"decay decoupled from Adam's gradient serves better", holds(all - 2, all)}};
   return findings;
 }
 

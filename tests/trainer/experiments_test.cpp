@@ -10,6 +10,7 @@
 #include "../threads.h"
 #include "experiments/experiment.h"
 #include "experiments/show.h"
+#include "page_data.h"
 
 using namespace ballast;
 using namespace ballast::app;
@@ -63,6 +64,13 @@ TEST_CASE("experiments: mean, deviation, median and range over seeds, of which o
   CHECK(OverSeeds{{3, 1, 2}}.median() == 2);
   CHECK(OverSeeds{{2.5}}.text(1) == "2.5");
 
+  CHECK(four.error() == doctest::Approx(four.deviation() / 2));
+  CHECK(difference(four, OverSeeds{{1, 1, 1, 10}}).all == std::vector<double>{0, 1, 3, -1});
+  CHECK_THROWS_AS(difference(four, OverSeeds{{1}}), ValueError);
+  CHECK(with_error(0.5, 0.2, 1, "points") == "0.50 points, standard error 0.20");
+  CHECK(
+      with_error(0.5, 0.3, 1, "points").starts_with("0.50 points, standard error 0.30: within two of these"));
+
   const OverSeeds lost{{NAN, 3}};
   for (const double figure : {lost.mean(), lost.least(), lost.largest(), lost.median()})
     CHECK(std::isnan(figure));
@@ -108,9 +116,13 @@ TEST_CASE("experiments: a table has the reference below what was measured, and b
 }
 
 TEST_CASE("experiments: a claim of which a part fails holds in part") {
-  CHECK(verdict({true, true}) == "holds");
-  CHECK(verdict({true, false}) == "holds in part");
-  CHECK(verdict({false, false}) == "doesn't hold");
+  CHECK(verdict({.claim = {{"a", true}, {"b", true}}}) == "holds");
+  CHECK(verdict({.claim = {{"a", true}, {"b", false}, {"c", false}}}) ==
+        "holds in part, not that b, nor that c");
+  CHECK(verdict({.claim = {{"a", false}, {"b", false}}}) == "doesn't hold");
+  CHECK(verdict({.checks = {{"x", "7", true}, {"y", "7", false}}}) == "holds in part");
+  CHECK(verdict({.checks = {{"x", "7", true}}}) == "holds");
+  CHECK(verdict({.checks = {{"x", "7", false}}}) == "doesn't hold");
 }
 
 TEST_CASE("experiments: verdicts and reasons are shown, but not of a quick look") {
@@ -120,12 +132,20 @@ TEST_CASE("experiments: verdicts and reasons are shown, but not of a quick look"
   Shown shown{experiment, images, options, results(), {}};
   shown.findings = {.tables = {{"", {"a"}, {{"1"}}}},
                     .checks = {{"x is small", "7", false, "it is not"}},
-                    .claim = {false}};
+                    .claim = {{"it is small", false}}};
   CHECK(heading(shown) == "A claim: doesn't hold");
   CHECK(text_of(shown).find("does not hold  x is small: 7\n") != std::string::npos);
   CHECK(text_of(shown).find("why: it is not\n") != std::string::npos);
   CHECK(markdown_of(shown, "").find("| x is small (it is not) | 7 | **does not hold** |\n") !=
         std::string::npos);
+  const TempFolder folder;
+  write_report(folder / "report.html", shown);
+  const auto sections = page_data(folder / "report.html", "sections")["sections"];
+  REQUIRE(sections.size() == 3);
+  const auto facts = sections[0]["blocks"][0]["facts"];
+  REQUIRE(facts.is_array());
+  CHECK(facts[3] == nlohmann::ordered_json::array({"seeds", "3"}));
+  CHECK(sections[1]["blocks"][0]["rows"].size() == 1);
   options.quick = true;
   CHECK(heading(shown) == "A claim");
   CHECK(text_of(shown).find("does not hold") == std::string::npos);
