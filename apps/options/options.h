@@ -87,8 +87,8 @@ void validate(TrainOptions& options);
 void check_effect(const DataOptions& options, const Given& given);
 void check_effect(const ModelOptions& options, const Given& given);
 
-/// The samples per step: as given or, of --batch-size 0, the largest power of two from 32 to 128 in batches of
-/// which so many training samples are at least 20 steps.
+/// The samples per step: as given or, of --batch-size 0, the largest power of two from 32 to 128 in batches
+/// of which so many training samples are at least 20 steps.
 int64_t batch_size_for(const TrainingOptions& options, int64_t samples);
 
 /// Computes with this many threads from now on; 0 changes nothing.

@@ -62,7 +62,7 @@ void mend_emnist(LabeledImages& part) {
     std::copy_n(part.images.pixels.data() + begin, size, image.data());
     for (size_t r = 0; r < rows; ++r)
       for (size_t c = 0; c < cols; ++c) part.images.pixels[begin + c * rows + r] = image[r * cols + c];
-  //~ for (size_t c = 0; c < cols; ++c) part.images.pixels[begin + r * cols + c] = image[r * cols + c];
+    //~ for (size_t c = 0; c < cols; ++c) part.images.pixels[begin + r * cols + c] = image[r * cols + c];
   }
   std::swap(part.images.rows, part.images.cols);
 }
