@@ -216,6 +216,17 @@ bool numbers_with_units(const std::vector<std::string>& texts) {
          });
 }
 
+/// Whether all texts are three numbers between points, slashes or dashes, as in 1.5.2024 or 05/01/24 12:00.
+bool other_dates(const std::vector<std::string>& texts) {
+  return !texts.empty() && std::ranges::all_of(texts, [](const std::string& text) {
+    const std::string day = text.substr(0, text.find(' '));
+    const size_t mark = day.find_first_not_of("0123456789");
+    return mark != std::string::npos && mark > 0 && std::string_view("./-").find(day[mark]) < 3 &&
+           std::ranges::count(day, day[mark]) == 2 && day.back() != day[mark] &&
+           std::ranges::all_of(day, [&](char c) { return c == day[mark] || (c >= '0' && c <= '9'); });
+  });
+}
+
 /// Whether each number is the one above and one more.
 bool counts_rows(const CsvColumn& column) {
   const std::vector<double>& numbers = column.numbers;
@@ -306,7 +317,12 @@ std::vector<std::string> doubtful_columns(const CsvTable& table, const TableSche
             column.name, column.texts.size(), column.texts[0]));
   for (const TableColumn& input : schema.inputs) {
     const CsvColumn& column = column_of(table, input);
-    if (column.is_text && 2 * column.texts.size() > rows)
+    if (column.is_text && other_dates(column.texts))
+      found.push_back(fmt::format(
+          "column \"{}\" has {} different texts such as \"{}\", each read as a category; if these are "
+          "dates, write them as in 2024-05-01",
+          column.name, column.texts.size(), column.texts[0]));
+    else if (column.is_text && 2 * column.texts.size() > rows)
       found.push_back(
           fmt::format("column \"{}\" has {} different texts in {} rows, too many to learn what each "
                       "means; --ignore {} leaves it out",

@@ -55,8 +55,8 @@ struct TableOptions {
 TableSchema schema_of(const CsvTable& table, const TableOptions& options);
 
 /// What columns of a training table are most often no good as they are: inputs of texts of which more than
-/// half are different, an input that counts the rows, and many texts that are numbers with a unit. A line
-/// each, with what to do.
+/// half are different, or that are dates in another form than they are read in, an input that counts the
+/// rows, and many texts that are numbers with a unit. A line each, with what to do.
 std::vector<std::string> doubtful_columns(const CsvTable& table, const TableSchema& schema);
 
 /// The names of the columns to predict and, where `label` names none, why it is this one:

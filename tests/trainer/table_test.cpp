@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <string>
@@ -182,6 +183,24 @@ TEST_CASE("table: a date is its number of days, which keeps its hours") {
   TableSchema numbers = schema;
   numbers.inputs[0].date = false;
   CHECK(contains(message_of([&] { inputs_of(table, numbers); }), "has dates"));
+}
+
+TEST_CASE("table: dates in another form are told") {
+  const auto doubts = [](const std::string& first, const std::string& second) {
+    std::string text = "day,price\n";
+    for (int i = 0; i < 30; ++i) text += (i % 2 ? first : second) + fmt::format(",{}.5\n", i * i);
+    const CsvTable table = table_of(text);
+    return fmt::format("{}", fmt::join(doubtful_columns(table, schema_of(table, {})), "\n"));
+  };
+  for (const auto& [first, second] :
+       {std::pair{"1.5.2024", "31.12.2024"}, {"05/06/24 12:00", "05/07/24"}, {"3-5-2024", "4-5-2024"}})
+    CHECK(contains(doubts(first, second), "if these are dates, write them as in 2024-05-01"));
+  for (const auto& [first, second] : {std::pair{"1.5.2024", "soon"},
+                                      {"a/b/c", "d/e/f"},
+                                      {"1-2-3-4", "1-2-3-5"},
+                                      {"1/2", "3/4"},
+                                      {"1.2.", "1.3."}})
+    CHECK(doubts(first, second) == "");
 }
 
 TEST_CASE("table: timestamps keep their seconds") {
