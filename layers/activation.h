@@ -5,6 +5,7 @@
 
 #include <ballast/core/module.h>
 #include <ballast/core/ops/activation.h>
+#include <ballast/layers/fusible.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -69,19 +70,36 @@ struct Softplus : Module {
   std::string describe() const override { return "Softplus"; }
 };
 
-struct SiLU : Module {
-  Tensor forward(Tensor x) override { return silu(std::move(x)); }
+/// An activation that falls to its least value and rises from there, with the max pooling over windows of 2
+/// x 2 that follows it.
+template <Then::Activation activation>
+struct PoolableActivation : Fusible {
+  Tensor forward_then(Tensor x, const Then& then) override {
+    if (then.max_pool) return detail::max_pool_activated(x, activation);
+    return apply({.activation = activation}, std::move(x));
+  }
+
+ protected:
+  bool can_fuse(const Then& then) const override { return then.activation == Then::Activation::none; }
+};
+
+struct SiLU : PoolableActivation<Then::Activation::silu> {
   LayerInfo info() override {
     return {.type = &typeid(SiLU), .multiply_adds = 0, .lipschitz = 1.09984};
   }  // at 2.3994
   std::string describe() const override { return "SiLU"; }
+
+ protected:
+  const std::type_info& fused_type() const override { return typeid(SiLU); }
 };
 
-struct GELU : Module {
-  Tensor forward(Tensor x) override { return gelu(std::move(x)); }
+struct GELU : PoolableActivation<Then::Activation::gelu> {
   // At sqrt 2: Phi(sqrt 2) + sqrt 2 phi(sqrt 2)
   LayerInfo info() override { return {.type = &typeid(GELU), .multiply_adds = 0, .lipschitz = 1.12905}; }
   std::string describe() const override { return "GELU"; }
+
+ protected:
+  const std::type_info& fused_type() const override { return typeid(GELU); }
 };
 
 struct Softmax : Module {

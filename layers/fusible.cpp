@@ -7,7 +7,8 @@ namespace ballast::inline BALLAST_PRECISION {
 bool may_fuse() { return thread_state.unfused_scopes == 0 && !thread_state.observers; }
 
 bool Fusible::fuses(const Then& then) const {
-  return then && may_fuse() && typeid(*this) == fused_type() && can_fuse(then);
+  const bool possible = then && (then.max_pool || !then.falls_and_rises());
+  return possible && may_fuse() && typeid(*this) == fused_type() && can_fuse(then);
 }
 
 Tensor Fusible::operator()(Tensor x, const Then& then) {

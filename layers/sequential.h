@@ -51,10 +51,10 @@ class Sequential : public Module {
   Module& operator[](size_t i) { return *layers_[checked(i)].module; }
   const Module& operator[](size_t i) const { return *layers_[checked(i)].module; }
 
-  /// A layer is called together with a ReLU, a MaxPool2d of 2 x 2 or both that follow it, in one pass over
-  /// memory if the layer can. An increasing activation before a MaxPool2d, such as tanh, is computed after
-  /// it, on fewer elements: max f(x) = f(max x). Of elements that f rounds to the same number, the largest
-  /// then gets the gradient.
+  /// A layer is called together with a ReLU, a MaxPool2d of 2 x 2 or both that follow it, or with a GELU or
+  /// SiLU and a MaxPool2d, in one pass over memory if the layer can. An increasing activation before a
+  /// MaxPool2d, such as tanh, is computed after it, on fewer elements: max f(x) = f(max x). Of elements that
+  /// f rounds to the same number, the largest then gets the gradient.
   Tensor forward(Tensor x) override;
   void visit(Visitor& v) override {
     for (size_t i = 0; i < layers_.size(); ++i) v(std::to_string(i), *layers_[i].module);
@@ -76,11 +76,15 @@ class Sequential : public Module {
           clone(how_to_clone),
           assign(how_to_assign),
           fusible(dynamic_cast<Fusible*>(module.get())),
-          is_relu(is<ReLU>(*module)),
+          activation(is<ReLU>(*module)   ? Then::Activation::relu
+                     : is<GELU>(*module) ? Then::Activation::gelu
+                     : is<SiLU>(*module) ? Then::Activation::silu
+                                         : Then::Activation::none),
           pool(is<MaxPool2d>(*module) ? static_cast<const MaxPool2d*>(module.get()) : nullptr) {
       Module& m = *module;
       const LayerInfo info = m.info();
-      swaps_with_pool = !is_relu && info.increasing && info.type && *info.type == typeid(m);
+      swaps_with_pool =
+          activation == Then::Activation::none && info.increasing && info.type && *info.type == typeid(m);
     }
 
     template <class Layer>
@@ -92,9 +96,10 @@ class Sequential : public Module {
     Clone clone;
     Assign assign;  // the same function for layers of the same type
     Fusible* fusible;
-    bool is_relu;  // of that very class, as is `pool`: one derived from it may mean something else
+    // Of that very class, as is `pool`: one derived from it may mean something else.
+    Then::Activation activation;
     const MaxPool2d* pool;
-    bool swaps_with_pool;  // but for ReLU, which the layer before does
+    bool swaps_with_pool;  // but for those that the layer before does
   };
   size_t checked(size_t i) const {
     check<ValueError>(i < layers_.size(), "Sequential: there is no layer {}; it has {}", i, layers_.size());
@@ -120,12 +125,14 @@ inline const Sequential::Entry* Sequential::called_at(size_t place) const {
 inline Then Sequential::follows(size_t place, const Tensor& x) const {
   const Fusible* fusible = called_at(place)->fusible;
   if (!fusible) return {};
-  const bool relu = called_at(place + 1) && called_at(place + 1)->is_relu;
-  const Entry* next = called_at(place + (relu ? 2 : 1));
+  const Entry* next = called_at(place + 1);
+  Then then = {.activation = next ? next->activation : Then::Activation::none};
+  if (then) next = called_at(place + 2);
   const bool fits = x.rank() == 4 && x.size(2) >= 2 && x.size(3) >= 2;
-  const Then all = {.relu = relu, .max_pool = next && next->pool && next->pool->halves() && fits};
-  if (fusible->fuses(all)) return all;
-  return relu && fusible->fuses(then::relu) ? then::relu : Then{};
+  then.max_pool = next && next->pool && next->pool->halves() && fits;
+  if (fusible->fuses(then)) return then;
+  then.max_pool = false;
+  return fusible->fuses(then) ? then : Then{};
 }
 
 inline Tensor Sequential::forward(Tensor x) {
@@ -133,7 +140,7 @@ inline Tensor Sequential::forward(Tensor x) {
     const Entry& layer = *called_at(place);
     if (const Then then = follows(place, x)) {
       x = (*layer.fusible)(std::move(x), then);
-      place += size_t{then.relu} + size_t{then.max_pool};
+      place += size_t{then.activation != Then::Activation::none} + size_t{then.max_pool};
     } else {
       x = (*layer.module)(std::move(x));
     }

@@ -72,13 +72,17 @@ void check_fused(Layer layer, const Tensor& x, const Then& then) {
   }
 }
 
+constexpr Then pooled_gelu{.activation = Then::Activation::gelu, .max_pool = true},
+    pooled_silu{.activation = Then::Activation::silu, .max_pool = true};
+
 }  // namespace
 
 TEST_CASE("norms with what follows are the operations one after the other") {
   manual_seed(3);
   for (const Shape& shape : {Shape{4, 6, 8, 8}, Shape{3, 6, 7, 9}, Shape{2, 6, 2, 31}, Shape{2, 6, 28, 28}}) {
     const Tensor x = randn(shape);
-    for (const Then& then : {then::relu, then::relu_max_pool, Then{.max_pool = true}}) {
+    for (const Then& then :
+         {then::relu, then::relu_max_pool, Then{.max_pool = true}, pooled_gelu, pooled_silu}) {
       check_fused(BatchNorm2d(6), x, then);
       check_fused(BatchNorm2d(6, {.affine = false, .track_running_stats = false}), x, then);
       check_fused(GroupNorm(2, 6), x, then);
@@ -88,6 +92,8 @@ TEST_CASE("norms with what follows are the operations one after the other") {
       check_fused(LayerNorm({shape[2], shape[3]}, {.affine = false}), x, then);
     }
     check_fused(LayerNorm(shape[3]), x, then::relu);
+    check_fused(GELU(), x, {.max_pool = true});
+    check_fused(SiLU(), x, {.max_pool = true});
   }
 }
 
@@ -104,7 +110,7 @@ TEST_CASE("norms of vectors, products and convolutions with a ReLU") {
 }
 
 TEST_CASE("NaN passes what follows a norm") {
-  for (const Then& then : {then::relu, then::relu_max_pool}) {
+  for (const Then& then : {then::relu, then::relu_max_pool, pooled_gelu}) {
     BatchNorm2d norm(1);
     Tensor x = zeros({1, 1, 4, 4});
     x(0, 0, 1, 1) = NAN;
@@ -221,7 +227,7 @@ TEST_CASE("a Sequential computes an increasing activation after max pooling") {
   };
   for (const MaxPool2d& pool : {MaxPool2d(2), MaxPool2d(3, {.stride = Pair(2), .padding = 1})}) {
     same(Tanh(), pool), same(Sigmoid(), pool), same(ELU(), pool), same(Softplus(), pool);
-    same(LeakyReLU(), pool), same(GELU(), pool);
+    same(LeakyReLU(), pool), same(GELU(), pool), same(SiLU(), pool);
   }
 }
 
@@ -282,7 +288,7 @@ TEST_CASE("what a norm made for a convolution is made again for its backward, bi
   const Tensor x = randn({8, 32, 33, 33});  // over the 1 MiB from which on that is done
   const auto check = [&](Fusible&& norm, const Then& then, Mode mode) {
     CAPTURE(norm.describe());
-    CAPTURE(then.relu);
+    CAPTURE(then.relu());
     randomize(norm);
     Conv2d conv(32, 4, 3);
     Tape tape(mode);
@@ -317,7 +323,7 @@ TEST_CASE("what a convolution of few taps made for a norm is made again for its 
   const Tensor x = randn({8, 3, 36, 36});
   const auto check = [&](Fusible&& norm, const Then& then) {
     CAPTURE(norm.describe());
-    CAPTURE(then.relu);
+    CAPTURE(then.relu());
     randomize(norm);
     Conv2d first(3, 32, 3), second(32, 4, 3);
     Tape tape;

@@ -168,7 +168,7 @@ TEST_CASE("in evaluation an element that isn't finite spoils no other's gradient
           x.data()[0] = bad;
           Tape tape(Mode::eval);
           tape.watch(x);
-          const Then then{.relu = relu};
+          const Then then{.activation = relu ? Then::Activation::relu : Then::Activation::none};
           const Tensor y = instance ? instance_norm(x, weight, bias, running, 1, then)
                                     : batch_norm(x, weight, bias, running, 1, then);
           tape.backward(y, dy);

@@ -80,14 +80,15 @@ struct RecordedConvolution {
 }  // namespace
 
 Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, const Then& then) {
-  if (then.max_pool) return apply(then, conv2d(std::move(x), weight, bias, options));
+  if (then.max_pool || then.falls_and_rises())
+    return apply(then, conv2d(std::move(x), weight, bias, options));
   const Convolution s = check_sizes(x, weight, bias, options);
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
-  Tensor y = convolved(s, x, weight, bias, then.relu);
+  Tensor y = convolved(s, x, weight, bias, then.relu());
   if (!in_weight) x = {};
   return record("conv2d", y, {in_x, in_weight, in_bias},
                 RecordedConvolution{s, in_x, in_weight, in_bias, Saved(x), weight.detach(), bias.detach(),
-                                    then.relu ? y.detach() : Tensor()});
+                                    then.relu() ? y.detach() : Tensor()});
 }
 
 namespace {

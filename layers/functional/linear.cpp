@@ -23,9 +23,9 @@ void check_linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }  // namespace
 
 Tensor linear(Tensor x, Tensor weight, Tensor bias, const Then& then) {
-  if (then.max_pool) return apply(then, linear(std::move(x), weight, bias));
+  if (then.max_pool || then.falls_and_rises()) return apply(then, linear(std::move(x), weight, bias));
   check_linear(x, weight, bias);
-  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, then.relu);
+  return times_matrix("linear", std::move(x), std::move(weight), std::move(bias), true, then.relu());
 }
 
 Tensor detail::linear_same_bits(Tensor x, Tensor weight, Tensor bias) {

@@ -4,9 +4,11 @@
 #include <utility>
 
 #include <ballast/core/detail/denormals.h>
+#include <ballast/core/detail/scratch.h>
 #include <ballast/core/detail/tuning.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
+#include <ballast/layers/functional/detail/pool_activated.h>
 #include <ballast/layers/functional/detail/window.h>
 #include <ballast/layers/functional/upsample.h>
 
@@ -166,8 +168,43 @@ Tensor max_pool(const Tensor& x, const Sizes& s) {
   });
 }
 
+// Maximum of an activation that falls and rises, over windows of 2 x 2
+// ---------------------------------------------------------------------------------------------------------
+
+}  // namespace
+
+Tensor detail::max_pool_activated(const Tensor& x, Then::Activation activation) {
+  const Sizes s = check_sizes("max_pool2d", x, 2, {});
+  const NodeId in = x.node();
+  const int64_t memory = PoolActivated::memory(s.outputs);
+  Tensor y(s.y());
+  const Scratch<uint8_t> argmax(in ? y.count() : 0);
+  const Scratch<real> kept(in ? y.count() : 0);
+  reserve_scratch<real>(memory, s.planes);
+  for_each_plane(s.planes, s.inputs, [&, from = x.data(), to = y.data()](int64_t plane) {
+    const Scratch<real> scratch(memory);
+    const int64_t out = plane * s.outputs;
+    PoolActivated(activation, s.outputs, scratch.data())
+        .forward(pool_plane(s), from + plane * s.inputs, to + out, in ? argmax.data() + out : nullptr,
+                 in ? kept.data() + out : nullptr);
+  });
+  return record("max_pool2d", std::move(y), {in}, [=](const Tensor& dy, Grads& grads) {
+    Tensor dx = s.inputs == 4 * s.outputs ? Tensor(s.x) : zeros(s.x);
+    reserve_scratch<real>(memory, s.planes);
+    for_each_plane(s.planes, s.inputs, [&, from = dy.data(), to = dx.data()](int64_t plane) {
+      const Scratch<real> scratch(memory);
+      const int64_t out = plane * s.outputs;
+      PoolActivated(activation, s.outputs, scratch.data())
+          .backward(pool_plane(s), from + out, argmax.data() + out, kept.data() + out, to + plane * s.inputs);
+    });
+    grads.add(in, std::move(dx));
+  });
+}
+
 // Average
 // ---------------------------------------------------------------------------------------------------------
+
+namespace {
 
 // How many elements of a window along one axis a mean counts.
 int64_t counted(const Sizes& s, const WindowAxis& axis, int64_t output) {

@@ -1,6 +1,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <ballast/core/detail/compiler.h>
 #include <ballast/core/kernels/isa/functions.h>
 #include <ballast/core/kernels/isa/vector.h>
 
@@ -84,12 +85,12 @@ struct Group {
 template <int Value>
 using Constant = std::integral_constant<int, Value>;
 
-template <class T>
+template <bool Least, class T>
 inline auto wins(T v, T best) {
-  return (v > best) | (v != v);
+  return (Least ? v < best : v > best) | (v != v);
 }
 
-template <int64_t L, bool Relu, bool Argmax>
+template <int64_t L, bool Least, bool Relu, bool Argmax>
 inline void pool(const real* above, const real* below, real* y, uint8_t* argmax) {
   using G = Group<L>;
   using Real = typename G::Real;
@@ -99,11 +100,12 @@ inline void pool(const real* above, const real* below, real* y, uint8_t* argmax)
   const auto odd = [](Real a, Real b) { return G::every_other(a, b, indices, Constant<1>()); };
   const Real a0 = G::template load<Real>(above), a1 = G::template load<Real>(above + L);
   const Real b0 = G::template load<Real>(below), b1 = G::template load<Real>(below + L);
-  const Int right_above = wins(odd(a0, a1), even(a0, a1)), right_below = wins(odd(b0, b1), even(b0, b1));
+  const Int right_above = wins<Least>(odd(a0, a1), even(a0, a1)),
+            right_below = wins<Least>(odd(b0, b1), even(b0, b1));
   const Real top = right_above ? odd(a0, a1) : even(a0, a1),
              bottom = right_below ? odd(b0, b1) : even(b0, b1);
-  const Int low = wins(bottom, top);
-  Real best = low ? bottom : top;
+  const Int lower = wins<Least>(bottom, top);
+  Real best = lower ? bottom : top;
   Int is_zero = {};
   if constexpr (Relu) {
     is_zero = best <= 0;
@@ -111,17 +113,17 @@ inline void pool(const real* above, const real* below, real* y, uint8_t* argmax)
   }
   G::store(y, G::in_order(best, indices));
   if constexpr (Argmax) {
-    const Int index = low ? 2 - right_below : -right_above;  // true is -1
-    //~ const Int index = low ? -right_above : 2 - right_below;  // true is -1
+    const Int index = lower ? 2 - right_below : -right_above;  // true is -1
+    //~ const Int index = lower ? -right_above : 2 - right_below;  // true is -1
     G::store_indices(argmax, is_zero ? Int{} + no_argmax : index, indices);
   }
 }
 
-template <bool Relu, bool Argmax>
+template <bool Least, bool Relu, bool Argmax>
 inline void pool_one(const real* above, const real* below, real* y, uint8_t* argmax) {
   const real values[] = {above[0], above[1], below[0], below[1]};
   uint8_t index = 0;
-  for (uint8_t i = 1; i < 4; ++i) index = wins(values[i], values[index]) ? i : index;
+  for (uint8_t i = 1; i < 4; ++i) index = wins<Least>(values[i], values[index]) ? i : index;
   const bool is_zero = Relu && values[index] <= 0;
   *y = is_zero ? 0 : values[index];
   if constexpr (Argmax) *argmax = is_zero ? no_argmax : index;
@@ -139,7 +141,7 @@ inline void for_columns(int64_t columns, Groups several, Single one) {
   if (columns % L) several(columns - L, std::integral_constant<int64_t, L>());
 }
 
-template <bool Relu, bool Argmax>
+template <bool Least, bool Relu, bool Argmax>
 void pool_plane(const PoolPlane& p, const real* x, real* y, uint8_t* argmax) {
   for (int64_t row = 0; row < p.rows; ++row, x += 2 * p.width, y += p.columns) {
     const real *above = x, *below = x + p.width;
@@ -147,10 +149,11 @@ void pool_plane(const PoolPlane& p, const real* x, real* y, uint8_t* argmax) {
     for_columns<group>(
         p.columns,
         [=](int64_t i, auto size) {
-          pool<size.value, Relu, Argmax>(above + 2 * i, below + 2 * i, y + i, Argmax ? of_row + i : nullptr);
+          pool<size.value, Least, Relu, Argmax>(above + 2 * i, below + 2 * i, y + i,
+                                                Argmax ? of_row + i : nullptr);
         },
         [=](int64_t i) {
-          pool_one<Relu, Argmax>(above + 2 * i, below + 2 * i, y + i, Argmax ? of_row + i : nullptr);
+          pool_one<Least, Relu, Argmax>(above + 2 * i, below + 2 * i, y + i, Argmax ? of_row + i : nullptr);
         });
   }
 }
@@ -176,8 +179,30 @@ inline void spread(const real* dy, const uint8_t* argmax, real* above, real* bel
 
 void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* argmax) {
   if (argmax)
-    return relu ? pool_plane<true, true>(p, x, y, argmax) : pool_plane<false, true>(p, x, y, argmax);
-  return relu ? pool_plane<true, false>(p, x, y, nullptr) : pool_plane<false, false>(p, x, y, nullptr);
+    return relu ? pool_plane<false, true, true>(p, x, y, argmax)
+                : pool_plane<false, false, true>(p, x, y, argmax);
+  return relu ? pool_plane<false, true, false>(p, x, y, nullptr)
+              : pool_plane<false, false, false>(p, x, y, nullptr);
+}
+
+void min_pool(const PoolPlane& p, const real* x, real* y, uint8_t* argmin) {
+  if (argmin) return pool_plane<true, false, true>(p, x, y, argmin);
+  pool_plane<true, false, false>(p, x, y, nullptr);
+}
+
+void take_larger(int64_t count, const real* low, const real* low_kept, const uint8_t* argmin, real* y,
+                 real* kept, uint8_t* argmax) {
+  if (kept) {
+    BALLAST_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) argmax[i] = low[i] > y[i] ? argmin[i] : argmax[i];
+    //~ for (int64_t i = 0; i < count; ++i) argmax[i] = low[i] < y[i] ? argmin[i] : argmax[i];
+    BALLAST_INDEPENDENT
+    for (int64_t i = 0; i < count; ++i) kept[i] = low[i] > y[i] ? low_kept[i] : kept[i];
+    //~ for (int64_t i = 0; i < count; ++i) kept[i] = low[i] < y[i] ? low_kept[i] : kept[i];
+  }
+  BALLAST_INDEPENDENT
+  for (int64_t i = 0; i < count; ++i) y[i] = low[i] > y[i] ? low[i] : y[i];  // keeps NaN
+  //~ for (int64_t i = 0; i < count; ++i) y[i] = low[i] < y[i] ? low[i] : y[i];
 }
 
 void max_pool_gradient(const PoolPlane& p, const real* dy, const uint8_t* argmax, real* dx) {

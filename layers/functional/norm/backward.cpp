@@ -9,7 +9,7 @@ struct BackwardPass {
   const Normalization& n;
   const Layout& layout;
   const real *x, *dy;
-  const uint8_t* argmax;
+  Pooled pooled;
   real* dx;
   double *dweight, *dbias;
 
@@ -21,40 +21,46 @@ struct BackwardPass {
 
   void column_gradient(int64_t begin, int64_t end) const;
   Run run(int64_t segment) const;
-  const real* gradient_of_norm(int64_t segment, real* plane) const;
-  Sums sums(int64_t segment, real* plane, real* dweights) const;
-  void gradient(int64_t segment, double sum_wg, double sum_wgx, real* plane) const;
+  const real* gradient_of_norm(int64_t segment, const PoolMemory& memory) const;
+  Sums sums(int64_t segment, const PoolMemory& memory, real* dweights) const;
+  void gradient(int64_t segment, double sum_wg, double sum_wgx, const PoolMemory& memory) const;
   void add_up_chunks(const Scratch<double>& partial, int64_t chunks) const;
 };
 
 // The kernels undo the ReLU, unless the norm was pooled: then the argmax tells what the ReLU set to 0.
 Run BackwardPass::run(int64_t segment) const {
   Run run = n.run(segment);
-  run.relu = n.then.relu && !n.then.max_pool;
+  run.relu = n.then.relu() && !n.then.max_pool;
   run.stream = dx && dx != x && leaves_caches(layout.segments * layout.length);
   if (n.then.max_pool) run.dy_ahead = 0;  // `plane` is in cache
   return run;
 }
 
 // The gradient of the norm's result: dy, or, if the result was pooled, dy scattered to `plane`.
-const real* BackwardPass::gradient_of_norm(int64_t segment, real* plane) const {
+const real* BackwardPass::gradient_of_norm(int64_t segment, const PoolMemory& memory) const {
   if (!n.then.max_pool) return dy + segment * layout.length;
   const int64_t from = segment * n.pooled_length();
+  const Pooled of_plane = pooled.from(from);
+  real* plane = memory.plane();
   if (n.width % 2 || n.height % 2) std::fill_n(plane, layout.length, real{0});
-  kernels().max_pool_gradient(n.pooling(), dy + from, argmax + from, plane);
+  if (n.then.falls_and_rises()) {
+    memory.activated().backward(n.pooling(), dy + from, of_plane.argmax, of_plane.kept, plane);
+  } else {
+    kernels().max_pool_gradient(n.pooling(), dy + from, of_plane.argmax, plane);
+  }
   return plane;
 }
 
 // Sums of g and g xhat. With one weight per element, sums of w g and w g xhat; g xhat and g are added to the
 // gradients of weights and biases, the second half of `dweights`.
-Sums BackwardPass::sums(int64_t segment, real* plane, real* dweights) const {
-  const real *from = x + segment * layout.length, *g = gradient_of_norm(segment, plane);
+Sums BackwardPass::sums(int64_t segment, const PoolMemory& memory, real* dweights) const {
+  const real *from = x + segment * layout.length, *g = gradient_of_norm(segment, memory);
   if (!layout.elementwise) return kernels().gradient_sums(run(segment), from, g, nullptr, nullptr);
   dweights += layout.parameter_of(segment);
   return kernels().gradient_sums(run(segment), from, g, dweights, dweights + layout.parameters);
 }
 
-void BackwardPass::gradient(int64_t segment, double sum_wg, double sum_wgx, real* plane) const {
+void BackwardPass::gradient(int64_t segment, double sum_wg, double sum_wgx, const PoolMemory& memory) const {
   if (dx == nullptr) return;
   const double share = n.constant_statistics ? 0 : 1 / static_cast<double>(layout.values_per_set());
   //~ const double share = n.constant_statistics ? 0 : 1;
@@ -63,7 +69,7 @@ void BackwardPass::gradient(int64_t segment, double sum_wg, double sum_wgx, real
   const real mean_wgx = share > 0 ? static_cast<real>(share * sum_wgx) : 0;
   //~ const real mean_wgx = 0;
   const int64_t start = segment * layout.length;
-  kernels().gradient(run(segment), x + start, gradient_of_norm(segment, plane), mean_wg, mean_wgx,
+  kernels().gradient(run(segment), x + start, gradient_of_norm(segment, memory), mean_wg, mean_wgx,
                      dx + start);
 }
 
@@ -84,19 +90,19 @@ void BackwardPass::column_gradient(int64_t begin, int64_t end) const {
 
 void BackwardPass::over_batch() const {
   const Scratch<Sums> parts(layout.segments);
-  reserve_scratch<real>(n.plane_length(), layout.segments);
+  PoolMemory::reserve(n, layout.segments);
   for_segments(layout, [&](int64_t begin, int64_t end) {
-    const Scratch<real> plane(n.plane_length());
-    for (int64_t i = begin; i < end; ++i) parts[i] = sums(i, plane.data(), nullptr);
+    const PoolMemory memory(n);
+    for (int64_t i = begin; i < end; ++i) parts[i] = sums(i, memory, nullptr);
   });
   add_up_segments(parts, layout.segments, layout.parameters, dbias, dweight);
   if (dx == nullptr) return;
   for_segments(layout, [&](int64_t begin, int64_t end) {
-    const Scratch<real> plane(n.plane_length());
+    const PoolMemory memory(n);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t channel = i % layout.sets;
       const double w = n.weight.empty() ? 1 : double{n.weight.data()[channel]};
-      gradient(i, w * dbias[channel], w * dweight[channel], plane.data());
+      gradient(i, w * dbias[channel], w * dweight[channel], memory);
     }
     kernels().end_streams();
   });
@@ -111,10 +117,11 @@ void BackwardPass::by_set() const {
   const int64_t table = layout.elementwise ? 2 * layout.parameters : 0;
   const Scratch<double> partial(chunks * table);
   const Scratch<Sums> parts(layout.elementwise ? 0 : layout.segments);
-  reserve_scratch<real>(n.plane_length(), chunks);
+  PoolMemory::reserve(n, chunks);
   reserve_scratch<real>(table, chunks);
   parallel_for(layout.sets, grain, [&](int64_t begin, int64_t end) {
-    const Scratch<real> plane(n.plane_length()), of_block(table);
+    const PoolMemory memory(n);
+    const Scratch<real> of_block(table);
     std::fill_n(of_block.data(), table, real{0});
     double* of_chunk = partial.data() + begin / grain * table;
     std::fill_n(of_chunk, table, 0.0);
@@ -122,7 +129,7 @@ void BackwardPass::by_set() const {
       const int64_t first = set * segments, last = first + segments;
       Sums total;  // of w g and w g xhat
       for (int64_t i = first; i < last; ++i) {
-        const Sums part = sums(i, plane.data(), of_block.data());
+        const Sums part = sums(i, memory, of_block.data());
         const double w =
             layout.elementwise || n.weight.empty() ? 1 : double{n.weight.data()[layout.parameter_of(i)]};
         total.a += w * part.a, total.b += w * part.b;
@@ -132,7 +139,7 @@ void BackwardPass::by_set() const {
       if ((set - begin) % block == block - 1 || set + 1 == end) {
         for (int64_t i = 0; i < table; ++i) of_chunk[i] += std::exchange(of_block[i], real{0});
       }
-      for (int64_t i = first; i < last; ++i) gradient(i, total.a, total.b, plane.data());
+      for (int64_t i = first; i < last; ++i) gradient(i, total.a, total.b, memory);
     }
     kernels().end_streams();
   });
@@ -157,9 +164,9 @@ void BackwardPass::add_up_chunks(const Scratch<double>& partial, int64_t chunks)
 
 }  // namespace
 
-void normalize_backward(const Normalization& n, const real* x, const real* dy, const uint8_t* argmax,
-                        real* dx, double* dweight, double* dbias) {
-  const BackwardPass pass = {n, n.layout, x, dy, argmax, dx, dweight, dbias};
+void normalize_backward(const Normalization& n, const real* x, const real* dy, const Pooled& pooled, real* dx,
+                        double* dweight, double* dbias) {
+  const BackwardPass pass = {n, n.layout, x, dy, pooled, dx, dweight, dbias};
   if (n.layout.columns()) return pass.by_columns();
   return n.layout.over_batch ? pass.over_batch() : pass.by_set();
 }

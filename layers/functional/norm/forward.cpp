@@ -14,19 +14,24 @@ void normalize_columns(const Normalization& n, const real* x, real* y, int64_t b
   kernels().normalize_columns(block.columns, x + begin, y + begin);
 }
 
-// Normalizes segments begin, ..., end-1, and pools each, in `plane`, while it is in cache.
-void normalize_segments(const Normalization& n, const real* x, real* y, uint8_t* argmax, int64_t begin,
-                        int64_t end, real* plane) {
-  const int64_t length = n.layout.length, pooled = n.pooled_length();
-  const bool stream = leaves_caches(n.layout.segments * (n.then.max_pool ? pooled : length));
+// Normalizes segments begin, ..., end-1, and pools each while it is in cache.
+void normalize_segments(const Normalization& n, const real* x, real* y, const Pooled& pooled, int64_t begin,
+                        int64_t end, const PoolMemory& memory) {
+  const int64_t length = n.layout.length, windows = n.pooled_length();
+  const bool stream = leaves_caches(n.layout.segments * (n.then.max_pool ? windows : length));
   for (int64_t i = begin; i < end; ++i) {
     Run run = n.run(i);
     if (n.then.max_pool) {
+      real* plane = memory.plane();
       kernels().normalize(run, x + i * length, plane);
-      kernels().max_pool(n.pooling(), plane, n.then.relu, y + i * pooled,
-                         argmax ? argmax + i * pooled : nullptr);
+      const Pooled of_plane = pooled.from(i * windows);
+      if (n.then.falls_and_rises()) {
+        memory.activated().forward(n.pooling(), plane, y + i * windows, of_plane.argmax, of_plane.kept);
+      } else {
+        kernels().max_pool(n.pooling(), plane, n.then.relu(), y + i * windows, of_plane.argmax);
+      }
     } else {
-      run.relu = n.then.relu, run.stream = stream;
+      run.relu = n.then.relu(), run.stream = stream;
       //~ run.stream = stream;
       kernels().normalize(run, x + i * length, y + i * length);
     }
@@ -53,8 +58,15 @@ Run Normalization::run(int64_t segment) const {
 }
 
 ColumnBlock::ColumnBlock(const Normalization& n, int64_t begin, int64_t end)
-    : columns{
-          n.layout.segments_per_set, end - begin, n.layout.sets, high, low, rstd, weight, bias, n.then.relu} {
+    : columns{n.layout.segments_per_set,
+              end - begin,
+              n.layout.sets,
+              high,
+              low,
+              rstd,
+              weight,
+              bias,
+              n.then.relu()} {
   for (int64_t i = 0, c = begin; c < end; ++i, ++c) {
     split(n.mean[c], high[i], low[i]);
     rstd[i] = n.rstd[c];
@@ -63,7 +75,7 @@ ColumnBlock::ColumnBlock(const Normalization& n, int64_t begin, int64_t end)
   }
 }
 
-void normalize(Normalization& n, const real* x, real* y, uint8_t* argmax) {
+void normalize(Normalization& n, const real* x, real* y, const Pooled& pooled) {
   const Layout& layout = n.layout;
   if (layout.columns()) {
     return for_column_blocks(layout, [&](int64_t begin, int64_t end) {
@@ -75,30 +87,30 @@ void normalize(Normalization& n, const real* x, real* y, uint8_t* argmax) {
   if (layout.over_batch) {
     batch_statistics(n, x);
     n.invert_deviations(0, layout.sets);
-    return normalize_by_known(n, x, y, argmax);
+    return normalize_by_known(n, x, y, pooled);
   }
-  reserve_scratch<real>(n.plane_length(), layout.sets);
+  PoolMemory::reserve(n, layout.sets);
   parallel_for(layout.sets, row_grain(layout.values_per_set()), [&](int64_t begin, int64_t end) {
-    const Scratch<real> plane(n.plane_length());
+    const PoolMemory memory(n);
     const int64_t segments = layout.segments_per_set;
     for (int64_t set = begin; set < end; ++set) {
       set_statistics(n, x, set);
       n.invert_deviations(set, set + 1);
-      normalize_segments(n, x, y, argmax, set * segments, (set + 1) * segments, plane.data());
+      normalize_segments(n, x, y, pooled, set * segments, (set + 1) * segments, memory);
     }
     kernels().end_streams();
   });
 }
 
-void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t* argmax) {
+void normalize_by_known(const Normalization& n, const real* x, real* y, const Pooled& pooled) {
   if (n.layout.columns()) {
     return for_column_blocks(n.layout,
                              [&](int64_t begin, int64_t end) { normalize_columns(n, x, y, begin, end); });
   }
-  reserve_scratch<real>(n.plane_length(), n.layout.segments);
+  PoolMemory::reserve(n, n.layout.segments);
   for_segments(n.layout, [&](int64_t begin, int64_t end) {
-    const Scratch<real> plane(n.plane_length());
-    normalize_segments(n, x, y, argmax, begin, end, plane.data());
+    const PoolMemory memory(n);
+    normalize_segments(n, x, y, pooled, begin, end, memory);
     kernels().end_streams();
   });
 }

@@ -74,6 +74,7 @@ struct RecordedNorm {
   Saved saved;  // x
   Normalization n;
   Scratch<uint8_t> argmax;
+  Scratch<real> kept;
 
   void operator()(Tensor dy, Grads& grads) {
     const Shape parameters = n.weight.empty() ? n.bias.shape() : n.weight.shape();
@@ -81,8 +82,8 @@ struct RecordedNorm {
     Tensor x = saved.take(grads);
     const real* values = x.data();
     Tensor dx = grads.wants(in) ? grads.in_place_of(x) : Tensor();
-    normalize_backward(n, values, std::as_const(dy).data(), argmax.data(), dx.empty() ? nullptr : dx.data(),
-                       dweight.data(), dbias.data());
+    normalize_backward(n, values, std::as_const(dy).data(), {argmax.data(), kept.data()},
+                       dx.empty() ? nullptr : dx.data(), dweight.data(), dbias.data());
     if (!dx.empty()) grads.add(in, std::move(dx));
     add_sums(grads, in_weight, parameters, dweight);
     add_sums(grads, in_bias, parameters, dbias);
@@ -91,7 +92,7 @@ struct RecordedNorm {
   Tensor recompute(const Grads& grads) const {
     const Tensor x = saved.get(grads);
     Tensor y(x.shape());
-    normalize_by_known(n, x.data(), y.data(), nullptr);
+    normalize_by_known(n, x.data(), y.data(), {});
     return y;
   }
 };
@@ -103,15 +104,18 @@ Tensor apply_and_record(const char* norm, const Tensor& x, const Tensor& weight,
   const bool recorded = in || in_weight || in_bias, pooled = n.then.max_pool;
   Tensor y(pooled ? x.shape().with(2, n.height / 2).with(3, n.width / 2) : x.shape());
   const Scratch<uint8_t> argmax(recorded && pooled ? y.count() : 0);
-  uint8_t* to = recorded && pooled ? argmax.data() : nullptr;
+  const bool keeps = recorded && pooled && n.then.falls_and_rises();
+  const Scratch<real> kept(keeps ? y.count() : 0);
+  const Pooled left = {recorded && pooled ? argmax.data() : nullptr, keeps ? kept.data() : nullptr};
   if (n.constant_statistics) {
-    normalize_by_known(n, x.data(), y.data(), to);
+    normalize_by_known(n, x.data(), y.data(), left);
   } else {
-    normalize(n, x.data(), y.data(), to);
+    normalize(n, x.data(), y.data(), left);
   }
   Saved saved(pooled ? x.detach() : x);  // detached: held in any case
-  return record(norm, std::move(y), {in, in_weight, in_bias},
-                RecordedNorm{in, in_weight, in_bias, std::move(saved), n, argmax});
+  y = record(norm, std::move(y), {in, in_weight, in_bias},
+             RecordedNorm{in, in_weight, in_bias, std::move(saved), n, argmax, kept});
+  return n.then.falls_and_rises() && !pooled ? apply(n.then, std::move(y)) : y;
 }
 
 Normalization normalization(const char* norm, const Tensor& x, const Layout& layout, real eps,
@@ -179,8 +183,8 @@ Tensor normalize_last_axes(const char* norm, const Tensor& x, int axes, Tensor w
   check<ShapeError>(axes >= 1 && axes <= x.rank(), "{}: x is {}; there are no {} last axes to normalize over",
                     norm, x.shape(), axes);
   if (then.max_pool && axes < 2)  // a set is less than a plane
-    return apply({.max_pool = true},
-                 normalize_last_axes(norm, x, axes, weight, bias, centred, eps, {.relu = then.relu}));
+    return apply({.max_pool = true}, normalize_last_axes(norm, x, axes, weight, bias, centred, eps,
+                                                         {.activation = then.activation}));
   const int first = x.rank() - axes;
   const Shape normalized(x.shape().begin() + first, axes);
   const int64_t values = normalized.count(), sets = x.shape().count(0, first);

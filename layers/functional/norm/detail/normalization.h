@@ -6,7 +6,7 @@
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/kernels/kernels.h>
-#include <ballast/layers/functional/then.h>
+#include <ballast/layers/functional/detail/pool_activated.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
@@ -55,6 +55,38 @@ struct Normalization {
   int64_t plane_length() const { return then.max_pool ? layout.length : 0; }
 };
 
+/// A thread's memory for pooling the planes of a norm.
+class PoolMemory {
+ public:
+  explicit PoolMemory(const Normalization& n)
+      : memory_(size(n)),
+        activated_(n.then.activation, n.pooled_length(), memory_.data() + n.plane_length()) {}
+  /// Before a loop of `chunks` chunks that each make one, see reserve_scratch.
+  static void reserve(const Normalization& n, int64_t chunks) { reserve_scratch<real>(size(n), chunks); }
+
+  real* plane() const { return memory_.data(); }
+  const PoolActivated& activated() const { return activated_; }
+
+ private:
+  static int64_t size(const Normalization& n) {
+    const bool pools_activated = n.then.max_pool && n.then.falls_and_rises();
+    return n.plane_length() + (pools_activated ? PoolActivated::memory(n.pooled_length()) : 0);
+  }
+  Scratch<real> memory_;
+  PoolActivated activated_;
+};
+
+/// What pooling leaves for its gradient, one element per window each: see PoolActivated. Without a gradient
+/// both are null; `kept` is also null where no activation that falls and rises was pooled.
+struct Pooled {
+  uint8_t* argmax = nullptr;
+  real* kept = nullptr;
+  /// That of the windows from `start` on.
+  Pooled from(int64_t start) const {
+    return {argmax ? argmax + start : nullptr, kept ? kept + start : nullptr};
+  }
+};
+
 /// The weights, biases and statistics of a block of columns, as kernels take them.
 struct ColumnBlock {
   static constexpr int64_t size = 64;  // columns per call of a kernel, at most
@@ -68,16 +100,16 @@ void set_statistics(Normalization& n, const real* x, int64_t set);
 void batch_statistics(Normalization& n, const real* x);
 void column_statistics(Normalization& n, const real* x, int64_t begin, int64_t end);
 
-/// y = norm(x), and the argmax of the pooling, which may be null. `normalize` computes mean and variance of
-/// x; `normalize_by_known` takes those in n.
-void normalize(Normalization& n, const real* x, real* y, uint8_t* argmax);
-void normalize_by_known(const Normalization& n, const real* x, real* y, uint8_t* argmax);
+/// y = norm(x), and what the pooling leaves. `normalize` computes mean and variance of x;
+/// `normalize_by_known` takes those in n.
+void normalize(Normalization& n, const real* x, real* y, const Pooled& pooled);
+void normalize_by_known(const Normalization& n, const real* x, real* y, const Pooled& pooled);
 
 /// dx = rstd (w g - mean(w g) - xhat mean(w g xhat)), without the first mean if the norm isn't centred,
 /// without both if the statistics are constants; dweight = sum g xhat, dbias = sum g, where g is dy passed
 /// back through what follows the norm. dx may be null, or x.
-void normalize_backward(const Normalization& n, const real* x, const real* dy, const uint8_t* argmax,
-                        real* dx, double* dweight, double* dbias);
+void normalize_backward(const Normalization& n, const real* x, const real* dy, const Pooled& pooled, real* dx,
+                        double* dweight, double* dbias);
 
 /// Whether a result of `count` elements is so large that its beginning is evicted from the caches before it
 /// is read again. Non-temporal stores then save reading it into the caches, and evict nothing else.
