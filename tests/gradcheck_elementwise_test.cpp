@@ -200,8 +200,13 @@ TEST_CASE("gradient: losses, by input and by target") {
   for (const Reduction reduction : {Reduction::mean, Reduction::sum, Reduction::none}) {
     const CrossEntropyOptions options{
         .label_smoothing = real(0.2), .weights = tensor({real(0.5), 2, real(1.5)}), .reduction = reduction};
-    CHECK(gradient_error([&](Tensor t) { return cross_entropy(std::move(t), labels_of_positions, options); },
-                         randn({2, 3, 2, 2})) == "");
+    for (const real smoothing : {real(0), real(0.2)}) {
+      CrossEntropyOptions of_positions = options;
+      of_positions.label_smoothing = smoothing;
+      CHECK(gradient_error(
+                [&](Tensor t) { return cross_entropy(std::move(t), labels_of_positions, of_positions); },
+                randn({2, 3, 2, 2})) == "");
+    }
     CHECK(gradient_error([&](Tensor t, Tensor p) { return soft_cross_entropy(std::move(t), p, options); },
                          randn({2, 3, 2}), rand({2, 3, 2})) == "");
   }

@@ -75,12 +75,13 @@ Tensor loss_of(const Loss& loss, Tensor x, const Tensor& target, Reduction reduc
                 });
 }
 
+// Logits (N, K) or (N, K, positions ...), and a label for each position of each sample.
 void check_labels(const char* op, const Tensor& logits, const Labels& labels, int32_t ignored) {
-  check<ShapeError>(logits.rank() == 2 && logits.count() > 0,
+  check<ShapeError>(logits.rank() >= 2 && logits.count() > 0,
                     "{}: logits are {}; they must be (N, K) with a row for each of N > 0 samples", op,
                     logits.shape());
-  check<ShapeError>(labels.size() == logits.size(0), "{}: {} labels for logits of shape {}", op,
-                    labels.size(), logits.shape());
+  check<ShapeError>(labels.size() == logits.count() / logits.size(1), "{}: {} labels for logits of shape {}",
+                    op, labels.size(), logits.shape());
   for (int64_t n = 0; n < labels.size(); ++n)
     check<ValueError>((labels[n] >= 0 && labels[n] < logits.shape()[1]) || labels[n] == ignored,
                       "{}: label {} of sample {} is not in 0 ... {}", op, labels[n], n,
@@ -96,15 +97,6 @@ Tensor classes_last(Tensor logits) {
   moved = moved.with(shape.rank() - 1, shape[1]);
   const int64_t positions = shape.count(2, shape.rank());
   return reshape(transpose(reshape(std::move(logits), {shape[0], shape[1], positions})), moved);
-}
-
-// A loss of (N, K, positions ...) by means of that of (N, K).
-template <class Loss>
-Tensor by_position(Loss loss, Tensor logits, const Labels& labels, const CrossEntropyOptions& options) {
-  logits = classes_last(std::move(logits));
-  const Shape shape = logits.shape();
-  Tensor y = loss(reshape(std::move(logits), {-1, shape[-1]}), labels, options);
-  return options.reduction == Reduction::none ? reshape(std::move(y), shape.without(shape.rank() - 1)) : y;
 }
 
 // What the sum of all samples' losses is divided by.
@@ -129,6 +121,45 @@ Tensor weights_of(const char* op, const CrossEntropyOptions& options, int64_t cl
     check<ValueError>(weight >= 0 && std::isfinite(weight),
                       "{}: a class weight of {}; it must be finite and at least 0", op, weight);
   return options.weights.detach();
+}
+
+// nll_loss, in whose place errors name `op`.
+Tensor negative_log_likelihood(const char* op, Tensor x, const Labels& labels,
+                               const CrossEntropyOptions& options) {
+  check_labels(op, x, labels, options.ignore_index);
+  const NodeId in = x.node();
+  const Shape shape = x.shape();
+  const Tensor weights = weights_of(op, options, shape[1]);
+  const int64_t positions = shape.count(2, shape.rank()), classes = shape[1], count = labels.size();
+  // The place of loss i's logit.
+  const auto place = [=](int64_t i, int32_t label) {
+    return (i / positions * classes + label) * positions + i % positions;
+  };
+  Tensor losses(shape.without(1));
+  parallel_for(count, elementwise_grain,
+               [&, from = x.data(), to = losses.data()](int64_t begin, int64_t end) {
+                 for (int64_t i = begin; i < end; ++i) {
+                   // A class of weight 0 is left out, since a masked logit is -inf.
+                   const real weight = labels[i] == options.ignore_index ? 0 : weights(labels[i]);
+                   to[i] = weight == 0 ? 0 : -weight * from[place(i, labels[i])];
+                 }
+               });
+  const bool each = options.reduction == Reduction::none;
+  const double terms = divisor(op, labels, weights, options);
+  const Tensor y = each ? losses : Tensor(static_cast<real>(kernels().sum(losses.data(), count) / terms));
+  return record(op, y, {in}, [=, labels = labels, ignored = options.ignore_index](Tensor dy, Grads& grads) {
+    Tensor dx = zeros(shape);
+    const real* from = std::as_const(dy).data();
+    parallel_for(
+        count, elementwise_grain, [=, &labels, &weights, to = dx.data()](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            if (labels[i] == ignored) continue;
+            to[place(i, labels[i])] = static_cast<real>(-weights(labels[i]) * from[each ? i : 0] / terms);
+            //~ to[place(i, labels[i])] = static_cast<real>(-weights(labels[i]) * from[0] / terms);
+          }
+        });
+    grads.add(in, std::move(dx));
+  });
 }
 
 // q of a sample with the given label: `own` times the label's weight at the label, and `others` times the
@@ -163,10 +194,20 @@ struct Targets {
   }
 };
 
+// The cross-entropy of logits (N, K, positions ...). Without smoothing the classes stay where they are.
+Tensor cross_entropy_of_positions(Tensor logits, const Labels& labels, const CrossEntropyOptions& options) {
+  if (options.label_smoothing == 0)
+    return negative_log_likelihood("cross_entropy", log_softmax(std::move(logits), 1), labels, options);
+  logits = classes_last(std::move(logits));
+  const Shape shape = logits.shape();
+  Tensor y = cross_entropy(reshape(std::move(logits), {-1, shape[-1]}), labels, options);
+  return options.reduction == Reduction::none ? reshape(std::move(y), shape.without(shape.rank() - 1)) : y;
+}
+
 }  // namespace
 
 Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOptions& options) {
-  if (logits.rank() > 2) return by_position(cross_entropy, std::move(logits), labels, options);
+  if (logits.rank() > 2) return cross_entropy_of_positions(std::move(logits), labels, options);
   check_labels("cross_entropy", logits, labels, options.ignore_index);
   const NodeId in = logits.node();
   const int64_t samples = logits.size(0), classes = logits.size(1);
@@ -204,30 +245,10 @@ Tensor cross_entropy(Tensor logits, const Labels& labels, const CrossEntropyOpti
 }
 
 Tensor nll_loss(Tensor x, const Labels& labels, const CrossEntropyOptions& options) {
-  if (x.rank() > 2) return by_position(nll_loss, std::move(x), labels, options);
   check<ValueError>(options.label_smoothing == 0,
                     "nll_loss: label_smoothing is {}; only cross_entropy can smooth",
                     options.label_smoothing);
-  check_labels("nll_loss", x, labels, options.ignore_index);
-  const NodeId in = x.node();
-  const Shape shape = x.shape();
-  const Tensor weights = weights_of("nll_loss", options, shape[1]);
-  const int64_t samples = shape[0];
-  Tensor losses({samples});
-  for (int64_t n = 0; n < samples; ++n)
-    losses(n) = labels[n] == options.ignore_index ? 0 : -weights(labels[n]) * x(n, labels[n]);
-  const bool each = options.reduction == Reduction::none;
-  const double terms = divisor("nll_loss", labels, weights, options);
-  const Tensor y = each ? losses : Tensor(static_cast<real>(kernels().sum(losses.data(), samples) / terms));
-  return record(
-      "nll_loss", y, {in}, [=, labels = labels, ignored = options.ignore_index](Tensor dy, Grads& grads) {
-        Tensor dx = zeros(shape);
-        for (int64_t n = 0; n < samples; ++n) {
-          if (labels[n] == ignored) continue;
-          dx(n, labels[n]) = static_cast<real>(-weights(labels[n]) * (each ? dy(n) : dy.item()) / terms);
-        }
-        grads.add(in, std::move(dx));
-      });
+  return negative_log_likelihood("nll_loss", std::move(x), labels, options);
 }
 
 Tensor soft_cross_entropy(Tensor logits, const Tensor& probabilities, const CrossEntropyOptions& options) {
@@ -267,6 +288,7 @@ Tensor kl_div(Tensor x, const Tensor& target, Reduction reduction) {
 }
 
 double accuracy(const Tensor& logits, const Labels& labels) {
+  check<ShapeError>(logits.rank() == 2, "accuracy: logits are {}; they must be (N, K)", logits.shape());
   check_labels("accuracy", logits, labels, -1);
   const Labels found = argmax(logits);
   int64_t right = 0;

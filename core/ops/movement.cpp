@@ -312,8 +312,14 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
   const real* from = x.data();
   real* to = y.data();
   parallel_for(outer * found, row_grain(inner), [=, &positions](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row)
-      std::copy_n(from + (row / found * size + positions[row % found]) * inner, inner, to + row * inner);
+    for (int64_t row = begin; row < end; ++row) {
+      const real* source = from + (row / found * size + positions[row % found]) * inner;
+      if (inner == 1) {  // without the call of memcpy
+        to[row] = *source;
+      } else {
+        std::copy_n(source, inner, to + row * inner);
+      }
+    }
   });
   return record("gather", y, {in}, [=, positions = positions](Tensor dy, Grads& grads) {
     grads.write(in, shape, [&](real* g, real beta) {
@@ -326,6 +332,11 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
           const int64_t column = block % across * width, n = std::min(width, inner - column);
           const real* source = dy.data() + block / across * found * inner + column;
           real* target = g + block / across * size * inner + column;
+          if (inner == 1) {
+            for (int64_t p = 0; p < found; ++p) target[positions[p]] += source[p];
+            //~ for (int64_t p = 0; p < found; ++p) target[positions[p]] = source[p];
+            continue;
+          }
           for (int64_t p = 0; p < found; ++p) {
             for (int64_t i = 0; i < n; ++i) target[positions[p] * inner + i] += source[p * inner + i];
             //~ for (int64_t i = 0; i < n; ++i) target[positions[p] * inner + i] = source[p * inner + i];
