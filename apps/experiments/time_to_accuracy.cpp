@@ -177,8 +177,8 @@ const Experiment time_to_accuracy{
         "0.01 "
         "over two epochs. Evaluated after the first epoch and each quarter of one from then on. The clocks "
         "start before the data are read, and evaluation counts; a run that doesn't get there has no time. "
-        "Runs take turns and use all threads. The machine was shared with other programs, so processor time, "
-        "which they disturb less, stands beside the time by the clock.",
+        "Runs take turns and use all threads. Processor time, which other programs disturb less, stands "
+        "beside the time by the clock.",
     .reference =
         "without batch norm, in one epoch, 99.04 % in the mean. PyTorch is the same program by its C++ API "
         "(apps/bench/reference/mnist_99.cpp) with passive waiting of its threads, which is faster here, run "
