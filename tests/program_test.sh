@@ -30,8 +30,8 @@ expect 2 '(with its dilation it spans 29)' summary --model 'conv 8 5 dilation=7,
 expect 0 '' summary --model 'conv 8 30 pad=1, flatten, linear'
 
 echo "numbers"
-expect 2 '--epochs 9223372036854775807: give 1 to' train --epochs 9223372036854775807
-expect 2 '--epochs 0: give 1 to' train --epochs 0
+expect 2 '--epochs 9223372036854775807: give 0 to' train --epochs 9223372036854775807
+expect 2 '--epochs -1: give 0 to' train --epochs=-1
 expect 2 '--seed -1: give at least 0' train --seed -1
 expect 2 '--seed: 18446744073709551616 is too large' train --seed 18446744073709551616
 expect 2 '--lr: 1e400 is too large' train --lr 1e400
@@ -42,7 +42,7 @@ expect 2 '--hidden "8,,8": give values' train --model mlp --hidden 8,,8
 expect 2 '--epochs: "1e3" is not a whole number' train --epochs 1 --epochs 1e3
 expect 2 '--test-size 0: give 1 to' train --test-size 0
 expect 2 '--train-size 99999999999: give 1 to' train --train-size 99999999999
-expect 2 '--batch-size 9223372036854775807: give 1 to' train --batch-size 9223372036854775807
+expect 2 '--batch-size 9223372036854775807: give 0 to' train --batch-size 9223372036854775807
 expect 2 '--threads 257: give 0 to 256' train --threads 257
 expect 2 '--save-every "infs"' train --save-every infs
 expect 2 '--out: the text is empty' train --out ''
@@ -84,7 +84,7 @@ toml() {  # toml LINE TEXT: a config.toml with that line is refused with that te
 }
 toml 'epocs = 3' 'bad.toml: there is no option "epocs"; did you mean epochs? at line 2'
 toml 'epochs = 2.5' 'bad.toml: epochs must be a whole number at line 2'
-toml 'epochs = 0' 'bad.toml: --epochs 0: give 1 to 1000000000 at line 2'
+toml 'epochs = -1' 'bad.toml: --epochs -1: give 0 to 1000000000 at line 2'
 toml 'lr = 1e400' 'at line 2'
 toml 'lr = .003' 'in "lr = .003"'
 toml 'lr =' 'in "lr ="'

@@ -141,7 +141,8 @@ void check_same_run(const Planned& planned) {
   for (size_t i = 0; i < a.size(); ++i) {
     const bool matters = a[i].name != "threads" && a[i].name != "workers" && a[i].name != "save-every" &&
                          (a[i].name != "model" || wanted.given.contains("model")) &&
-                         (a[i].name != "batch-size" || wanted.training.batch_size > 0);
+                         (a[i].name != "batch-size" || wanted.training.batch_size > 0) &&
+                         (a[i].name != "epochs" || wanted.training.epochs > 0);
     check<ValueError>(!matters || value_text(a[i]) == value_text(b[i]),
                       "{} holds a run with --{} {} instead of {}; choose another folder with --out",
                       planned.folder, a[i].name, value_text(a[i]), value_text(b[i]));
@@ -159,12 +160,14 @@ std::string last_line(const std::string& path) {
   return last;
 }
 
-/// "epoch 2/3", of a run that goes on: it writes a line into metrics.jsonl after each.
+/// "epoch 2/3", or "epoch 2" of a number that depends on the data, of a run that goes on: it writes a line
+/// into metrics.jsonl after each.
 std::string epoch_text(const Planned& planned) {
   std::ifstream file(planned.folder + "/metrics.jsonl");
   int64_t finished = 0;
   for (std::string line; std::getline(file, line);) ++finished;
   const int64_t epochs = planned.options.training.epochs;
+  if (epochs == 0) return fmt::format("epoch {}", finished + 1);
   return fmt::format("epoch {}/{}", std::min(finished + 1, epochs), epochs);
 }
 

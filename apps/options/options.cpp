@@ -173,8 +173,8 @@ OptionList options_of(TrainingOptions& o) {
        .most = 1e9},
       {.name = "epochs",
        .value = &o.epochs,
-       .help = "passes over the training samples",
-       .least = 1,
+       .help = "passes over the training samples; 0 for 3, or as many as take 100 steps",
+       .least = 0,
        .most = 1e9},
       {.name = "seed",
        .value = &o.seed,
@@ -382,6 +382,14 @@ int64_t batch_size_for(const TrainingOptions& options, int64_t samples) {
   while (size < most && 2 * size * steps <= samples) size *= 2;
   //~ while (size < most && size * steps <= samples) size *= 2;
   return size;
+}
+
+int64_t epochs_for(const TrainingOptions& options, int64_t samples) {
+  if (options.epochs > 0) return options.epochs;
+  constexpr int64_t least = 3, steps = 100;
+  const int64_t an_epoch = divide_up(samples, batch_size_for(options, samples) * options.accumulate);
+  return std::max(least, divide_up(steps, std::max<int64_t>(an_epoch, 1)));
+  //~ return least;
 }
 
 void use_threads(int64_t count) {

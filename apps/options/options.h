@@ -38,7 +38,7 @@ struct TrainingOptions {
   std::optional<double> lr, weight_decay;  // none: the optimizer's own default, filled in by `validate`
   double momentum = 0.9;
   std::string schedule = "one-cycle";
-  int64_t warmup = 0, batch_size = 0, epochs = 3, seed = 0, threads = 0;
+  int64_t warmup = 0, batch_size = 0, epochs = 0, seed = 0, threads = 0;
   int64_t workers = 0, patience = 0;
   int64_t accumulate = 1, probe = 0;
   double clip = 0, label_smoothing = 0, ema = 0, mixup = 0;
@@ -90,6 +90,8 @@ void check_effect(const ModelOptions& options, const Given& given);
 /// The samples per step: as given or, of --batch-size 0, the largest power of two from 32 to 128 in batches
 /// of which so many training samples are at least 20 steps.
 int64_t batch_size_for(const TrainingOptions& options, int64_t samples);
+/// The passes over so many training samples: as given or, of --epochs 0, 3 or as many as take 100 steps.
+int64_t epochs_for(const TrainingOptions& options, int64_t samples);
 
 /// Computes with this many threads from now on; 0 changes nothing.
 void use_threads(int64_t count);

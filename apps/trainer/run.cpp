@@ -116,6 +116,7 @@ TrainOptions fitted(TrainOptions options, const Dataset& train) {
     options.model.model = "mlp";
   check_effect(options.model, options.given);
   options.training.batch_size = batch_size_for(options.training, train.size);
+  options.training.epochs = epochs_for(options.training, train.size);
   return options;
 }
 

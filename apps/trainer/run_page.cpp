@@ -141,8 +141,13 @@ Json config_of(const SavedRun& run) {
   TrainOptions options = run.options, defaults;
   defaults.training.optimizer = options.training.optimizer;
   const auto count = run.info ? run.info->fingerprint.find("train_size") : Fingerprint::const_iterator{};
-  if (run.info && count != run.info->fingerprint.end())
-    defaults.training.batch_size = batch_size_for(defaults.training, std::stoll(count->second));
+  if (run.info && count != run.info->fingerprint.end()) {
+    const int64_t samples = std::stoll(count->second);
+    defaults.training.batch_size = batch_size_for(defaults.training, samples);
+    defaults.training.accumulate = options.training.accumulate;
+    defaults.training.epochs = epochs_for(defaults.training, samples);
+    defaults.training.accumulate = TrainingOptions().accumulate;
+  }
   validate(defaults);  // fills in what depends on the optimizer
   defaults.training.optimizer = TrainingOptions().optimizer;
   const OptionList list = options_of(options), standard = options_of(defaults);

@@ -176,6 +176,7 @@ TEST_CASE("fit: where it diverges it says so, and the model has the weights of t
 
 TEST_CASE("fit: the bits are those of a run of the program with the same options") {
   TrainOptions options;
+  options.training.epochs = 3;
   options.data.train_size = 120;
   options.data.test_size = 20;
   options.model.model = "flatten, linear 8, norm, act, dropout 0.2, linear";

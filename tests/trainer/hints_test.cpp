@@ -34,6 +34,7 @@ struct Case {
     options.data.test_size = 20;
     options.model = {.model = "mlp", .norm = "none", .hidden = {8}};
     options.training.batch_size = 20;
+    options.training.epochs = 3;
     options.training.lr = 1e-3;
     options.training.weight_decay = 0;
   }

@@ -26,6 +26,16 @@ TEST_CASE("options: the batch size is the given one, or follows the number of tr
   CHECK(batch_size_for(options, 60'000) == 3);
 }
 
+TEST_CASE("the default number of epochs takes 100 steps at least") {
+  TrainingOptions options;
+  for (const auto& [samples, epochs] : {std::pair{1, 100}, {120, 25}, {1000, 4}, {2560, 5}, {60'000, 3}})
+    CHECK(epochs_for(options, samples) == epochs);
+  options.accumulate = 2;
+  CHECK(epochs_for(options, 120) == 50);
+  options.epochs = 2;
+  CHECK(epochs_for(options, 120) == 2);
+}
+
 TEST_CASE("every preset with every norm and activation is built and computes") {
   const EvalScope evaluating;
   for (const auto& preset : presets()) {
@@ -69,7 +79,7 @@ TEST_CASE("options: JSON gives back what it was made from, and what isn't in it 
   const auto read = options_from_json<TrainingOptions>(json_of(options));
   CHECK(json_of(read) == json_of(options));
   CHECK(options_from_json<TrainingOptions>("{}").epochs == TrainingOptions().epochs);
-  CHECK_THROWS_AS(options_from_json<TrainingOptions>(R"({"epochs": 0})"), ValueError);
+  CHECK_THROWS_AS(options_from_json<TrainingOptions>(R"({"epochs": -1})"), ValueError);
   CHECK_THROWS_AS(options_from_json<TrainingOptions>(R"({"epochs": 2.5})"), ValueError);
   CHECK_THROWS_AS(options_from_json<TrainingOptions>("[]"), ValueError);
 }
