@@ -7,6 +7,7 @@
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/detail/strided.h>
+#include <ballast/core/kernels/kernels.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -31,19 +32,15 @@ void copy_rows(const real* from, int64_t from_stride, real* to, int64_t to_strid
   });
 }
 
-constexpr int64_t tile_edge = 32;
+constexpr int64_t tile_rows = 32;
 
-// to[row][column] = from[column][row] for a tile of at most 32 x 32 elements. Reads and writes along rows,
-// through a buffer: elements a power of two apart evict each other from the cache.
+// to[row][column] = from[column][row] for a tile of at most tile_rows x panel elements. Reads and writes
+// along rows, through a buffer: elements a power of two apart evict each other from the cache.
 void transpose_tile(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
-                    int64_t columns) {
-  std::array<real, tile_edge * tile_edge> tile;
-  for (int64_t column = 0; column < columns; ++column) {
-    for (int64_t row = 0; row < rows; ++row)
-      tile[static_cast<size_t>(row * tile_edge + column)] = from[column * from_stride + row];
-  }
+                    int64_t columns, real* tile) {
+  kernels().pack(columns, rows, from, from_stride, 1, tile);
   for (int64_t row = 0; row < rows; ++row)
-    std::copy_n(&tile[static_cast<size_t>(row * tile_edge)], columns, to + row * to_stride);
+    std::copy_n(tile + row * kernels().panel, columns, to + row * to_stride);
 }
 
 // Transposes x's contiguous axis, which isn't the result's last one, with that, in tiles.
@@ -62,18 +59,20 @@ void transpose_axes(const Strided<1>& axes, const real* from, real* to) {
     outer *= axes.size(axis);
   }
   const int64_t rows = axes.size(next), columns = axes.size(last), from_stride = axes.stride(last)[0];
-  const int64_t to_stride = result_strides[next], strips = divide_up(rows, tile_edge);
-  parallel_for(outer * strips, row_grain(columns * std::min(rows, tile_edge)),
-               [&](int64_t begin, int64_t end) {
-                 for (int64_t strip = begin; strip < end; ++strip) {
-                   const auto offset = others.offsets(strip / strips);
-                   const int64_t row = strip % strips * tile_edge, height = std::min(tile_edge, rows - row);
-                   for (int64_t column = 0; column < columns; column += tile_edge)
-                     transpose_tile(from + offset[0] + column * from_stride + row, from_stride,
-                                    to + offset[1] + row * to_stride + column, to_stride, height,
-                                    std::min(tile_edge, columns - column));
-                 }
-               });
+  const int64_t to_stride = result_strides[next], strips = divide_up(rows, tile_rows);
+  const int64_t width = kernels().panel, chunks = outer * strips;
+  reserve_scratch<real>(tile_rows * width, chunks);
+  parallel_for(chunks, row_grain(columns * std::min(rows, tile_rows)), [&](int64_t begin, int64_t end) {
+    const Scratch<real> tile(tile_rows * width);
+    for (int64_t strip = begin; strip < end; ++strip) {
+      const auto offset = others.offsets(strip / strips);
+      const int64_t row = strip % strips * tile_rows, height = std::min(tile_rows, rows - row);
+      for (int64_t column = 0; column < columns; column += width)
+        transpose_tile(from + offset[0] + column * from_stride + row, from_stride,
+                       to + offset[1] + row * to_stride + column, to_stride, height,
+                       std::min(width, columns - column), tile.data());
+    }
+  });
 }
 
 Tensor permuted(Tensor x, const Order& order) {
