@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <ballast/core/detail/map.h>
 #include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/movement.h>
@@ -60,8 +61,14 @@ Tensor Predictor::output(Tensor x) const {
   for (int axis = 0; fits && axis < expected.rank(); ++axis) fits = x.size(axis + 1) == expected[axis];
   check<ShapeError>(fits, "Predictor: x is {}; it must be (N, {}), samples as the model was trained on",
                     x.shape(), fmt::join(expected, ", "));
-  return ballast::predict(model_, (std::move(x) - shift_) * scale_);
-  //~ return ballast::predict(model_, std::move(x) * scale_ - shift_);
+  return ballast::predict(model_, standardized(std::move(x)));
+}
+
+Tensor Predictor::standardized(Tensor x) const {
+  if (shift_.count() > 1) return (std::move(x) - shift_) * scale_;
+  const real shift = shift_.item(), scale = scale_.item();  // in one pass
+  return detail::mapped(std::move(x), [=](real v) { return (v - shift) * scale; });
+  //~ return detail::mapped(std::move(x), [=](real v) { return v * scale - shift; });
 }
 
 Tensor Predictor::operator()(Tensor x) const {

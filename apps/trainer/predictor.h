@@ -43,6 +43,7 @@ class Predictor {
   const CheckpointInfo& info() const { return info_; }
 
  private:
+  Tensor standardized(Tensor x) const;
   explicit Predictor(Trained trained);
 
   CheckpointInfo info_;
