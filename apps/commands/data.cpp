@@ -228,7 +228,7 @@ int print_info(const DataCommandOptions& options) {
                       "reads the "
                       "mean of the column, or of texts a category of its own"
                     : "");
-    for (const std::string& columns : left_out) say("left out: {}\n", columns);
+    for (const std::string& named : left_out) say("left out: {}\n", named);
     say("to predict: {}\n", targets_text(data.schema, options.data.label));
   }
   if (split.train.kind == TargetKind::values) {

@@ -23,8 +23,8 @@ TableFile read_table(const std::string& path, const DataOptions& options, const 
 
 /// Columns of more texts than an input can have, by name.
 struct TooManyTexts : ValueError {
-  TooManyTexts(const std::string& message, std::vector<std::string> names)
-      : ValueError(message), columns(std::move(names)) {}
+  TooManyTexts(const std::string& text, std::vector<std::string> names)
+      : ValueError(text), columns(std::move(names)) {}
   std::vector<std::string> columns;
 };
 
