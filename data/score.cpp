@@ -21,8 +21,8 @@ Tensor rows_of_positions(Tensor logits, const Batch& batch) {
 
 Score score(Tensor output, const Batch& batch, real label_smoothing, const Tensor& class_weights) {
   if (batch.kind == TargetKind::values) return {.loss = mse_loss(std::move(output), batch.values)};
-  if (batch.kind == TargetKind::positions) output = rows_of_positions(std::move(output), batch);
-  const Labels found = argmax(output);
+  const bool positions = batch.kind == TargetKind::positions;
+  const Labels found = argmax(positions ? rows_of_positions(output.detach(), batch) : output);
   Score result{.loss = cross_entropy(std::move(output), batch.y,
                                      {.label_smoothing = label_smoothing, .weights = class_weights}),
                .labels = batch.y.size()};

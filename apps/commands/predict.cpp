@@ -162,11 +162,11 @@ class Printer {
 class MaskWriter {
  public:
   MaskWriter(const Predictor& predictor, const std::string& folder) : predictor_(predictor), folder_(folder) {
-    std::error_code error;
-    fs::create_directories(folder, error);
     const int64_t classes = predictor.info().outputs;
     check<ValueError>(classes <= 256, "--masks: an image has 256 greys, and the model knows {} classes",
                       classes);
+    std::error_code error;
+    fs::create_directories(folder, error);
     check<ValueError>(!error, "--masks: can't make the folder '{}': {}", folder, error.message());
   }
 

@@ -143,10 +143,11 @@ Json config_of(const SavedRun& run) {
   const auto count = run.info ? run.info->fingerprint.find("train_size") : Fingerprint::const_iterator{};
   if (run.info && count != run.info->fingerprint.end()) {
     const int64_t samples = std::stoll(count->second);
-    defaults.training.batch_size = batch_size_for(defaults.training, samples);
-    defaults.training.accumulate = options.training.accumulate;
-    defaults.training.epochs = epochs_for(defaults.training, samples);
-    defaults.training.accumulate = TrainingOptions().accumulate;
+    TrainingOptions training = options.training;
+    training.epochs = 0;
+    defaults.training.epochs = epochs_for(training, samples);
+    training.batch_size = 0;
+    defaults.training.batch_size = batch_size_for(training, samples);
   }
   validate(defaults);  // fills in what depends on the optimizer
   defaults.training.optimizer = TrainingOptions().optimizer;

@@ -150,7 +150,7 @@ TableFile read_training_table(const std::string& path, const DataOptions& option
     complain("note: {}: the first line is taken for {}; --header {} says otherwise\n", path,
              head.header ? "the names of the columns" : "values", head.header ? "no" : "yes");
   TableFile file{read_without(path, csv), {}};
-  check_texts(path, file);
+  check_texts(path, file);  // before the schema: one of them may be the label
   file.schema = schema_of(file.table, {labels(options.label, head, file.table), options.task,
                                        sample_shape(options), options.missing == "mean"});
   check_texts(path, file);
