@@ -1,20 +1,32 @@
-// What the last look at a run's layers says of how signal and gradient go through them: the text, what it comes to where it
-// is true of all runs, and the source.
+// What the looks at a run's layers say of how signal and gradient go through them: the text, what it comes to where it is true of
+// all runs, and the source.
 const layerFindings = group => {
   const {records = []} = group.layers_over_time ?? {}, {format} = page;
-  const all = records.length ? records[records.length - 1].layers : [], layers = all.filter(layer => "input" in layer);
+  const all = records.length ? records[records.length - 1].layers : [];
   const found = [], times = ratio => format(Number(ratio.toPrecision(2)));
-  const spreads = layers.map(layer => layer.input_spread).filter(value => value > 0);
-  if (spreads.length > 2 && spreads[1] > 10 * spreads[spreads.length - 1])
-    found.push([`the signal vanishes. What arrives at the last layer differs between samples ${times(spreads[1] / spreads[spreads.length - 1])} times less than what arrives `
-                + "at the second (see “Spread between samples”): its last layers can hardly tell samples apart.",
-                "the signal vanishes: what arrives at the last layer differs over 10 times less between samples than what arrives at the second (see “Spread between samples”).",
+  // The looks at which a ratio of the layers' figures is above the limit: at which steps and how far, and whether the last is among them.
+  // If it isn't, another limit counts: much passes that is there at first.
+  const above = (limit, limitBefore, figure, ratio) => {
+    const looks = records.map(({step, layers}) => ({step, ratio: ratio(layers.filter(layer => "input" in layer).map(layer => layer[figure]).filter(value => value > 0))}));
+    const lasts = looks.length > 0 && looks[looks.length - 1].ratio > limit;
+    const over = looks.filter(look => look.ratio > (lasts ? limit : limitBefore));
+    if (!over.length) return null;
+    const ends = [over[0], over[over.length - 1]].map(look => `step ${format(look.step)}`);
+    return {lasts, largest: times(Math.max(...over.map(look => look.ratio))),
+            when: over.length === 1 ? `at ${ends[0]}` : `at looks from ${ends[0]} to ${ends[1]}`};
+  };
+  const signal = above(10, 100, "input_spread", spreads => spreads.length > 2 ? spreads[1] / spreads[spreads.length - 1] : 0);
+  if (signal)
+    found.push([`the signal ${signal.lasts ? "vanishes" : "vanished at first"}. What arrives at the last layer differs between samples up to ${signal.largest} times less than what arrives `
+                + `at the second, ${signal.when} (see “Spread between samples”): its last layers can hardly tell samples apart${signal.lasts ? "" : " then"}.`,
+                `the signal ${signal.lasts ? "vanishes" : "vanished at first"}: what arrives at the last layer differs over ${signal.lasts ? 10 : 100} times less between samples than what arrives at the second (see “Spread between samples”).`,
                 "Glorot & Bengio 2010"]);
-  const norms = layers.map(layer => layer.gradient_norm).filter(value => value > 0);
-  if (norms.length > 1 && Math.max(...norms) > 1000 * Math.min(...norms))
-    found.push([`the largest gradient norm of a layer is ${times(Math.max(...norms) / Math.min(...norms))} times the smallest (see “Gradient norm by layer”): `
+  const gradient = above(1000, 1000, "gradient_norm", norms => norms.length > 1 ? Math.max(...norms) / Math.min(...norms) : 0);
+  if (gradient)
+    found.push([`the largest gradient norm of a layer is up to ${gradient.largest} times the smallest, ${gradient.when} (see “Gradient norm by layer”): `
                 + "layers of small gradients hardly learn.",
-                "gradient norms of the layers differ over 1,000 times (see “Gradient norm by layer”): layers of small gradients hardly learn.", "Glorot & Bengio 2010"]);
+                `gradient norms of the layers differ over 1,000 times${gradient.lasts ? "" : " at first"} (see “Gradient norm by layer”): layers of small gradients hardly learn.`,
+                "Glorot & Bengio 2010"]);
   const dead = all.flatMap(({dead_units}, i) => {
     const {path, layer} = group.layers_over_time.about.layers[i];
     const weighted = all.slice(0, i).filter(layer => "input" in layer).length;
@@ -202,10 +214,10 @@ const layersOverTime = allGroups => {
            "Units that are 0 for a quarter to three quarters of the samples and positions: they tell samples apart best; a unit that is never 0 is linear.", {log: false, factor: 100});
   overTime("effective_lr", "Effective learning rate", "learning rate / |w|² (no unit)",
            "Where a norm follows, the length of the weights w doesn't matter to the result, and this is the rate at which their direction learns: "
-           + "it falls as they grow (van Laarhoven 2017). Weights that no norm follows are left out.", {rules: ["decayed-norm"], only: normFollows});
-  overTime("angle", "Angle moved", "degrees since the last look", "The angle between a layer's weights, as one vector, and what they were at the look before: how much has been learned in between, whatever their length.", {factor: 180 / Math.PI});
+           + "it falls as they grow, and with the learning rate (van Laarhoven 2017, on plain SGD). Weights that no norm follows are left out.", {rules: ["decayed-norm"], only: normFollows});
+  overTime("angle", "Angle moved", "degrees since the last look", "The angle between a layer's weights, as one vector, and what they were at the look before: how far they have turned in between, whatever their length. To turn isn't yet to learn.", {factor: 180 / Math.PI});
   overTime("gamma_over_sigma", "Scale of norms in evaluation, γ/σ", "mean of γ/σ (no unit)",
-           "What a norm with running statistics multiplies its inputs by in evaluation: its weight γ by the running standard deviation σ of its inputs. "
+           "What a norm with running statistics multiplies its inputs by in evaluation: its weight γ divided by the running standard deviation σ of its inputs; 1 at step 0. "
            + "Where it is large, small inputs are amplified, and noise with them.",
            {figure: layer => layer.gamma_over_sigma?.[1]});
 
@@ -255,7 +267,8 @@ const layersOverTime = allGroups => {
   function spreadProfile() {
     byLayer("Spread between samples by layer at the step", "standard deviation (no unit)", "spread", layer => layer.input_spread,
             "Of what arrives at the layer: the standard deviation of a channel over samples and positions, mean over the channels. Where it falls by orders of "
-            + "magnitude from the first layer (left) to the last, the signal vanishes: the layers get nearly the same for every sample. What arrives after a ReLU or sigmoid are its outputs.");
+            + "magnitude from the first layer (left) to the last, the signal vanishes: the layers get nearly the same for every sample. What arrives after a ReLU or sigmoid are its outputs. "
+            + "The slider begins at the last look; the first one shows how the signal goes before anything is learned.");
   }
   function gradientProfile() {
     byLayer("Gradient norm by layer at the step", "norm of the gradient (no unit)", "gradient norm", layer => layer.gradient_norm,
@@ -267,7 +280,7 @@ const layersOverTime = allGroups => {
   function condition() {
     const note = `The largest eigenvalue divided by the smallest, of ${about.channels} channels at most. The larger, the slower gradient descent is in some `
         + "directions (LeCun et al. 1998). A batch norm brings the covariance (solid) to the correlation (dashed): where the two are far "
-        + "apart, it helps. It doesn't measure success: pure noise has the best one, 1, and the run that learns may have the larger one.";
+        + "apart, one here would help; where they lie on one another, as they do where a norm has been, it would change nothing. It doesn't measure success: pure noise has the best one, 1, and the run that learns may have the larger one.";
     const pair = (name, group, i, color) => [["covariance", "condition", false], ["correlation", "correlation_condition", true]].map(
         ([kind, key, dashed]) => ({name: `${name}, ${kind}`, x: stepsOf(group), y: over(group, i, layer => layer[key]), dashed, color, points: one ? undefined : "some"}));
     live(() => ({title: "Condition number of the inputs", note, x: step, y: {label: "condition number (no unit)", log: true},

@@ -148,8 +148,8 @@ pages.runs = data => {
   function nothingFound() {
     const looked = groups.filter(group => group.layers_over_time?.records.length);
     const fine = [...(groups.every(group => group.results.val_loss.mean !== null) ? [`the validation loss is below that of ${classifies ? "guessing" : "always giving the mean"}`] : []),
-                  ...(looked.length ? ["the signal doesn't fade from layer to layer over 10 times", "gradient norms of layers are within a factor of 1,000",
-                                       "no layer has over 10 % dead units"] : [])];
+                  ...(looked.length ? ["from the second layer to the last the signal fades less than 10 times at the last look and less than 100 before", "gradient norms of layers are within a factor of 1,000",
+                                       "at the last look no layer has over 10 % dead units"] : [])];
     const unseen = looked.length === groups.length ? "" : `${looked.length ? "Not all runs" : "No layers"} were looked at (ballast train --probe 50).`;
     return [fine.length ? `Nothing stands out: ${fine.join(", ")}.` : "", unseen].filter(Boolean).join(" ");
   }
