@@ -70,6 +70,9 @@ const std::vector<Case> cases = {
     {"Winograd, tiles clipped to one row or column", {17, 16, 7, 8}, {16, 16, 3, 3}, {.padding = {0, 0}}},
     {"Winograd, many channels", {1, 70, 30, 33}, {17, 70, 3, 3}, {.padding = 1}, false},
     {"Winograd, one image and many filters", {1, 16, 12, 14}, {150, 16, 3, 3}, {.padding = 1}},
+    {"Winograd, 5 x 5 taps", {3, 16, 14, 12}, {18, 16, 5, 5}, {.padding = 2}},
+    {"Winograd, 5 x 5 taps, odd sizes", {2, 35, 15, 17}, {17, 35, 5, 5}, {.padding = {0, 2}}},
+    {"Winograd, 5 x 5 taps, one image and many filters", {1, 16, 12, 14}, {150, 16, 5, 5}, {.padding = 2}},
     {"more images than chunks", {37, 1, 3, 3}, {2, 1, 2, 2}},
     {"no images", {0, 2, 4, 4}, {3, 2, 3, 3}},
 };

@@ -68,10 +68,10 @@ struct AdamStep {
   real l2, beta1, one_minus_beta1, beta2, one_minus_beta2, decay, rate, v_correction, eps;
 };
 
-/// Weights (filters, channels, 3, 3) -> `to`: for each of 36 frequencies, `frequency_step` elements apart,
-/// panels of filters, (panels, channels, panel).
+/// Weights (filters, channels, taps, taps) -> `to`: for each of 36 frequencies, `frequency_step` elements
+/// apart, panels of filters, (panels, channels, panel). There are 3 x 3 taps or 5 x 5.
 struct WinogradFilters {
-  int64_t filters, channels, frequency_step;
+  int64_t filters, channels, taps, frequency_step;
   const real* weight;
   real* to;
 };
@@ -81,17 +81,17 @@ struct PaddedPlane {
   int64_t height, width, top, left, padded_height, padded_width;
 };
 
-/// A tile of up to 4 x 4 outputs, in a plane with rows of `width` pixels. Frequencies are frequency_step
-/// elements apart. A tile with at most two rows of outputs has no frequencies in rows 3 and 4 of the 6 x 6;
-/// with at most two columns, none in columns 3 and 4.
+/// A tile of up to 4 x 4 outputs of 3 x 3 taps, or 2 x 2 of 5 x 5, in a plane with rows of `width` pixels.
+/// Frequencies are frequency_step elements apart. Of 3 x 3 taps, a tile with at most two rows of outputs has
+/// no frequencies in rows 3 and 4 of the 6 x 6; with at most two columns, none in columns 3 and 4.
 struct WinogradTile {
-  int64_t rows, columns, width, frequency_step;
+  int64_t rows, columns, taps, width, frequency_step;
 };
 
 /// Sums over tiles of input times gradient for each frequency, (36, channels, panels * panel filters) -> the
-/// weight gradient, as panels of filters (panels, channels * 9, panel).
+/// weight gradient, as panels of filters (panels, channels * taps * taps, panel).
 struct WinogradWeights {
-  int64_t channels, panels;
+  int64_t channels, taps, panels;
   const real* sums;
   real* to;
 };

@@ -12,17 +12,14 @@ namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
 
 constexpr int64_t points = 6, frequencies = points * points;
-constexpr int64_t side = 4, overlap = 2;  // of a tile: it sees (side + overlap)^2 inputs
 
-// Edge tiles with at most half a side of outputs use F(2, 3), which needs four points: all but 2 and -2.
-constexpr int64_t half = side / 2, few_points = 4;
+// Edge tiles of 3 x 3 taps with at most two rows (or columns) of outputs use F(2, 3) for these, which needs
+// four points: all but 2 and -2.
+constexpr int64_t few_outputs = 2, few_points = 4;
 constexpr bool is_two(int64_t point) { return point == 3 || point == 4; }
 
-// The points of all tiles along a side of `outputs` outputs.
-int64_t points_of(int64_t outputs) {
-  const int64_t rest = outputs % side;
-  return outputs / side * points + (rest == 0 ? 0 : rest <= half ? few_points : points);
-}
+// Planes are padded to a multiple of so many outputs along a side.
+constexpr int64_t multiple = 2;
 
 // Images as panels: (image, panel of channels, pixel of the padded plane, channel of the panel).
 struct Planes {
@@ -80,13 +77,30 @@ struct Winograd::Memory {
 };
 
 bool Winograd::pays() const {
-  const auto fits = [](const WindowAxis& a) { return a.taps == 3 && a.stride == 1 && a.dilation == 1; };
-  return fits(h) && fits(w) && std::min(c, o) >= tuning::winograd_channels &&
+  const auto fits = [](const WindowAxis& a) {
+    return (a.taps == 3 || a.taps == 5) && a.stride == 1 && a.dilation == 1;
+  };
+  return fits(h) && fits(w) && h.taps == w.taps && std::min(c, o) >= tuning::winograd_channels &&
          n * image_tiles() >= tuning::winograd_tiles &&
-         2 * points_of(h.out) * points_of(w.out) < 9 * h.out * w.out;
+         2 * points_of(h.out) * points_of(w.out) < weights() * h.out * w.out;
 }
 
-int64_t Winograd::image_tiles() const { return divide_up(h.out, side) * divide_up(w.out, side); }
+// The points of all tiles along a side of `outputs` outputs.
+int64_t Winograd::points_of(int64_t outputs) const {
+  const int64_t rest = outputs % side();
+  return outputs / side() * points + (rest == 0 ? 0 : is_few(rest) ? few_points : points);
+}
+
+bool Winograd::is_few(int64_t outputs) const {
+  return h.taps == 3 && outputs <= few_outputs;
+  //~ return outputs <= few_outputs;
+}
+
+int64_t Winograd::side() const { return points + 1 - h.taps; }
+
+int64_t Winograd::weights() const { return h.taps * h.taps; }
+
+int64_t Winograd::image_tiles() const { return divide_up(h.out, side()) * divide_up(w.out, side()); }
 
 // `count` tiles from number `first` on, sorted so that those that have a given frequency are contiguous:
 // tiles clipped at the right edge, full tiles, tiles clipped at the bottom, and at both.
@@ -96,15 +110,21 @@ class Winograd::Tiles {
     int64_t number;              // in the sorted order
     int64_t image, row, column;  // of the first output
     int64_t rows, columns;       // outputs
-    WinogradTile within(const Planes& planes, int64_t frequency_step) const {
-      return {rows, columns, planes.plane.padded_width, frequency_step};
+    WinogradTile within(const Planes& planes, int64_t taps, int64_t frequency_step) const {
+      return {rows, columns, taps, planes.plane.padded_width, frequency_step};
     }
   };
   struct Range {
     int64_t begin, count;
   };
 
-  Tiles(const Winograd& w, int64_t first, int64_t count) : winograd_(w), first_(first), count_(count) {
+  Tiles(const Winograd& w, int64_t first, int64_t count)
+      : winograd_(w),
+        first_(first),
+        count_(count),
+        side_(w.side()),
+        of_row_(divide_up(w.w.out, side_)),
+        of_image_(w.image_tiles()) {
     std::array<int64_t, kinds> sizes = {};
     for (int64_t t = first; t < first + count; ++t) ++sizes[kind(place(t))];
     std::exclusive_scan(sizes.begin(), sizes.end(), begin_.begin(), int64_t{0});
@@ -133,30 +153,38 @@ class Winograd::Tiles {
  private:
   enum Kind : size_t { narrow, whole, low, both, kinds };
 
-  static Kind kind(const Place& p) {
-    if (p.rows > half) return p.columns > half ? whole : narrow;
-    return p.columns > half ? low : both;
+  Kind kind(const Place& p) const {
+    const bool few_columns = winograd_.is_few(p.columns);
+    if (winograd_.is_few(p.rows)) return few_columns ? both : low;
+    return few_columns ? narrow : whole;
   }
   Place place(int64_t t) const {
-    const int64_t columns = divide_up(winograd_.w.out, side), in_image = t % winograd_.image_tiles();
-    const int64_t row = in_image / columns * side, column = in_image % columns * side;
-    //~ const int64_t row = in_image / columns * overlap, column = in_image % columns * side;
+    const int64_t image = t / of_image_, in_image = t % of_image_;
+    const int64_t row = in_image / of_row_ * side_, column = in_image % of_row_ * side_;
+    //~ const int64_t row = in_image / of_row_ * few_outputs, column = in_image % of_row_ * side_;
     return {.number = 0,
-            .image = t / winograd_.image_tiles(),
+            .image = image,
             .row = row,
             .column = column,
-            .rows = std::min(side, winograd_.h.out - row),
-            .columns = std::min(side, winograd_.w.out - column)};
+            .rows = std::min(side_, winograd_.h.out - row),
+            .columns = std::min(side_, winograd_.w.out - column)};
   }
 
   const Winograd& winograd_;
   int64_t first_, count_;
+  int64_t side_, of_row_, of_image_;  // outputs along a side of a tile, tiles
   std::array<int64_t, kinds> begin_ = {};
 };
 
 // The inputs with zero padding, extended to all that the tiles read.
 PaddedPlane Winograd::padded_inputs() const {
-  return {h.in, w.in, h.padding, w.padding, round_up(h.out, half) + overlap, round_up(w.out, half) + overlap};
+  const int64_t overlap = h.taps - 1;
+  return {h.in,
+          w.in,
+          h.padding,
+          w.padding,
+          round_up(h.out, multiple) + overlap,
+          round_up(w.out, multiple) + overlap};
 }
 
 // Transforms the tiles' inputs, of images from x on. Tiles come image by image: each image is packed once.
@@ -166,7 +194,7 @@ void Winograd::transform_inputs(const Batch& batch, const Memory& memory, const 
   tiles.for_each([&](const Tiles::Place& at) {
     if (at.row == 0 && at.column == 0) inputs.pack(x + at.image * c * inputs.pixels, 1, memory.x);
     for (int64_t p = 0; p < inputs.panels; ++p)
-      kernels().winograd_input(at.within(inputs, batch.in_step),
+      kernels().winograd_input(at.within(inputs, h.taps, batch.in_step),
                                memory.x + inputs.at(0, p) + inputs.pixel(at.row, at.column),
                                memory.in + at.number * inputs.padded + p * inputs.panel);
   });
@@ -195,9 +223,10 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
     reserve_scratch<real>(frequencies * part.filter_step(), divide_up(o, few));
     reserve_scratch<real>(part.forward_batch().size, divide_up(o, few));
     parallel_for(o, few, [&](int64_t begin, int64_t end) {
-      Winograd{1, c, end - begin, h, w}.convolve(x, weight + begin * c * 9, bias ? bias + begin : nullptr,
-                                                 beta, relu, y + begin * h.out * w.out);
-      //~ beta, relu, y);
+      Winograd{1, c, end - begin, h, w}.convolve(x, weight + begin * c * weights(),
+                                                 bias ? bias + begin : nullptr, beta, relu,
+                                                 y + begin * h.out * w.out);
+      //~ y);
     });
     return;
   }
@@ -208,6 +237,7 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
   parallel_for(outputs.panels, 1, [&](int64_t p, int64_t) {
     kernel.winograd_filters({.filters = o,
                              .channels = c,
+                             .taps = h.taps,
                              .frequency_step = filter_step(),
                              .weight = weight,
                              .to = filters.data()},
@@ -235,7 +265,8 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
               {.c = memory.out + f * batch.out_step + range.begin * kernel.panel, .row_step = kernel.panel});
         }
         some.for_each([&](const Tiles::Place& at) {
-          kernel.winograd_output(at.within(outputs, batch.out_step), memory.out + at.number * kernel.panel,
+          kernel.winograd_output(at.within(outputs, h.taps, batch.out_step),
+                                 memory.out + at.number * kernel.panel,
                                  memory.y + outputs.at(at.image, p) + outputs.pixel(at.row, at.column));
         });
       }
@@ -252,18 +283,18 @@ void Winograd::convolve(const real* x, const real* weight, const real* bias, rea
 // Each chunk of images sums up its tiles in a table (frequencies, c, o) of its own.
 WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
   const Kernels& kernel = kernels();
-  const PaddedPlane whole_tiles = {h.out, w.out, 0, 0, round_up(h.out, half), round_up(w.out, half)};
+  const PaddedPlane whole_tiles = {h.out, w.out, 0, 0, round_up(h.out, multiple), round_up(w.out, multiple)};
   const Planes inputs = {c, padded_inputs()}, outputs = {o, whole_tiles};
   const int64_t table = c * outputs.padded;  // of one frequency
-  const int64_t grain =
-      grain_for(n, divide_up(tuning::winograd_tiles_per_sum, image_tiles()),
-                std::clamp<int64_t>(tuning::winograd_sums / (9 * table), 2, tuning::most_partial_sums));
+  const int64_t grain = grain_for(
+      n, divide_up(tuning::winograd_tiles_per_sum, image_tiles()),
+      std::clamp<int64_t>(tuning::winograd_sums / (weights() * table), 2, tuning::most_partial_sums));
   const int64_t enough = std::clamp<int64_t>(3 * outputs.padded / 2, tuning::winograd_least_gradient_tiles,
                                              tuning::winograd_most_gradient_tiles),
                 tiles = std::min(enough, grain * image_tiles());
   const Batch batch = {inputs, outputs, tiles, image_tiles(), frequencies * table};
 
-  const WeightSums result = {divide_up(n, grain), Scratch<real>(divide_up(n, grain) * 9 * table)};
+  const WeightSums result = {divide_up(n, grain), Scratch<real>(divide_up(n, grain) * weights() * table)};
   reserve_scratch<real>(batch.size, result.parts);
   parallel_for(n, grain, [&](int64_t begin, int64_t end) {
     const Memory memory(batch);
@@ -276,7 +307,7 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
         transform_inputs(batch, memory, x + image * c * inputs.pixels, some);
         for (int64_t p = 0; p < outputs.panels; ++p) {
           some.for_each([&](const Tiles::Place& at) {
-            kernel.winograd_gradient(at.within(outputs, batch.out_step),
+            kernel.winograd_gradient(at.within(outputs, h.taps, batch.out_step),
                                      memory.y + outputs.at(at.image, p) + outputs.pixel(at.row, at.column),
                                      memory.out + at.number * kernel.panel);
           });
@@ -297,9 +328,10 @@ WeightSums Winograd::weight_gradient(const real* x, const real* dy) const {
       }
     }
     kernel.winograd_weights({.channels = c,
+                             .taps = h.taps,
                              .panels = outputs.panels,
                              .sums = memory.sums,
-                             .to = result.tables.data() + begin / grain * 9 * table});
+                             .to = result.tables.data() + begin / grain * weights() * table});
   });
   return result;
 }
