@@ -420,6 +420,56 @@ TEST_CASE("gather repeats slices and adds their gradients") {
         }) == "gather: position 3 at index 1 is not in 0 ... 2");
 }
 
+TEST_CASE("rows of every length are padded, cut out and gathered") {
+  // Rows of 1 to 4 elements, and of more; paddings that are few elements and many, of 0 and of another value.
+  for (const int64_t inner : {1, 2, 3, 4, 5, 70}) {
+    for (const real value : {real(0), real(7)}) {
+      CAPTURE(inner);
+      constexpr int64_t outer = 3, size = 4, before = 2, after = 65;
+      const Tensor x = counted({outer, size, inner});
+      const Tensor padded = pad(x, 1, before, after, value), weight = counted(padded.shape());
+      const Tensor by_pad =
+          gradient(x, weight, [&](const Tensor& t) { return pad(t, 1, before, after, value); });
+      const Tensor by_slice =
+          gradient(padded, x, [&](const Tensor& t) { return slice(t, 1, before, before + size); });
+      const Labels positions{3, 0, 3, 1, 3};
+      const Tensor gathered = gather(x, positions, 1), dy = counted(gathered.shape());
+      const Tensor by_gather = gradient(x, dy, [&](const Tensor& t) { return gather(t, positions, 1); });
+      bool right = true;
+      for (int64_t a = 0; a < outer; ++a)
+        for (int64_t i = 0; i < inner; ++i) {
+          for (int64_t p = 0; p < before + size + after; ++p) {
+            const bool inside = p >= before && p < before + size;
+            right = right && padded(a, p, i) == (inside ? x(a, p - before, i) : value);
+            right = right && by_slice(a, p, i) == (inside ? x(a, p - before, i) : 0);
+          }
+          for (int64_t p = 0; p < size; ++p) right = right && by_pad(a, p, i) == weight(a, p + before, i);
+          for (int64_t p = 0; p < positions.size(); ++p)
+            right = right && gathered(a, p, i) == x(a, positions[p], i);
+          right = right && by_gather(a, 0, i) == dy(a, 1, i) && by_gather(a, 1, i) == dy(a, 3, i);
+          right = right && by_gather(a, 2, i) == 0;
+          right = right && by_gather(a, 3, i) == dy(a, 0, i) + dy(a, 2, i) + dy(a, 4, i);
+        }
+      CHECK(right);
+    }
+  }
+}
+
+TEST_CASE("matrices of few rows or columns are transposed in more than one part") {
+  for (const int64_t few : {1, 2, 3, 4, 5}) {
+    CAPTURE(few);
+    const Tensor tall = counted({2, 33333, few}), wide = transpose(tall);
+    bool right = true;
+    for (int64_t n = 0; n < 2; ++n)
+      for (int64_t row = 0; row < 33333; ++row)
+        for (int64_t column = 0; column < few; ++column)
+          right = right && wide.data()[(n * few + column) * 33333 + row] ==
+                               tall.data()[(n * 33333 + row) * few + column];
+    CHECK(right);
+    CHECK(same(transpose(wide), tall));
+  }
+}
+
 TEST_CASE("matmul, also batched") {
   const Tensor a = tensor({{1, 2}, {3, 4}}), b = tensor({{5, 6}, {7, 8}});
   const Tensor ab = tensor({{19, 22}, {43, 50}}), ba = tensor({{23, 34}, {31, 46}});

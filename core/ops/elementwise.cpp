@@ -244,7 +244,10 @@ Tensor where(const Tensor& condition, Tensor a, Tensor b) {
         with_elements(p, step[1], [=](auto p_at) {
           with_elements(q, step[2], [=](auto q_at) {
             BALLAST_INDEPENDENT
-            for (int64_t i = 0; i < count; ++i) to[position + i] = c_at(i) != 0 ? p_at(i) : q_at(i);
+            for (int64_t i = 0; i < count; ++i) {
+              const real yes = p_at(i), no = q_at(i);  // both are read, so that nothing branches
+              to[position + i] = c_at(i) != 0 ? yes : no;
+            }
           });
         });
       });

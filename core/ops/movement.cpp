@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <numeric>
+#include <type_traits>
+#include <utility>
 
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
@@ -16,23 +18,92 @@ namespace {
 
 using Order = std::array<int, Shape::max_rank>;
 
-// Copies `rows` rows of `length` elements, or adds them if `add`.
+// Calls f with the number of elements of a row: as a constant if they are so few that calling memcpy for each
+// row would take longer than copying.
+template <class F>
+void with_length(int64_t length, F f) {
+  switch (length) {
+    case 1:
+      return f(std::integral_constant<int64_t, 1>());
+    case 2:
+      return f(std::integral_constant<int64_t, 2>());
+    case 3:
+      return f(std::integral_constant<int64_t, 3>());
+    case 4:
+      return f(std::integral_constant<int64_t, 4>());
+    default:
+      return f(length);
+  }
+}
+
+// Copies `rows` rows of `row_length` elements, or adds them if `add`.
 void copy_rows(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
-               int64_t length, bool add = false) {
-  parallel_for(rows, row_grain(length), [=](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const real* source = from + row * from_stride;
-      real* target = to + row * to_stride;
-      if (!add) {
-        std::copy_n(source, length, target);
-      } else {
-        for (int64_t i = 0; i < length; ++i) target[i] += source[i];
+               int64_t row_length, bool add = false) {
+  parallel_for(rows, row_grain(row_length), [=](int64_t begin, int64_t end) {
+    with_length(row_length, [=](auto length) {
+      for (int64_t row = begin; row < end; ++row) {
+        const real* source = from + row * from_stride;
+        real* target = to + row * to_stride;
+        if (!add) {
+          std::copy_n(source, length, target);
+        } else {
+          for (int64_t i = 0; i < length; ++i) target[i] += source[i];
+        }
       }
-    }
+    });
   });
 }
 
-constexpr int64_t tile_rows = 32;
+// Fills `rows` rows of `stride` elements: row_length of each from element `start` on are those of a row of
+// `from`, the others are `value`.
+void surround_rows(const real* from, real* to, int64_t stride, int64_t start, int64_t rows,
+                   int64_t row_length, real value) {
+  const int64_t after = start + row_length;
+  const auto fill = [value](real* at, int64_t count) {
+    constexpr int64_t many = 64;
+    if (value == 0 && count >= many) return std::fill_n(at, count, real{0});  // by memset
+    return std::fill_n(at, count, value);
+  };
+  parallel_for(rows, row_grain(stride), [=](int64_t begin, int64_t end) {
+    with_length(row_length, [=](auto length) {
+      for (int64_t row = begin; row < end; ++row) {
+        real* target = to + row * stride;
+        fill(target, start);
+        std::copy_n(from + row * length, length, target + start);
+        fill(target + after, stride - after);
+        //~ fill(target + after, stride - after - 1);
+      }
+    });
+  });
+}
+
+void clear_rows(real* to, int64_t stride, int64_t rows, int64_t length) {
+  if (length == stride) length *= std::exchange(rows, 1);
+  for (int64_t row = 0; row < rows; ++row) std::fill_n(to + row * stride, length, real{0});
+}
+
+constexpr int64_t few = 4;         // rows or columns that are transposed without a tile
+constexpr int64_t tile_rows = 32;  // else
+
+// to[row][column] = from[column][row] for few rows or few columns, such as the channels of colour images.
+void transpose_few(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
+                   int64_t columns) {
+  if (rows <= few) {
+    with_length(rows, [=](auto count) {
+      for (int64_t column = 0; column < columns; ++column) {
+        for (int64_t row = 0; row < count; ++row)
+          to[row * to_stride + column] = from[column * from_stride + row];
+      }
+    });
+  } else {
+    with_length(columns, [=](auto count) {
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t column = 0; column < count; ++column)
+          to[row * to_stride + column] = from[column * from_stride + row];
+      }
+    });
+  }
+}
 
 // to[row][column] = from[column][row] for a tile of at most tile_rows x panel elements. Reads and writes
 // along rows, through a buffer: elements a power of two apart evict each other from the cache.
@@ -59,17 +130,25 @@ void transpose_axes(const Strided<1>& axes, const real* from, real* to) {
     outer *= axes.size(axis);
   }
   const int64_t rows = axes.size(next), columns = axes.size(last), from_stride = axes.stride(last)[0];
-  const int64_t to_stride = result_strides[next], strips = divide_up(rows, tile_rows);
-  const int64_t width = kernels().panel, chunks = outer * strips;
-  reserve_scratch<real>(tile_rows * width, chunks);
-  parallel_for(chunks, row_grain(columns * std::min(rows, tile_rows)), [&](int64_t begin, int64_t end) {
-    const Scratch<real> tile(tile_rows * width);
+  const int64_t to_stride = result_strides[next];
+  const bool thin = std::min(rows, columns) <= few;
+  const int64_t most_rows = thin ? divide_up(elementwise_grain, columns) : tile_rows;
+  const int64_t width = kernels().panel, strips = divide_up(rows, most_rows), chunks = outer * strips;
+  if (!thin) reserve_scratch<real>(tile_rows * width, chunks);
+  parallel_for(chunks, row_grain(columns * std::min(rows, most_rows)), [&](int64_t begin, int64_t end) {
+    const Scratch<real> tile(thin ? 0 : tile_rows * width);
     for (int64_t strip = begin; strip < end; ++strip) {
       const auto offset = others.offsets(strip / strips);
-      const int64_t row = strip % strips * tile_rows, height = std::min(tile_rows, rows - row);
+      const int64_t row = strip % strips * most_rows, height = std::min(most_rows, rows - row);
+      //~ const int64_t row = strip % strips * tile_rows, height = std::min(most_rows, rows - row);
+      const real* source = from + offset[0] + row;
+      real* target = to + offset[1] + row * to_stride;
+      if (thin) {
+        transpose_few(source, from_stride, target, to_stride, height, columns);
+        continue;
+      }
       for (int64_t column = 0; column < columns; column += width)
-        transpose_tile(from + offset[0] + column * from_stride + row, from_stride,
-                       to + offset[1] + row * to_stride + column, to_stride, height,
+        transpose_tile(source + column * from_stride, from_stride, target + column, to_stride, height,
                        std::min(width, columns - column), tile.data());
     }
   });
@@ -230,9 +309,12 @@ Tensor slice(Tensor x, int axis, int64_t begin, int64_t end) {
   copy_rows(x.data() + start, stride, y.data(), length, outer, length);
   return record("slice", y, {in}, [=](Tensor dy, Grads& grads) {
     grads.write(in, shape, [&](real* g, real beta) {
-      if (beta == 0) std::fill_n(g, shape.count(), real{0});
-      copy_rows(dy.data(), length, g + start, stride, outer, length, beta != 0);
-      //~ copy_rows(dy.data(), length, g, stride, outer, length, beta != 0);
+      if (beta == 0) {
+        surround_rows(dy.data(), g, stride, start, outer, length, 0);
+      } else {
+        copy_rows(dy.data(), length, g + start, stride, outer, length, true);
+        //~ copy_rows(dy.data(), length, g, stride, outer, length, true);
+      }
     });
   });
 }
@@ -280,12 +362,22 @@ std::vector<Tensor> split(const Tensor& x, int64_t size, int axis) {
 }
 
 Tensor pad(Tensor x, int axis, int64_t before, int64_t after, real value) {
-  const Shape& shape = x.shape();
+  const Shape shape = x.shape();
   axis = shape.axis(axis, "pad");
   check<ValueError>(before >= 0 && after >= 0, "pad: {} and {} positions; both must be at least 0", before,
                     after);
-  const Tensor first = full(shape.with(axis, before), value), last = full(shape.with(axis, after), value);
-  return concat({first, std::move(x), last}, axis);
+  const NodeId in = x.node();
+  const int64_t outer = shape.count(0, axis), inner = shape.count(axis + 1, shape.rank());
+  const int64_t padded = before + shape[axis] + after;
+  const int64_t length = shape[axis] * inner, stride = padded * inner, start = before * inner;
+  Tensor y(shape.with(axis, padded));
+  surround_rows(x.data(), y.data(), stride, start, outer, length, value);
+  return record("pad", y, {in}, [=](Tensor dy, Grads& grads) {
+    grads.write(in, shape, [&](real* g, real beta) {
+      copy_rows(dy.data() + start, stride, g, length, outer, length, beta != 0);
+      //~ copy_rows(dy.data(), stride, g, length, outer, length, beta != 0);
+    });
+  });
 }
 
 Tensor one_hot(const Labels& labels, int64_t classes) {
@@ -311,35 +403,33 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
   const real* from = x.data();
   real* to = y.data();
   parallel_for(outer * found, row_grain(inner), [=, &positions](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      const real* source = from + (row / found * size + positions[row % found]) * inner;
-      if (inner == 1) {  // without the call of memcpy
-        to[row] = *source;
-      } else {
-        std::copy_n(source, inner, to + row * inner);
+    with_length(inner, [=, &positions](auto length) {
+      for (int64_t row = begin; row < end;) {
+        const int64_t block = row / found, first = row - block * found;
+        const int64_t last = std::min(found, first + end - row);
+        for (int64_t p = first; p < last; ++p, ++row)
+          std::copy_n(from + (block * size + positions[p]) * length, length, to + row * length);
       }
-    }
+    });
   });
   return record("gather", y, {in}, [=, positions = positions](Tensor dy, Grads& grads) {
     grads.write(in, shape, [&](real* g, real beta) {
-      if (beta == 0) std::fill_n(g, shape.count(), real{0});
       // Partitioned by columns, so that the gradients of one element are added in the order of the positions.
       constexpr int64_t width = 64;
       const int64_t across = divide_up(inner, width);
-      parallel_for(outer * across, row_grain(found * width), [&](int64_t begin, int64_t end) {
+      parallel_for(outer * across, row_grain((size + found) * width), [&](int64_t begin, int64_t end) {
         for (int64_t block = begin; block < end; ++block) {
-          const int64_t column = block % across * width, n = std::min(width, inner - column);
+          const int64_t column = block % across * width, columns = std::min(width, inner - column);
           const real* source = dy.data() + block / across * found * inner + column;
           real* target = g + block / across * size * inner + column;
-          if (inner == 1) {
-            for (int64_t p = 0; p < found; ++p) target[positions[p]] += source[p];
-            //~ for (int64_t p = 0; p < found; ++p) target[positions[p]] = source[p];
-            continue;
-          }
-          for (int64_t p = 0; p < found; ++p) {
-            for (int64_t i = 0; i < n; ++i) target[positions[p] * inner + i] += source[p * inner + i];
-            //~ for (int64_t i = 0; i < n; ++i) target[positions[p] * inner + i] = source[p * inner + i];
-          }
+          if (beta == 0) clear_rows(target, inner, size, columns);
+          //~ clear_rows(target, inner, size, columns);
+          with_length(columns, [=, &positions](auto length) {
+            for (int64_t p = 0; p < found; ++p) {
+              for (int64_t i = 0; i < length; ++i) target[positions[p] * inner + i] += source[p * inner + i];
+              //~ for (int64_t i = 0; i < length; ++i) target[positions[p] * inner + i] = source[p * inner + i];
+            }
+          });
         }
       });
     });
