@@ -82,8 +82,9 @@ void clear_rows(real* to, int64_t stride, int64_t rows, int64_t length) {
   for (int64_t row = 0; row < rows; ++row) std::fill_n(to + row * stride, length, real{0});
 }
 
-constexpr int64_t few = 4;         // rows or columns that are transposed without a tile
-constexpr int64_t tile_rows = 32;  // else
+// Rows or columns that are transposed element by element. With more, matrices are transposed in tiles of
+// which both matrices' rows stay in L1 between the blocks of registers.
+constexpr int64_t few = 4, tile_side = 64;
 
 // to[row][column] = from[column][row] for few rows or few columns, such as the channels of colour images.
 void transpose_few(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
@@ -105,15 +106,6 @@ void transpose_few(const real* from, int64_t from_stride, real* to, int64_t to_s
   }
 }
 
-// to[row][column] = from[column][row] for a tile of at most tile_rows x panel elements. Reads and writes
-// along rows, through a buffer: elements a power of two apart evict each other from the cache.
-void transpose_tile(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
-                    int64_t columns, real* tile) {
-  kernels().pack(columns, rows, from, from_stride, 1, tile);
-  for (int64_t row = 0; row < rows; ++row)
-    std::copy_n(tile + row * kernels().panel, columns, to + row * to_stride);
-}
-
 // Transposes x's contiguous axis, which isn't the result's last one, with that, in tiles.
 void transpose_axes(const Strided<1>& axes, const real* from, real* to) {
   const size_t last = axes.rank() - 1;
@@ -132,24 +124,23 @@ void transpose_axes(const Strided<1>& axes, const real* from, real* to) {
   const int64_t rows = axes.size(next), columns = axes.size(last), from_stride = axes.stride(last)[0];
   const int64_t to_stride = result_strides[next];
   const bool thin = std::min(rows, columns) <= few;
-  const int64_t most_rows = thin ? divide_up(elementwise_grain, columns) : tile_rows;
-  const int64_t width = kernels().panel, strips = divide_up(rows, most_rows), chunks = outer * strips;
-  if (!thin) reserve_scratch<real>(tile_rows * width, chunks);
-  parallel_for(chunks, row_grain(columns * std::min(rows, most_rows)), [&](int64_t begin, int64_t end) {
-    const Scratch<real> tile(thin ? 0 : tile_rows * width);
+  const int64_t most_rows = thin ? divide_up(elementwise_grain, columns) : tile_side,
+                strips = divide_up(rows, most_rows);
+  const int64_t grain = row_grain(columns * std::min(rows, most_rows));
+  parallel_for(outer * strips, grain, [&](int64_t begin, int64_t end) {
     for (int64_t strip = begin; strip < end; ++strip) {
       const auto offset = others.offsets(strip / strips);
       const int64_t row = strip % strips * most_rows, height = std::min(most_rows, rows - row);
-      //~ const int64_t row = strip % strips * tile_rows, height = std::min(most_rows, rows - row);
+      //~ const int64_t row = strip % strips * tile_side, height = std::min(most_rows, rows - row);
       const real* source = from + offset[0] + row;
       real* target = to + offset[1] + row * to_stride;
       if (thin) {
         transpose_few(source, from_stride, target, to_stride, height, columns);
         continue;
       }
-      for (int64_t column = 0; column < columns; column += width)
-        transpose_tile(source + column * from_stride, from_stride, target + column, to_stride, height,
-                       std::min(width, columns - column), tile.data());
+      for (int64_t column = 0; column < columns; column += tile_side)
+        kernels().transpose_tile(std::min(tile_side, columns - column), height, source + column * from_stride,
+                                 from_stride, target + column, to_stride);
     }
   });
 }

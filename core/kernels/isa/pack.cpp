@@ -78,6 +78,31 @@ void pack(int64_t columns, int64_t depth, const real* from, int64_t column_step,
   }
 }
 
+// In blocks of lanes x lanes, which are transposed in registers.
+void transpose_tile(int64_t rows, int64_t columns, const real* from, int64_t row_step, real* to,
+                    int64_t to_step) {
+  const auto transpose_block = [=](int64_t row, int64_t column, auto height,
+                                   auto width) BALLAST_ALWAYS_INLINE {
+    Vector block[lanes];
+    for (int64_t r = 0; r < lanes; ++r)
+      block[r] = r < height ? load_first(from + (row + r) * row_step + column, width) : Vector{};
+    transpose(block);
+    for (int64_t c = 0; c < width; ++c) store_first(to + (column + c) * to_step + row, block[c], height);
+  };
+  for (int64_t column = 0; column < columns; column += lanes) {
+    const int64_t width = least(lanes, columns - column);
+    for (int64_t row = 0; row < rows; row += lanes) {
+      const int64_t height = least(lanes, rows - row);
+      //~ const int64_t height = lanes;
+      if (height == lanes && width == lanes) {
+        transpose_block(row, column, AllLanes(), AllLanes());
+      } else {
+        transpose_block(row, column, height, width);
+      }
+    }
+  }
+}
+
 // Short planes end before the hardware prefetcher starts, so those of the next panel are prefetched
 // meanwhile.
 void pack_planes(const PaddedPlane& f, int64_t channels, const real* from, real* to) {
