@@ -54,6 +54,7 @@ const std::vector<Case> cases = {
     {"1x1 with padding", {3, 4, 5, 6}, {2, 4, 1, 1}, {.padding = {1, 0}}},
     {"kernel larger than the input", {2, 2, 3, 2}, {3, 2, 5, 4}, {.padding = 2}},
     {"kernel as large as the input", {3, 2, 4, 5}, {3, 2, 4, 5}},
+    {"kernel as large as the input, padded", {2, 3, 3, 2}, {4, 3, 3, 2}, {.padding = 1}},
     {"some taps see padding only", {1, 1, 1, 2}, {2, 1, 5, 7}, {.padding = {2, 4}}},
     {"sizes of 1", {1, 1, 1, 1}, {1, 1, 1, 1}},
     {"one pixel, padded", {1, 1, 1, 1}, {1, 1, 3, 3}, {.padding = 1}},
@@ -270,4 +271,33 @@ TEST_CASE("conv2d: errors say what arrived, what was expected and what to do") {
         "conv2d: groups is 4; it must divide the 6 filters of weight (6, 4, 3, 3)");
   CHECK(value_error({.groups = 0}) ==
         "conv2d: groups is 0; it must divide the 6 filters of weight (6, 4, 3, 3)");
+}
+
+TEST_CASE("conv_transpose2d of single pixels: the sum of kernels, weighted by the channels") {
+  manual_seed(3);
+  Tensor x = randn({3, 4, 1, 1}), weight = randn({4, 2, 2, 3}), bias = randn({2});
+  const Tensor dy = randn({3, 2, 2, 3});
+  Tape tape;
+  for (Tensor* t : {&x, &weight, &bias}) tape.watch(*t);
+  const Tensor y = conv_transpose2d(x, weight, bias);
+  REQUIRE(y.shape() == dy.shape());
+  std::vector<double> expected(static_cast<size_t>(y.count())), dx(12), dweight(48), dbias(2);
+  for (int64_t n = 0; n < 3; ++n) {
+    for (int64_t i = 0; i < 12; ++i) {  // of the two channels and six pixels of a result
+      const size_t at = static_cast<size_t>(n * 12 + i);
+      const double d = dy.data()[at];
+      expected[at] = bias.data()[i / 6];
+      dbias[static_cast<size_t>(i / 6)] += d;
+      for (int64_t c = 0; c < 4; ++c) {
+        expected[at] += x.data()[n * 4 + c] * weight.data()[c * 12 + i];
+        dx[static_cast<size_t>(n * 4 + c)] += d * weight.data()[c * 12 + i];
+        dweight[static_cast<size_t>(c * 12 + i)] += d * x.data()[n * 4 + c];
+      }
+    }
+  }
+  CHECK(error(y, expected) < tolerance);
+  tape.backward(y, dy);
+  CHECK(error(tape.grad(x), dx) < tolerance);
+  CHECK(error(tape.grad(weight), dweight) < tolerance);
+  CHECK(error(tape.grad(bias), dbias) < tolerance);
 }

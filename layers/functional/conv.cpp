@@ -5,9 +5,11 @@
 #include <ballast/core/detail/tuning.h>
 #include <ballast/core/ops/activation.h>
 #include <ballast/core/ops/elementwise.h>
+#include <ballast/core/ops/matmul.h>
 #include <ballast/core/ops/movement.h>
 #include <ballast/core/ops/reduce.h>
 #include <ballast/layers/functional/detail/convolution.h>
+#include <ballast/layers/functional/linear.h>
 
 namespace ballast::inline BALLAST_PRECISION {
 
@@ -53,6 +55,14 @@ Tensor convolved(const Convolution& s, const Tensor& x, const Tensor& weight, co
   return y;
 }
 
+// Whether a kernel covers all of an image without padding, so that the convolution is one product for all
+// images.
+bool covers(const Convolution& s) {
+  const auto covered = [](const WindowAxis& a) { return a.taps == a.in && a.padding == 0; };
+  //~ const auto covered = [](const WindowAxis& a) { return a.taps == a.in; };
+  return s.groups == 1 && covered(s.h) && covered(s.w);
+}
+
 // The backward function of a convolution.
 struct RecordedConvolution {
   Convolution s;
@@ -83,6 +93,10 @@ Tensor conv2d(Tensor x, Tensor weight, Tensor bias, const ConvOptions& options, 
   if (then.max_pool || then.falls_and_rises())
     return apply(then, conv2d(std::move(x), weight, bias, options));
   const Convolution s = check_sizes(x, weight, bias, options);
+  if (covers(s)) {
+    x = linear(reshape(std::move(x), {s.n, s.depth}), reshape(weight, {s.o, s.depth}), bias, then);
+    return reshape(std::move(x), s.y());
+  }
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
   Tensor y = convolved(s, x, weight, bias, then.relu());
   if (!in_weight) x = {};
@@ -139,6 +153,12 @@ Convolution adjoint_sizes(const Tensor& x, const Tensor& weight, const Tensor& b
 
 Tensor conv_transpose2d(Tensor x, Tensor weight, Tensor bias, const ConvTransposeOptions& options) {
   const Convolution s = adjoint_sizes(x, weight, bias, options);
+  if (covers(s)) {
+    x = matmul(reshape(std::move(x), {s.n, s.o}), reshape(weight, {s.o, s.depth}));
+    x = reshape(std::move(x), s.x());
+    return bias.empty() ? x : std::move(x) + reshape(bias, {s.c, 1, 1});
+    //~ return bias.empty() ? x : std::move(x);
+  }
   const NodeId in_x = x.node(), in_weight = weight.node(), in_bias = bias.node();
   Tensor y(s.x());
   input_gradient(s, std::as_const(weight).data(), std::as_const(x).data(), 0, y.data());
