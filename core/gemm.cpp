@@ -59,6 +59,20 @@ struct Result {
     std::swap(output.row_bias, output.column_bias);
     return output;
   }
+  // The same elements as a row.
+  Output as_row(int64_t row) const {
+    Output output = as_vector(row);
+    std::swap(output.row_bias, output.column_bias);
+    return output;
+  }
+  // The rest of the product, from row `row` on.
+  Result after(int64_t row) const {
+    Result rest = *this;
+    rest.c += transposed ? row : row * ld;
+    if (transposed && epilogue.bias) rest.epilogue.bias += row;
+    //~ if (epilogue.bias) rest.epilogue.bias += row;
+    return rest;
+  }
   // A transposed product is first stored as a panel, the rows from `row` on, and then transposed into C.
   Output as_panel(int64_t row, real* panel, int64_t width) const {
     return {.c = panel, .row_step = width, .row_bias = epilogue.bias ? epilogue.bias + row : nullptr};
@@ -132,6 +146,49 @@ void multiply_vector(const Operand& matrix, const Operand& vector, int64_t k, co
                                .left_step = 1,
                                .right = vector.data},
                               out.as_vector(rows.begin));
+  });
+}
+
+// Matrix times vector where element k of all rows is contiguous: the sum of these columns, each times an
+// element of the vector. Returns how many rows were computed: whole panels of them, since a kernel reads
+// whole vectors.
+int64_t add_up_columns(const Operand& matrix, const Operand& vector, int64_t k, const Result& out) {
+  const int64_t panel = kernels().panel, panels = matrix.count / panel;
+  const int64_t parts = std::clamp<int64_t>(matrix.count * k / tuning::vector_task_elements, 1,
+                                            std::min(tuning::most_tasks, std::max<int64_t>(panels, 1)));
+  const Scratch<int64_t> offsets(k);
+  for (int64_t i = 0; i < k; ++i) offsets[i] = i * matrix.k_step;
+  parallel_for(parts, 1, [&](int64_t part, int64_t) {
+    const Range range = part_of(panels, parts, part);
+    const int64_t row = range.begin * panel;
+    kernels().multiply_scattered_rows({.rows = 1,
+                                       .columns = range.count() * panel,
+                                       .depth = k,
+                                       .left = vector.data,
+                                       .left_row = 0,
+                                       .left_step = 1,
+                                       .right = matrix.data + row},
+                                      offsets.data(), out.as_row(row));
+    //~ offsets.data(), out.as_row(0));
+  });
+  return panels * panel;
+}
+
+// Each row of C is the right vector times an element of the left one, and is written as a whole.
+void multiply_outer(const Operand& left, const Operand& right, const Result& out) {
+  const Scratch<real> row(round_up(right.count, kernels().panel));
+  std::copy_n(right.data, right.count, row.data());
+  constexpr int64_t here = 0;  // the offset of a product's only row
+  parallel_for(left.count, row_grain(right.count), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i)
+      kernels().multiply_scattered_rows({.rows = 1,
+                                         .columns = right.count,
+                                         .depth = 1,
+                                         .left = left.data + i * left.vector_step,
+                                         .left_row = 0,
+                                         .left_step = 1,
+                                         .right = row.data()},
+                                        &here, out.from(i, 0));
   });
 }
 
@@ -254,7 +311,15 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   const bool vector = right.count == 1 && left.k_step == 1 && right.k_step == 1;
   if (vector && !epilogue.same_bits) return multiply_vector(left, right, k, out);
   //~ if (vector) return multiply_vector(left, right, k, out);
-  multiply_panels(left, right, k, out);
+  if (k == 1 && !transposed && right.vector_step == 1 && right.count >= 4 * kernels().panel)
+    return multiply_outer(left, right, out);
+  int64_t done = 0;
+  if (right.count == 1 && right.k_step == 1 && left.vector_step == 1 && (transposed || ldc == 1) &&
+      !epilogue.same_bits)
+    done = add_up_columns(left, right, k, out);
+  if (done == left.count) return;
+  left.data += done, left.count -= done;
+  multiply_panels(left, right, k, out.after(done));
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -29,6 +29,9 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
                         {130, 200, 140},
                         {253, 520, 20},   // rows of A^T 256 elements apart
                         {17, 200, 1300},  // deep
+                        {1, 300, 1300},   // a row: in more than one part, and a rest
+                        {300, 1, 1300},   // a column
+                        {70, 300, 1},     // an outer product
                         {3, 5, 0}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) {
@@ -41,12 +44,13 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
           const int64_t a_row = (ta ? s.m : s.k) + 3, b_row = (tb ? s.k : s.n) + 2;
           const Tensor a_data = randn({ta ? s.k : s.m, a_row}), b_data = randn({tb ? s.n : s.k, b_row});
           const Matrix a{a_data.data(), a_row, ta}, b{b_data.data(), b_row, tb};
-          Tensor c = randn({s.m, s.n + 4});
+          const int64_t c_row = s.m == 300 && s.n == 1 ? 1 : s.n + 4;  // a column by itself is contiguous
+          Tensor c = randn({s.m, c_row});
           const Tensor bias = randn({s.n});
           const Epilogue epilogue = beta == 1 ? Epilogue() : Epilogue{bias.data(), ta != tb};
           const Tensor expected = reference::product(s.m, s.n, s.k, a, b, beta, c, epilogue);
           if (beta == 0 && s.m) c(0, 0) = NAN;  // may be uninitialized
-          gemm(s.m, s.n, s.k, a, b, beta, c.data(), s.n + 4, epilogue);
+          gemm(s.m, s.n, s.k, a, b, beta, c.data(), c_row, epilogue);
           double worst = 0;
           for (int64_t i = 0; i < c.count(); ++i) {
             worst = std::max(worst, std::abs(static_cast<double>(c.data()[i] - expected.data()[i])));
