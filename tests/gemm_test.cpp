@@ -29,8 +29,8 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
                         {130, 200, 140},
                         {253, 520, 20},   // rows of A^T 256 elements apart
                         {17, 200, 1300},  // deep
-                        {1, 300, 1300},   // a row: in more than one part, and a rest
-                        {300, 1, 1300},   // a column
+                        {1, 303, 1300},   // a row: in more than one part, and a rest
+                        {303, 1, 1300},   // a column
                         {70, 300, 1},     // an outer product
                         {3, 5, 0}}) {
     for (const bool ta : {false, true}) {
@@ -44,7 +44,7 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
           const int64_t a_row = (ta ? s.m : s.k) + 3, b_row = (tb ? s.k : s.n) + 2;
           const Tensor a_data = randn({ta ? s.k : s.m, a_row}), b_data = randn({tb ? s.n : s.k, b_row});
           const Matrix a{a_data.data(), a_row, ta}, b{b_data.data(), b_row, tb};
-          const int64_t c_row = s.m == 300 && s.n == 1 ? 1 : s.n + 4;  // a column by itself is contiguous
+          const int64_t c_row = s.m == 303 && s.n == 1 ? 1 : s.n + 4;  // a column by itself is contiguous
           Tensor c = randn({s.m, c_row});
           const Tensor bias = randn({s.n});
           const Epilogue epilogue = beta == 1 ? Epilogue() : Epilogue{bias.data(), ta != tb};
