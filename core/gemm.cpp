@@ -294,6 +294,15 @@ void large_gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, 
 void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
           const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
+  // A weight gradient: neither operand is contiguous along the depth.
+  const int64_t depth = tuning::strided_depth;
+  if (a.transposed && !b.transposed && k > depth && m > 1 && n > 1 && !epilogue.bias && !epilogue.relu) {
+    for (int64_t done = 0; done < k; done += depth)
+      gemm(m, n, std::min(depth, k - done), {a.data + done * a.ld, a.ld, true}, {b.data + done * b.ld, b.ld},
+           done > 0 ? 1 : beta, c, ldc, epilogue);
+    //~ beta, c, ldc, epilogue);
+    return;
+  }
 #ifndef BALLAST_PLAIN_GEMM
   if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu && !epilogue.same_bits)
     return large_gemm(m, n, k, a, b, beta, c, ldc);
@@ -320,6 +329,32 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
   if (done == left.count) return;
   left.data += done, left.count -= done;
   multiply_panels(left, right, k, out.after(done));
+}
+
+PackedMatrix::PackedMatrix(int64_t k, int64_t n, Matrix b)
+    : k_(k), n_(n), panels_(round_up(n, kernels().panel) * k) {
+  kernels().pack(n, k, b.data, b.transposed ? b.ld : 1, b.transposed ? 1 : b.ld, panels_.data());
+}
+
+void PackedMatrix::multiply(int64_t m, const real* a, int64_t lda, real beta, real* c, int64_t ldc,
+                            const real* bias) const {
+  const int64_t panel = kernels().panel, panels = divide_up(n_, panel);
+  const int64_t parts =
+      std::clamp<int64_t>(m * n_ * k_ / tuning::task_work, 1, std::min(panels, tuning::most_tasks));
+  parallel_for(parts, 1, [&](int64_t part, int64_t) {
+    const Range range = part_of(panels, parts, part);
+    const int64_t column = range.begin * panel;
+    //~ const int64_t column = 0;
+    kernels().multiply_panels(
+        {.rows = m,
+         .columns = std::min(range.end * panel, n_) - column,
+         .depth = k_,
+         .left = a,
+         .left_row = lda,
+         .left_step = 1,
+         .right = panels_.data() + column * k_},
+        {.c = c + column, .row_step = ldc, .beta = beta, .column_bias = bias ? bias + column : nullptr});
+  });
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -39,46 +39,58 @@ RecurrentLayer::RecurrentLayer(Cell cell, int64_t in, int64_t hidden, const Recu
   }
 }
 
-// What all layers need to know of the samples' lengths.
-struct RecurrentLayer::Sequence {
-  int64_t length;
-  std::vector<Tensor> present;  // for each position (N, 1): 1 for samples that have it; none if all do
-};
-
+// A step of a cell with layer normalization.
 RecurrentState RecurrentLayer::step(Direction& d, Tensor from_input, const RecurrentState& state) {
-  Tensor from_state = detail::linear_same_bits(state.h, d.weight_hh, d.bias_hh);
-  if (d.norm_hh) from_state = (*d.norm_hh)(from_state);
-  if (cell_ == Cell::gru) return {gru_state(std::move(from_input), std::move(from_state), state.h), {}};
-  Tensor gates = std::move(from_input) + std::move(from_state);
-  if (cell_ == Cell::tanh) return {tanh(std::move(gates)), {}};
-  const Tensor c = lstm_state(gates, state.c);
-  return {lstm_output(gates, d.norm_c ? (*d.norm_c)(c) : c), c};
+  const Tensor from_state = (*d.norm_hh)(detail::linear_same_bits(state.h, d.weight_hh, d.bias_hh));
+  if (cell_ == Cell::tanh) return {tanh(std::move(from_input) + from_state), {}};
+  if (cell_ == Cell::gru) {
+    const std::vector<Tensor> x = split(from_input, hidden_, 1), h = split(from_state, hidden_, 1);
+    const Tensor r = sigmoid(x[0] + h[0]), z = sigmoid(x[1] + h[1]), n = tanh(x[2] + r * h[2]);
+    return {n + z * (state.h - n), {}};
+  }
+  const std::vector<Tensor> gates = split(std::move(from_input) + from_state, hidden_, 1);
+  const Tensor c = sigmoid(gates[1]) * state.c + sigmoid(gates[0]) * tanh(gates[2]);
+  return {sigmoid(gates[3]) * tanh((*d.norm_c)(c)), c};
 }
 
-// x (L, N, in) -> (L, N, hidden); `state` becomes the last one.
-Tensor RecurrentLayer::run_direction(Direction& d, const Sequence& sequence, const Tensor& x, bool reverse,
-                                     RecurrentState& state) {
-  Tensor from_input = detail::linear_same_bits(x, d.weight_ih, d.bias_ih);
-  if (d.norm_ih) from_input = (*d.norm_ih)(from_input);
+// from_input (L, N, gates hidden) -> (L, N, hidden), step by step; `state` becomes the last one.
+Tensor RecurrentLayer::run_steps(Direction& d, const Tensor& from_input, bool reverse, const Tensor& present,
+                                 RecurrentState& state) {
   const std::vector<Tensor> inputs = split(from_input, 1);
   std::vector<Tensor> outputs(inputs.size());
-  const Tensor nothing(0);
   for (size_t i = 0; i < inputs.size(); ++i) {
     const size_t position = reverse ? inputs.size() - 1 - i : i;
     const Shape shape = inputs[position].shape();
     RecurrentState next = step(d, reshape(inputs[position], {shape[1], shape[2]}), state);
     outputs[position] = next.h;
-    if (!sequence.present.empty()) {
-      const Tensor& present = sequence.present[position];
-      outputs[position] = where(present, next.h, nothing);
-      next.h = where(present, next.h, state.h);
+    if (!present.empty()) {
+      const int64_t at = static_cast<int64_t>(position);
+      const Tensor here = reshape(slice(present, 0, at, at + 1), {shape[1], 1});
+      next.h = where(here, next.h, state.h);
       //~
-      if (cell_ == Cell::lstm) next.c = where(present, next.c, state.c);
+      if (cell_ == Cell::lstm) next.c = where(here, next.c, state.c);
       //~
     }
     state = next;
   }
   return stack(outputs);
+}
+
+// x (L, N, in) -> (L, N, hidden); `state` becomes the last one.
+Tensor RecurrentLayer::run_direction(Direction& d, const Tensor& x, const RecurrentOrder& order,
+                                     const Tensor& present, RecurrentState& state) {
+  Tensor from_input = detail::linear_same_bits(x, d.weight_ih, d.bias_ih), y;
+  if (options_.layer_norm) {
+    y = run_steps(d, (*d.norm_ih)(from_input), order.reverse, present, state);
+  } else {
+    const Tensor states =
+        recurrent(cell_, std::move(from_input), d.weight_hh, d.bias_hh, state.h, state.c, order);
+    const int64_t length = x.size(0), first = order.reverse ? 0 : 1, last = order.reverse ? 0 : length;
+    const auto state_at = [&](int64_t i) { return reshape(slice(states, 0, i, i + 1), state.h.shape()); };
+    y = slice(states, 0, first, first + length);
+    state = {state_at(last), cell_ == Cell::lstm ? state_at(length + 1) : Tensor()};
+  }
+  return present.empty() ? y : where(present, y, Tensor(0));
 }
 
 RecurrentLayer::Result RecurrentLayer::operator()(Tensor x, const Labels& lengths,
@@ -105,11 +117,10 @@ void RecurrentLayer::check_arguments(const Tensor& x, const Labels& lengths,
 RecurrentLayer::Result RecurrentLayer::run(Tensor x, const Labels& lengths, const RecurrentState& initial) {
   check_arguments(x, lengths, initial);
   const int64_t samples = x.size(0);
-  Sequence sequence{x.size(1), {}};
-  for (int64_t position = 0; position < sequence.length && lengths.size() > 0; ++position) {
-    Tensor& present = sequence.present.emplace_back(Tensor({samples, 1}));
-    for (int64_t n = 0; n < samples; ++n) present(n, 0) = position < lengths[n] ? 1 : 0;
-  }
+  // 1 where a sample has a position, (L, N, 1); no tensor if all samples have all
+  Tensor present = lengths.size() > 0 ? Tensor({x.size(1), samples, 1}) : Tensor();
+  for (int64_t i = 0; i < present.count(); ++i)
+    present.data()[i] = i / samples < lengths[i % samples] ? 1 : 0;
   const auto initial_of = [&](const Tensor& given, size_t i) {
     const int64_t at = static_cast<int64_t>(i);
     return given.empty() ? zeros({samples, hidden_})
@@ -124,7 +135,7 @@ RecurrentLayer::Result RecurrentLayer::run(Tensor x, const Labels& lengths, cons
       const size_t i = h.size();
       RecurrentState state{initial_of(initial.h, i),
                            cell_ == Cell::lstm ? initial_of(initial.c, i) : Tensor()};
-      results.push_back(run_direction(directions_[i], sequence, x, direction == 1, state));
+      results.push_back(run_direction(directions_[i], x, {direction == 1, lengths}, present, state));
       h.push_back(state.h), c.push_back(state.c);
     }
     x = results.size() == 1 ? results[0] : concat(results, 2);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <ballast/core/module.h>
+#include <ballast/layers/functional/recurrent.h>
 #include <ballast/layers/layer_norm.h>
 
 namespace ballast::inline BALLAST_PRECISION {
@@ -53,7 +54,7 @@ class RecurrentLayer : public Module {
   const RecurrentOptions& options() const { return options_; }
 
  protected:
-  enum class Cell { tanh, gru, lstm };
+  using Cell = RecurrentCell;
   RecurrentLayer(Cell cell, int64_t in, int64_t hidden, const RecurrentOptions& options);
 
  private:
@@ -62,10 +63,11 @@ class RecurrentLayer : public Module {
     Parameter weight_ih, weight_hh, bias_ih, bias_hh;
     std::optional<LayerNorm> norm_ih, norm_hh, norm_c;
   };
-  struct Sequence;
   Result run(Tensor x, const Labels& lengths, const RecurrentState& initial);
-  Tensor run_direction(Direction& d, const Sequence& sequence, const Tensor& x, bool reverse,
+  Tensor run_direction(Direction& d, const Tensor& x, const RecurrentOrder& order, const Tensor& present,
                        RecurrentState& state);
+  Tensor run_steps(Direction& d, const Tensor& from_input, bool reverse, const Tensor& present,
+                   RecurrentState& state);
   RecurrentState step(Direction& d, Tensor from_input, const RecurrentState& state);
   void check_arguments(const Tensor& x, const Labels& lengths, const RecurrentState& initial) const;
   int64_t gates() const { return cell_ == Cell::lstm ? 4 : cell_ == Cell::gru ? 3 : 1; }
@@ -84,13 +86,13 @@ struct RNN : RecurrentLayer {
       : RecurrentLayer(Cell::tanh, in, hidden, options) {}
 };
 
-/// See `gru_state`.
+/// Gated recurrent units; see RecurrentCell.
 struct GRU : RecurrentLayer {
   GRU(int64_t in, int64_t hidden, const RecurrentOptions& options = {})
       : RecurrentLayer(Cell::gru, in, hidden, options) {}
 };
 
-/// See `lstm_state`.
+/// Long short-term memory; see RecurrentCell.
 struct LSTM : RecurrentLayer {
   LSTM(int64_t in, int64_t hidden, const RecurrentOptions& options = {})
       : RecurrentLayer(Cell::lstm, in, hidden, options) {}

@@ -5,10 +5,12 @@
 #include <thread>
 
 #include <ballast/core/detail/gemm.h>
+#include <ballast/core/ops.h>
 #include <ballast/core/parallel.h>
 #include <ballast/core/random.h>
 #include <ballast/layers/functional/linear.h>
 #include "reference/product.h"
+#include "same_bits.h"
 
 using namespace ballast;
 using namespace ballast::detail;
@@ -35,7 +37,7 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
                         {3, 5, 0}}) {
     for (const bool ta : {false, true}) {
       for (const bool tb : {false, true}) {
-        for (const real beta : {real(0), real(1), real(0.5)}) {
+        for (const real beta : {real(0), real(1), real(0.5), real(0.25)}) {
           CAPTURE(s.m);
           CAPTURE(s.n);
           CAPTURE(s.k);
@@ -47,7 +49,8 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
           const int64_t c_row = s.m == 303 && s.n == 1 ? 1 : s.n + 4;  // a column by itself is contiguous
           Tensor c = randn({s.m, c_row});
           const Tensor bias = randn({s.n});
-          const Epilogue epilogue = beta == 1 ? Epilogue() : Epilogue{bias.data(), ta != tb};
+          const Epilogue epilogue =
+              beta == 1 || beta == real(0.25) ? Epilogue() : Epilogue{bias.data(), ta != tb};
           const Tensor expected = reference::product(s.m, s.n, s.k, a, b, beta, c, epilogue);
           if (beta == 0 && s.m) c(0, 0) = NAN;  // may be uninitialized
           gemm(s.m, s.n, s.k, a, b, beta, c.data(), c_row, epilogue);
@@ -61,6 +64,34 @@ TEST_CASE("products of all sizes and transpositions, into part of a larger matri
       }
     }
   }
+}
+
+TEST_CASE("a packed matrix gives the products of the matrix, and a row the bits it gets alone") {
+  manual_seed(2);
+  const int before = num_threads();
+  const int64_t n = 200, k = 70;
+  for (const bool transposed : {false, true}) {
+    const int64_t b_row = (transposed ? k : n) + 2;
+    const Tensor b_data = randn({transposed ? n : k, b_row}), bias = randn({n});
+    const Matrix b{b_data.data(), b_row, transposed};
+    const PackedMatrix packed(k, n, b);
+    for (const int64_t m : {1, 5, 64}) {
+      CAPTURE(m);
+      const Tensor a = randn({m, k}), c = randn({m, n});
+      Tensor expected = c.clone();
+      gemm(m, n, k, {a.data(), k}, b, 0.5, expected.data(), n, {.bias = bias.data(), .same_bits = true});
+      for (const int threads : {1, 2, 3}) {
+        set_num_threads(threads);
+        Tensor y = c.clone();
+        packed.multiply(m, a.data(), k, 0.5, y.data(), n, bias.data());
+        CHECK(max(abs(y - expected)).item() < 1e-5);
+        Tensor row = c.clone();  // alone
+        packed.multiply(1, a.data() + (m - 1) * k, k, 0.5, row.data() + (m - 1) * n, n, bias.data());
+        CHECK(same_bits(slice(row, 0, m - 1, m), slice(y, 0, m - 1, m)));
+      }
+    }
+  }
+  set_num_threads(before);
 }
 
 extern "C" {

@@ -126,6 +126,54 @@ TEST_CASE("recurrent layers and attention train to the same bits on 1 to 4 threa
   set_num_threads(before);
 }
 
+TEST_CASE("the states of a sequence are those of its steps, and so are their gradients") {
+  manual_seed(8);
+  const int64_t length = 3, samples = 20, units = 5;  // samples: several tasks, the last one smaller
+  for (const RecurrentCell cell : {RecurrentCell::tanh, RecurrentCell::gru, RecurrentCell::lstm}) {
+    const bool lstm = cell == RecurrentCell::lstm;
+    const int64_t gates = (lstm ? 4 : cell == RecurrentCell::gru ? 3 : 1) * units;
+    for (const bool reverse : {false, true}) {
+      CAPTURE(gates);
+      CAPTURE(reverse);
+      const auto run = [&](bool whole) {
+        manual_seed(9);
+        std::vector<Tensor> in{randn({length, samples, gates}), randn({gates, units}), randn({gates}),
+                               randn({samples, units}), lstm ? randn({samples, units}) : Tensor()};
+        Tape tape;
+        for (Tensor& x : in)
+          if (!x.empty()) tape.watch(x);
+        Tensor result;
+        if (whole) {
+          result = recurrent(cell, in[0], in[1], in[2], in[3], in[4], {.reverse = reverse});
+        } else {  // L sequences of one position
+          std::vector<Tensor> states{reshape(in[3], {1, samples, units})};
+          Tensor h = in[3], c = in[4];
+          for (int64_t step = 0; step < length; ++step) {
+            const int64_t p = reverse ? length - 1 - step : step;
+            const Tensor y = recurrent(cell, slice(in[0], 0, p, p + 1), in[1], in[2], h, c);
+            states.insert(reverse ? states.begin() : states.end(), slice(y, 0, 1, 2));
+            h = reshape(slice(y, 0, 1, 2), {samples, units});
+            if (lstm) c = reshape(slice(y, 0, 2, 3), {samples, units});
+          }
+          if (lstm) states.push_back(reshape(c, {1, samples, units}));
+          result = concat(states, 0);
+        }
+        const Tensor dy = randn(result.shape());
+        tape.backward(result, dy, Keep());
+        tape.backward(result, dy);  // what the first one kept is intact
+        std::vector<Tensor> all{result};
+        for (const Tensor& x : in)
+          if (!x.empty()) all.push_back(tape.grad(x));
+        return all;
+      };
+      const std::vector<Tensor> whole = run(true), steps = run(false);
+      REQUIRE(whole.size() == steps.size());
+      CHECK(same_bits(whole[0], steps[0]));
+      for (size_t i = 1; i < whole.size(); ++i) CHECK(max(abs(whole[i] - steps[i])).item() < 1e-4);
+    }
+  }
+}
+
 TEST_CASE("a state may be handed from one part of a sequence to the next") {
   manual_seed(5);
   LSTM lstm(3, 4, {.layers = 2});

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include <ballast/core/real.h>
+#include <ballast/core/detail/scratch.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
@@ -26,5 +26,19 @@ struct Epilogue {
 /// row. With beta 0, C may be uninitialized. The partition into tasks never depends on the number of threads.
 void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* c, int64_t ldc,
           const Epilogue& epilogue = {});
+
+/// A matrix B, k x n, packed once for many products: `b` as it is, or transposed.
+class PackedMatrix {
+ public:
+  PackedMatrix(int64_t k, int64_t n, Matrix b);
+  /// C = A B + beta C + bias, with A m x k and C m x n, and a bias, or null, for each column. As with
+  /// `Epilogue::same_bits`, a row of C doesn't depend on the others.
+  void multiply(int64_t m, const real* a, int64_t lda, real beta, real* c, int64_t ldc,
+                const real* bias = nullptr) const;
+
+ private:
+  int64_t k_, n_;
+  Scratch<real> panels_;
+};
 
 }  // namespace ballast::inline BALLAST_PRECISION::detail

@@ -40,8 +40,18 @@ inline constexpr int64_t vector_task_elements = int64_t{1} << 16;
 /// Least rows of a task, over which packing its panels is amortised: rows_per_copy where packing copies whole
 /// vectors, twice as many where it transposes them, and rows_per_packing where there are 4 panels or more.
 inline constexpr int64_t rows_per_copy = 24, rows_per_packing = 96;
+/// Depth that is multiplied at a time where neither operand is contiguous along it: as many cache lines, each
+/// in another set or page, stay in L1 and in the TLB.
+inline constexpr int64_t strided_depth = 256;
 /// Least side, and least multiply-adds, of the products that OpenBLAS computes.
 inline constexpr int64_t blas_size = 256, blas_work = int64_t{1} << 27;
+
+// Recurrent layers
+// ---------------------------------------------------------------------------------------------------------
+
+/// Least samples per task, over which reading the weights is amortised. A task takes its samples through all
+/// positions, so that threads don't wait for each other between them.
+inline constexpr int64_t recurrent_samples = 8;
 
 // Attention
 // ---------------------------------------------------------------------------------------------------------
