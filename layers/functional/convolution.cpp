@@ -9,6 +9,7 @@
 #include <ballast/core/detail/tuning.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
+#include <ballast/layers/functional/detail/depthwise.h>
 #include <ballast/layers/functional/detail/unfold.h>
 #include <ballast/layers/functional/detail/winograd.h>
 
@@ -220,11 +221,13 @@ WeightSums unfolded_weight_gradient(const Convolution& s, const real* x, const r
 
 void detail::convolve(const Convolution& s, const real* x, const real* weight, const real* bias, real beta,
                       bool relu, real* y) {
+  if (is_depthwise(s)) return depthwise_convolve(s, x, weight, bias, beta, relu, y);
   if (by_winograd(s)) return winograd(s).convolve(x, weight, bias, beta, relu, y);
   unfolded_convolve(s, x, weight, bias, beta, relu, y);
 }
 
 void detail::input_gradient(const Convolution& s, const real* weight, const real* dy, real beta, real* dx) {
+  if (is_depthwise(s)) return depthwise_input_gradient(s, weight, dy, beta, dx);
   if (!can_reverse(s)) return fold_gradient(s, weight, dy, beta, dx);
   const Scratch<real> reverse(s.weight().count());
   reverse_weight(s, weight, reverse.data());
@@ -237,6 +240,7 @@ void detail::weight_gradient(const Convolution& s, const real* x, const real* dy
     if (beta == 0) std::fill_n(dw, s.weight().count(), real{0});
     return;
   }
+  if (is_depthwise(s)) return depthwise_weight_gradient(s, x, dy, beta, dw);
   const WeightSums sums =
       by_winograd(s) ? winograd(s).weight_gradient(x, dy) : unfolded_weight_gradient(s, x, dy);
   const int64_t panel = kernels().panel, panels = divide_up(s.filters, panel), table = s.depth * panel;
