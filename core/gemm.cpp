@@ -295,8 +295,9 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
           const Epilogue& epilogue) {
   if (m == 0 || n == 0) return;
   // A weight gradient: neither operand is contiguous along the depth.
+  const bool strided = a.transposed && !b.transposed;
   const int64_t depth = tuning::strided_depth;
-  if (a.transposed && !b.transposed && k > depth && m > 1 && n > 1 && !epilogue.bias && !epilogue.relu) {
+  if (strided && k > depth && m > 1 && n > 1 && !epilogue.bias && !epilogue.relu) {
     for (int64_t done = 0; done < k; done += depth)
       gemm(m, n, std::min(depth, k - done), {a.data + done * a.ld, a.ld, true}, {b.data + done * b.ld, b.ld},
            done > 0 ? 1 : beta, c, ldc, epilogue);
@@ -304,7 +305,7 @@ void gemm(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, real beta, real* 
     return;
   }
 #ifndef BALLAST_PLAIN_GEMM
-  if (is_large(m, n, k) && !epilogue.bias && !epilogue.relu && !epilogue.same_bits)
+  if (is_large(m, n, k) && !strided && !epilogue.bias && !epilogue.relu && !epilogue.same_bits)
     return large_gemm(m, n, k, a, b, beta, c, ldc);
 #endif
   Operand left = {a.data, m, a.transposed ? 1 : a.ld, a.transposed ? a.ld : 1};
