@@ -20,6 +20,7 @@
 #include <ballast/data/loader.h>
 #include <ballast/data/npy.h>
 #include <ballast/data/random_stream.h>
+#include <ballast/data/safetensors.h>
 #include <ballast/data/score.h>
 #include <ballast/data/standardization.h>
 #include <ballast/layers/activation.h>

@@ -36,7 +36,9 @@ void Visitor::enter(Parts& part) { part.visit(*this); }
 
 Tensor Module::forward(Tensor) {
   throw UsageError(
-      fmt::format("{} has no forward(Tensor): it takes other inputs; use its own call", describe()));
+      fmt::format("{} has no forward(Tensor): if it takes other inputs, use its own call; if not, declare "
+                  "`Tensor forward(Tensor x) override`",
+                  describe()));
 }
 
 std::string Module::describe() const { return "module"; }

@@ -24,7 +24,12 @@ class Shape {
   int rank() const { return rank_; }
   /// Number of elements, the product of the sizes.
   int64_t count() const { return count_; }
-  int64_t operator[](int axis) const { return sizes_[static_cast<size_t>(axis < 0 ? axis + rank_ : axis)]; }
+  /// Throws ShapeError when there is no such axis.
+  int64_t operator[](int axis) const {
+    const int from_front = axis < 0 ? axis + rank_ : axis;
+    if (from_front < 0 || from_front >= rank_) this->axis(axis, "shape[axis]");
+    return sizes_[static_cast<size_t>(from_front)];
+  }
   const int64_t* begin() const { return sizes_.data(); }
   const int64_t* end() const { return sizes_.data() + rank_; }
 

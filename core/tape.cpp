@@ -72,10 +72,11 @@ void* Tape::arena(size_t bytes) {
   return place;
 }
 
-Tape::Node& Tape::add_node(const char* op) {
+Tape::Node& Tape::add_node(const char* op, const Shape& shape) {
   static const Node blank;  // copying it is faster than zero-initialising a node
   Node& node = tape_->nodes.emplace_back(blank);
   node.op = op;
+  node.shape = shape;
   return node;
 }
 
@@ -86,7 +87,7 @@ NodeId Tape::leaf(const StorageRef& parameter) {
   if (guess < static_cast<int32_t>(tape_->nodes.size()) &&
       tape_->nodes[static_cast<size_t>(guess)].parameter == parameter)
     return {guess};
-  add_node("parameter").parameter = parameter;
+  add_node("parameter", state.shape).parameter = parameter;
   state.last_leaf.store(last_node().index, std::memory_order_relaxed);
   return last_node();
 }
@@ -218,7 +219,7 @@ void Tape::watch(Tensor& x) {
   if (x.tape_ != serial_) {
     check<UsageError>(x.tape_ == 0 || x.tape_ == Tensor::detached,
                       "watch: the tensor belongs to another tape; pass x.detach()");
-    add_node("watch");
+    add_node("watch", x.shape());
     x.node_ = last_node();
     x.tape_ = serial_;
   }
@@ -238,8 +239,21 @@ Tensor Grads::in_place_of(Tensor& x) const {
   return !keep_ && solely_held(x) ? std::move(x) : Tensor(x.shape());
 }
 
-real* Grads::target(NodeId id, const Shape& shape, real& beta) {
+Tape::Node& Grads::node_of(NodeId id, const Shape& gradient) const {
   Tape::Node& node = tape_.tape_->nodes[static_cast<size_t>(id.index)];
+  // A view of a parameter, made before the tape, stands for the parameter whatever its shape.
+  const bool fits = node.parameter ? gradient.count() == node.shape.count() : gradient == node.shape;
+  //~ const bool fits = node.parameter ? true : gradient == node.shape;
+  check<ShapeError>(
+      fits,
+      "backward of '{}': a gradient of shape {} for an input of shape {}; sum_to gives a broadcast "
+      "input its shape",
+      op_, gradient, node.shape);
+  return node;
+}
+
+real* Grads::target(NodeId id, const Shape& shape, real& beta) {
+  Tape::Node& node = node_of(id, shape);
   if (!node.parameter) {
     beta = node.grad.empty() ? real{0} : real{1};
     // The elements may be shared: a sum passes one gradient to both operands.
@@ -262,7 +276,7 @@ real* Grads::target(NodeId id, const Shape& shape, real& beta) {
 
 void Grads::add(NodeId id, Tensor gradient) {
   if (!wants(id)) return;
-  Tape::Node& node = tape_.tape_->nodes[static_cast<size_t>(id.index)];
+  Tape::Node& node = node_of(id, gradient.shape());
   if (!node.parameter && node.grad.empty()) {
     node.grad = std::move(gradient);
     return;

@@ -91,6 +91,7 @@ class Tape : public Scope {
     void (*destroy)(void* closure) = nullptr;
     // Recomputes the result; null if the operation doesn't offer it.
     Tensor (*recompute)(const void* closure, const Grads& grads) = nullptr;
+    Shape shape{};  // of the result
     Tensor grad{};
     StorageRef parameter{};  // leaves only
     bool watched = false;
@@ -108,7 +109,7 @@ class Tape : public Scope {
 
   static std::vector<std::unique_ptr<Memory>>& spare();
   void* arena(size_t bytes);
-  Node& add_node(const char* op);
+  Node& add_node(const char* op, const Shape& shape);
   NodeId last_node() const { return {static_cast<int32_t>(tape_->nodes.size()) - 1}; }
   void sweep(const Tensor& y, Tensor dy, bool keep);
   void sweep_nodes(const Tensor& y, Tensor dy, bool keep);
@@ -136,7 +137,8 @@ class Grads {
   /// Memory for the gradient of a saved tensor x: x's own, moved from it, if this function holds the last
   /// reference and won't run again (Keep), else new.
   Tensor in_place_of(Tensor& x) const;
-  /// Adds `gradient` to the gradient of input `id`. Does nothing if that takes none.
+  /// Adds `gradient`, which must have the input's shape, to the gradient of input `id`; throws ShapeError
+  /// naming the operation if it hasn't. Does nothing if the input takes none.
   void add(NodeId id, Tensor gradient);
   /// For kernels that can accumulate themselves: calls write(g, beta) which must set g = beta g + gradient.
   /// beta is 0 for the first gradient that arrives (g is then uninitialized), 1 for later ones.
@@ -154,6 +156,7 @@ class Grads {
   friend class Tape;
   friend class Saved;
   Grads(Tape& tape, bool keep) : tape_(tape), keep_(keep) {}
+  Tape::Node& node_of(NodeId id, const Shape& gradient) const;
   real* target(NodeId id, const Shape& shape, real& beta);
 
   Tape& tape_;
@@ -166,7 +169,7 @@ void Tape::push(const char* op, Tensor& y, Backward&& backward) {
   using Closure = std::remove_cvref_t<Backward>;
   static_assert(alignof(Closure) <= alignof(std::max_align_t));
   void* closure = new (arena(sizeof(Closure))) Closure(std::forward<Backward>(backward));
-  Node& node = add_node(op);
+  Node& node = add_node(op, y.shape());
   node.closure = closure;
   node.run = [](void* c, Tensor dy, Grads& grads) { (*static_cast<Closure*>(c))(std::move(dy), grads); };
   node.destroy = [](void* c) { static_cast<Closure*>(c)->~Closure(); };

@@ -61,8 +61,9 @@ int64_t Tensor::offset(std::initializer_list<int64_t> index) const {
   int axis = 0;
   for (int64_t i : index) {
     const int64_t size = shape_[axis++];
-    check<ValueError>(i >= -size && i < size, "index {} on axis {} of a tensor of shape {}", i, axis - 1,
-                      shape_);
+    check<ValueError>(i >= -size && i < size,
+                      "index {} on axis {} of a tensor of shape {}; it must be from {} to {}", i, axis - 1,
+                      shape_, -size, size - 1);
     offset = offset * size + (i < 0 ? i + size : i);
   }
   return offset;

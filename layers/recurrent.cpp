@@ -105,9 +105,10 @@ void RecurrentLayer::check_arguments(const Tensor& x, const Labels& lengths,
                     "x is {}; it must be (N, L, {}) with at least one position", x.shape(), in_);
   check<ShapeError>(lengths.size() == 0 || lengths.size() == x.size(0), "{} lengths for {} samples",
                     lengths.size(), x.size(0));
-  for (const int32_t length : lengths)
-    check<ValueError>(length >= 1 && length <= x.size(1), "{}: a length of {}; it must be from 1 to {}",
-                      name(), length, x.size(1));
+  for (int64_t n = 0; n < lengths.size(); ++n)
+    check<ValueError>(lengths[n] >= 1 && lengths[n] <= x.size(1),
+                      "{}: sample {} has a length of {}; it must be from 1 to {}", name(), n, lengths[n],
+                      x.size(1));
   const Shape state{options_.layers * directions(), x.size(0), hidden_};
   for (const Tensor* given : {&initial.h, &initial.c})
     check<ShapeError>(given->empty() || given->shape() == state, "an initial state is {}; it must be {}",

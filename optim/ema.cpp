@@ -41,7 +41,11 @@ Ema::Ema(Parts& model, Parts& average, const EmaOptions& options) : options_(opt
                     to.tensors.size(), to.counters.size(), from.tensors.size(), from.counters.size());
   for (size_t i = 0; i < from.tensors.size(); ++i) {
     const Tensor &x = from.tensors[i], &mean = to.tensors[i];
-    check<UsageError>(x.shape() == mean.shape() && x.storage() != mean.storage(),
+    check<UsageError>(
+        x.storage() != mean.storage(),
+        "Ema: the average and the model share a part of shape {}; make the average a copy of the model",
+        x.shape());
+    check<UsageError>(x.shape() == mean.shape(),
                       "Ema: a part of the average has shape {}, that of the model {}; make it a copy of the "
                       "model",
                       mean.shape(), x.shape());

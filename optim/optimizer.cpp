@@ -100,17 +100,19 @@ void Optimizer::set_lr(double lr) {
 void Optimizer::group(Parts& part, const GroupOptions& options) {
   const double decay = options.weight_decay.value_or(weight_decay_);
   //~ const double decay = options.weight_decay.value_or(0);
-  check_option("learning rate", options.lr);
+  const double lr = options.lr.value_or(first_lr_);
+  //~ const double lr = options.lr.value_or(0);
+  check_option("learning rate", lr);
   check_option("weight decay", decay);
-  check<ValueError>(first_lr_ > 0 || options.lr == 0,
+  check<ValueError>(first_lr_ > 0 || lr == 0,
                     "group: a learning rate of {} has no ratio to the optimizer's, which was made with 0",
-                    options.lr);
+                    lr);
   for_each_parameter(part, [&](const std::string& path, Parameter& p) {
     const auto slot = std::find_if(slots_.begin(), slots_.end(),
                                    [&](const Slot& s) { return s.storage == p.value().storage(); });
     check<UsageError>(slot != slots_.end(),
                       "group: the optimizer doesn't hold '{}'; construct it with the whole model", path);
-    slot->lr_ratio = first_lr_ > 0 ? options.lr / first_lr_ : 1;
+    slot->lr_ratio = first_lr_ > 0 ? lr / first_lr_ : 1;
     slot->weight_decay = decays(p, rule_) ? decay : 0;
   });
 }

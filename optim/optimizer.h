@@ -50,8 +50,7 @@ class Optimizer : public Parts {
   void set_lr(double lr);
 
   struct GroupOptions {
-    double lr;
-    std::optional<double> weight_decay = {};  // the optimizer's own unless given
+    std::optional<double> lr = {}, weight_decay = {};  // the optimizer's own unless given
   };
   /// Gives the parameters of `part`, which the optimizer must hold already, a learning rate and a weight
   /// decay of their own. `lr` stands beside the learning rate that the optimizer was made with: their ratio

@@ -375,7 +375,8 @@ TEST_CASE("slice, concat and stack") {
   CHECK(same(slice(x, 0, 0, -1), tensor({{1, 2, 3}})));
   CHECK(slice(x, 0, 1, 1).shape() == Shape{0, 3});
   CHECK(message_of<ValueError>([&] { slice(x, 1, 2, 4); }) ==
-        "slice: positions 2 to 4 on axis 1 of a tensor of shape (2, 3)");
+        "slice: positions 2 to 4 on axis 1 of a tensor of shape (2, 3); they must be in order, and from 0 to "
+        "3");
   CHECK(same(gradient(x, column({1, 2}), [](const Tensor& v) { return slice(v, 1, 1, 2); }),
              tensor({{0, 1, 0}, {0, 2, 0}})));
   CHECK(same(gradient(x, tensor({{1, 1}, {2, 2}}),

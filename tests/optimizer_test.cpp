@@ -213,6 +213,17 @@ TEST_CASE("a group keeps the optimizer's weight decay, and its ratio to the lear
   CHECK_NOTHROW(resting.group(part, {.lr = 0}));
 }
 
+TEST_CASE("a group without a learning rate has the optimizer's") {
+  Two net;
+  SGD optimizer(net, {.lr = 0.1, .weight_decay = 0.5});
+  optimizer.group(net, {.weight_decay = 0});
+  optimizer.set_lr(0.2);
+  Tape tape;
+  backward(sum(net.a.value()));
+  optimizer.step();
+  CHECK(net.a.data()[0] == doctest::Approx(1 - 0.2));
+}
+
 TEST_CASE("rates and decays must be finite and at least 0, whenever they are given") {
   Two net;
   SGD optimizer(net, {.lr = 0.1});

@@ -300,6 +300,31 @@ TEST_CASE("a tensor made from a parameter before the tape remembers it") {
   CHECK(w.grad()(3) == 4);
 }
 
+TEST_CASE("a gradient of another shape than its input is an error, not a write beyond the end") {
+  Parameter p(Tensor({2}));
+  // Like x + p, but without the sum of p's gradient over the rows, and a wrong gradient of x on demand.
+  const auto run = [&](const Shape& of_x, bool write) {
+    Tape tape;
+    Tensor x = randn({4, 2});
+    tape.watch(x);
+    const NodeId in_x = x.node(), in_p = p.value().node();
+    const Tensor y = record("own_add", x.clone(), {in_x, in_p}, [=](const Tensor& dy, Grads& grads) {
+      grads.add(in_x, reshape(dy, of_x));
+      if (write) {
+        grads.write(in_p, dy.shape(), [](real*, real) {});
+      } else {
+        grads.add(in_p, dy);
+      }
+    });
+    tape.backward(y, ones(y.shape()));
+  };
+  const char* message = "backward of 'own_add': a gradient of shape (4, 2) for an input of shape (2); ";
+  CHECK_THROWS_WITH_AS(run({4, 2}, false), doctest::Contains(message), ShapeError);
+  CHECK_THROWS_WITH_AS(run({4, 2}, true), doctest::Contains(message), ShapeError);
+  CHECK_THROWS_WITH_AS(run({2, 4}, true), doctest::Contains("of shape (2, 4) for an input of shape (4, 2)"),
+                       ShapeError);
+}
+
 TEST_CASE("a graph 100,000 operations deep runs backward") {
   Parameter w(tensor({1}));
   Tape tape;

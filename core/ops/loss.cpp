@@ -80,8 +80,10 @@ void check_labels(const char* op, const Tensor& logits, const Labels& labels, in
   check<ShapeError>(logits.rank() >= 2 && logits.count() > 0,
                     "{}: logits are {}; they must be (N, K) with a row for each of N > 0 samples", op,
                     logits.shape());
-  check<ShapeError>(labels.size() == logits.count() / logits.size(1), "{}: {} labels for logits of shape {}",
-                    op, labels.size(), logits.shape());
+  const int64_t expected = logits.count() / logits.size(1);
+  check<ShapeError>(labels.size() == expected,
+                    "{}: {} labels for logits of shape {}, which need {}: the classes are axis 1", op,
+                    labels.size(), logits.shape(), expected);
   for (int64_t n = 0; n < labels.size(); ++n)
     check<ValueError>((labels[n] >= 0 && labels[n] < logits.shape()[1]) || labels[n] == ignored,
                       "{}: label {} of sample {} is not in 0 ... {}", op, labels[n], n,

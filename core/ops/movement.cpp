@@ -291,8 +291,10 @@ Tensor slice(Tensor x, int axis, int64_t begin, int64_t end) {
   axis = shape.axis(axis, "slice");
   const int64_t size = shape[axis];
   const int64_t from = begin < 0 ? begin + size : begin, stop = end < 0 ? end + size : end;
-  check<ValueError>(0 <= from && from <= stop && stop <= size,
-                    "slice: positions {} to {} on axis {} of a tensor of shape {}", begin, end, axis, shape);
+  check<ValueError>(
+      0 <= from && from <= stop && stop <= size,
+      "slice: positions {} to {} on axis {} of a tensor of shape {}; they must be in order, and from 0 to {}",
+      begin, end, axis, shape, size);
   const NodeId in = x.node();
   const int64_t outer = shape.count(0, axis), inner = shape.count(axis + 1, shape.rank());
   const int64_t length = (stop - from) * inner, stride = size * inner, start = from * inner;

@@ -113,9 +113,9 @@ Convolution adjoint_sizes(const Tensor& x, const Tensor& weight, const Tensor& b
   const char* op = "conv_transpose2d";
   const Shape &in = x.shape(), &w = weight.shape();
   check<ShapeError>(in.rank() == 4, "{}: x is {}; it must be (N, C, H, W)", op, in);
-  check<ShapeError>(
-      w.rank() == 4 && w.count() > 0 && w[0] == in[1],
-      "{}: x is {} and weight {}; the weight must be (C, O/groups, KH, KW), each size at least 1", op, in, w);
+  check<ShapeError>(w.rank() == 4 && w.count() > 0,
+                    "{}: weight is {}; it must be (C, O/groups, KH, KW), each size at least 1", op, w);
+  check<ShapeError>(w[0] == in[1], "{}: x is {}; weight {} takes {} channel(s)", op, in, w, w[0]);
   check_option(op, "stride", options.stride, 1);
   check_option(op, "padding", options.padding, 0);
   check_option(op, "dilation", options.dilation, 1);
