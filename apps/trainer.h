@@ -6,5 +6,6 @@
 #include "program.h"
 #include "trainer/divergence.h"
 #include "trainer/fit.h"
+#include "trainer/lr_range.h"
 #include "trainer/model_words.h"
 #include "trainer/predictor.h"

@@ -63,7 +63,7 @@ class Parameter {
   /// Takes over value and options. If the shapes agree, in place (see Identity), and the gradient is dropped.
   Parameter& operator=(Parameter other) noexcept;
 
-  /// This parameter and `other` become one: updated once per step, and saved under each name.
+  /// Makes this parameter and `other` one: updated once a step, saved by both names. In a copy they are two.
   void tie(const Parameter& other);
 
   bool empty() const { return value_.empty(); }

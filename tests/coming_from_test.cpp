@@ -55,6 +55,12 @@ TEST_CASE("coming from PyTorch: the training loop") {
   expect("trained:logits", train(net, formula({5, 1, 8, 8}, 0.3), {0, 1, 2, 0, 1}));
 }
 
+TEST_CASE("coming from PyTorch: a frozen layer, groups of parameters and weight decay of all of them") {
+  Net net;
+  set_parameters(net);
+  expect("fine_tuned:logits", fine_tune(net, formula({5, 1, 8, 8}, 0.3), {0, 1, 2, 0, 1}));
+}
+
 TEST_CASE("coming from Keras: its eps and momentum") {
   Sequential model = keras_model();
   set_parameters(model);

@@ -77,14 +77,30 @@ for folder in core layers optim data; do ln -s "$tree/$folder" "$work/include/ba
 ln -s "$tree/ballast.h" "$work/include/ballast/ballast.h"
 suffix=_f64
 [ -f "$build/libballast_core$suffix.a" ] || suffix=
-sources="$tree/tests/main.cpp $tree/tests/layer_test.cpp $tree/tests/gradcheck_elementwise_test.cpp"
+# The operation of a project of one's own, which brings no test: its gradients, too.
+cat >"$work/snake_test.cpp" <<'CPP'
+#include <doctest/doctest.h>
+
+#include "gradcheck.h"
+#include "snake.h"
+
+TEST_CASE("gradient: snake") {
+  for (const ballast::Shape& shape : {ballast::Shape{3}, ballast::Shape{4, 3}, ballast::Shape{2, 2, 3}}) {
+    Snake layer(3);
+    layer.a.assign(ballast::tensor({0.5, 1, 2}));
+    CHECK(ballast::check_of(layer, ballast::distinct(shape), ballast::Mode::train).full() == "");
+  }
+  CHECK_THROWS_AS(Snake(3)(ballast::zeros({3, 4})), ballast::ShapeError);
+}
+CPP
+sources="$work/snake_test.cpp $tree/tests/main.cpp $tree/tests/layer_test.cpp $tree/tests/gradcheck_elementwise_test.cpp"
 while read -r mark; do
   case $mark in 'new file user/'* | 'new file apps/'*) ;; 'new file '*.cpp) sources="$sources $tree/${mark#new file }" ;; esac
 done <"$work/marks"
 objects=() compiling=()
 for source in $sources; do
   object=$work/$(basename "$source").o
-  "${CXX:-c++}" -std=c++20 -O0 -Wall -Wextra -Wconversion -Wshadow -Werror -DBALLAST_DOUBLE -I"$work/include" -c "$source" -o "$object" &
+  "${CXX:-c++}" -std=c++20 -O0 -Wall -Wextra -Wconversion -Wshadow -Werror -DBALLAST_DOUBLE -I"$work/include" -I"$work/user" -I"$tree/tests" -c "$source" -o "$object" &
   compiling+=($!) objects+=("$object")
 done
 for pid in "${compiling[@]}"; do wait "$pid" || fail "a step of docs/extending.md doesn't compile"; done
@@ -92,7 +108,7 @@ for pid in "${compiling[@]}"; do wait "$pid" || fail "a step of docs/extending.m
   -lfmt -ljpeg -lpng -lzip -lz -lopenblas -pthread -o "$work/tests"
 "$work/tests" | tee "$work/output"
 "$work/tests" --list-test-cases >"$work/cases"
-for case in 'gradient: softsign' 'Lion moves' 'number_table: refuses'; do
+for case in 'gradient: snake' 'gradient: softsign' 'Lion moves' 'number_table: refuses'; do
   grep -q "$case" "$work/cases" || fail "the test '$case' didn't run"
 done
 
@@ -113,9 +129,11 @@ if [ -f "$tree/apps/commands/classes.cpp" ] && [ -f "$build/apps/libballast_trai
   grep -q 'count the training images of each class' "$work/output" || fail "ballast --help doesn't list the command"
 fi
 
-# The layer in a project outside of the tree.
+# The layer and the operation in a project outside of the tree.
 cmake --install "$build" --prefix "$work/prefix" >/dev/null
 cp "$tree/layers/aff.h" "$work/user"
+echo '#include "snake.h"' | "${CXX:-c++}" -std=c++20 -fsyntax-only -Wall -Wextra -Wconversion -Wshadow -Werror \
+  -I"$work/user" -I"$work/prefix/include" -x c++ - || fail "the operation doesn't compile outside of the tree"
 cmake -S "$work/user" -B "$work/user/build" -G Ninja -DCMAKE_PREFIX_PATH="$work/prefix" -DCMAKE_BUILD_TYPE=Release \
   -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror" >/dev/null
 cmake --build "$work/user/build" >"$work/log" || { cat "$work/log"; fail "the project outside of the tree doesn't build"; }

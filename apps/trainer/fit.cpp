@@ -27,7 +27,9 @@ FitResult fit(Module& model, const Split& data, Optimizer& optimizer, const FitO
         "training diverged in epoch {}, step {}: {}; where it is the learning that diverges and not the "
         "data, try a lower learning rate, a warm-up, clipping or a norm ({})",
         result.diverged.epoch, result.diverged.step, result.why,
-        best ? "the model has the weights of its best epoch" : "the model is worthless"));
+        !best             ? "the model is worthless"
+        : options.average ? "the average is that of its best epoch, the model is worthless"
+                          : "the model has the weights of its best epoch"));
   const EpochMetrics* line = best_epoch(trainer.at.history);
   return {.history = trainer.at.history,
           .best = line ? *line : EpochMetrics(),

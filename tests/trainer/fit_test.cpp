@@ -152,26 +152,32 @@ TEST_CASE("fit: without a validation part the last epoch is the result") {
   CHECK(values_of(net) == last);
 }
 
-TEST_CASE("fit: where it diverges it says so, and the model has the weights of the best epoch") {
+TEST_CASE("fit: where it diverges it says so, and the model, or the average, is that of the best epoch") {
   const Split data = small_digits();
-  manual_seed(1);
-  Net net;
-  AdamW optimizer(net, {.lr = 0.01});
-  std::vector<real> best;
-  std::string message;
-  try {
-    fit(net, data, optimizer, {.epochs = 4, .loader = {.batch_size = 16}},
-        {.step =
-             [&](const Trainer& t) {
-               if (t.at.step == 14) net.fc2.bias.data()[0] = NAN;
-             },
-         .epoch = [&](Trainer& t, const EpochMetrics&) { best = values_of(t.result()); }});
-  } catch (const Diverged& error) {
-    message = error.message;
+  for (const bool averaged : {false, true}) {
+    manual_seed(1);
+    Net net;
+    Net average = net;
+    AdamW optimizer(net, {.lr = 0.01});
+    std::vector<real> best;
+    std::string message;
+    try {
+      fit(net, data, optimizer,
+          {.epochs = 4, .loader = {.batch_size = 16}, .average = averaged ? &average : nullptr},
+          {.step =
+               [&](const Trainer& t) {
+                 if (t.at.step == 14) net.fc2.bias.data()[0] = NAN;
+               },
+           .epoch = [&](Trainer& t, const EpochMetrics&) { best = values_of(t.result()); }});
+    } catch (const Diverged& error) {
+      message = error.message;
+    }
+    CHECK(message.find("training diverged in epoch 2, step 15: \"fc2.bias\" isn't finite") == 0);
+    const char* left = averaged ? "the average is that of its best epoch, the model is worthless"
+                                : "the model has the weights of its best epoch";
+    CHECK(message.find(left) != std::string::npos);
+    CHECK(values_of(averaged ? average : net) == best);
   }
-  CHECK(message.find("training diverged in epoch 2, step 15: \"fc2.bias\" isn't finite") == 0);
-  CHECK(message.find("the model has the weights of its best epoch") != std::string::npos);
-  CHECK(values_of(net) == best);
 }
 
 TEST_CASE("fit: the bits are those of a run of the program with the same options") {
