@@ -309,6 +309,20 @@ TEST_CASE("Ema: the decay of the warm-up is (1 + t) / (10 + t) until that is mor
   }
 }
 
+TEST_CASE("Ema: parameters tied in model and average move once per update") {
+  struct Tied : Module {
+    Parameter a{Tensor({1})}, b{Tensor({1})};
+    Tied() { b.tie(a); }
+    void visit(Visitor& v) override { v("a", a), v("b", b); }
+  } net, average;
+  constant(net.a, 1);
+  Ema ema(net, average, {.decay = 0.75});
+  ema.update();
+  constant(net.a, 2);
+  ema.update();
+  CHECK(average.a.data()[0] == doctest::Approx(1.25));
+}
+
 TEST_CASE("Ema refuses an average that isn't a copy, and a decay of 1") {
   Linear net(2, 3), copy = net, other(2, 4);
   CHECK_THROWS_AS(Ema(net, other), UsageError);
