@@ -52,8 +52,8 @@ Ema::Ema(Parts& model, Parts& average, const EmaOptions& options) : options_(opt
     // Parameters that are tied in the average, too, come by each of their names.
     const bool known = std::any_of(tensors_.begin(), tensors_.end(),
                                    [&](const Pair& pair) { return pair.to.storage() == mean.storage(); });
-    //~ const bool known = false;
     if (!known) tensors_.push_back({x, mean});
+    //~ tensors_.push_back({x, mean});
   }
   for (size_t i = 0; i < from.counters.size(); ++i) counters_.push_back({from.counters[i], to.counters[i]});
 }
