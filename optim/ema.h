@@ -27,7 +27,7 @@ struct EmaOptions {
 ///
 /// `average` must have the same parts as the model, of the same shapes (else UsageError), and isn't to be
 /// trained itself. Both must keep their parameters and counters where they are. Its own state, the number of
-/// updates, is saved beside `average`. Tied parameters are two in a copy, of equal values; leave them so.
+/// updates, is saved beside `average`. Tied parameters are two in a copy, of equal values.
 class Ema : public Parts {
  public:
   Ema(Parts& model, Parts& average, const EmaOptions& options = {});
