@@ -35,7 +35,7 @@ inline Vector with_sign_of(Vector x, Vector size) {
   return from_bits((bits_of(size) & ~sign_bit) | (bits_of(x) & sign_bit));
 }
 inline Vector sign(Vector x) { return select(x > 0, 1, select(x < 0, -1, x * 0)); }
-inline Vector clamp(Vector x, real low, real high) { return select(x < low, low, select(x > high, high, x)); }
+inline Vector clamp(Vector x, real low, real high) { return min(broadcast(high), max(broadcast(low), x)); }
 
 /// x without the lower half of its mantissa, so that its square is exact.
 inline Vector leading_half(Vector x) { return from_bits(bits_of(x) & (Integer{-1} << (is_float ? 12 : 27))); }
@@ -68,15 +68,16 @@ inline Vector polynomial(const Coefficients& c, Vector x) {
   return y;
 }
 
-/// 1 / (n + first)!
-template <int terms, int first>
+/// 1 / (n + 1)!
+template <int terms>
 struct InverseFactorials {
   real at[terms];
   constexpr InverseFactorials() : at{} {
     double factorial = 1;
-    for (int n = 1; n < terms + first; factorial *= ++n)
-      if (n >= first) at[n - first] = static_cast<real>(1 / factorial);
-    if (first == 0) at[0] = 1;
+    for (int n = 0; n < terms; ++n) {
+      factorial *= n + 1;
+      at[n] = static_cast<real>(1 / factorial);
+    }
   }
 };
 
@@ -103,16 +104,17 @@ inline Reduced reduce(Vector x, Vector low) {
 
 /// v e^(x + low), rounded once where the result is denormal. `low` is small beside x.
 inline Vector times_exp(Vector v, Vector x, Vector low = Vector{}) {
-  constexpr InverseFactorials<is_float ? 8 : 14, 0> inverse;
+  constexpr InverseFactorials<is_float ? 7 : 13> inverse;
   const auto [n, r] = reduce(x, low);
   const Integers half = n >> 1;
-  return v * power_of_two(half) * polynomial(inverse, r) * power_of_two(n - half);
+  const Vector scaled = v * power_of_two(half);
+  return (scaled + scaled * (r * polynomial(inverse, r))) * power_of_two(n - half);
 }
 inline Vector exp(Vector x, Vector low = Vector{}) { return times_exp(broadcast(1), x, low); }
 
 /// e^x - 1 = 2^n (e^r - 1) + 2^n - 1
 inline Vector expm1(Vector x) {
-  constexpr InverseFactorials<is_float ? 7 : 13, 1> inverse;
+  constexpr InverseFactorials<is_float ? 7 : 13> inverse;
   const auto [n, r] = reduce(clamp(x, -40, is_float ? 89 : 710), Vector{});
   // 2^(n-1), and then twice that: 2^128 itself has no exponent in float.
   const Vector half_power = power_of_two(n - 1);
@@ -252,16 +254,13 @@ struct ScaledTail {
 
 /// 2 e^(u^2/2) Phi(-u) for u >= 0.
 inline Vector scaled_tail(Vector u) {
-  constexpr ScaledTail<is_float ? 13 : 25> coefficients;
+  constexpr ScaledTail<is_float ? 12 : 25> coefficients;
   constexpr real middle = real(4.242640687119285), slope = real(0.7978845608028654);
   return polynomial(coefficients, (u - middle) / (u + middle)) / (1 + slope * u);
 }
 
 /// |x|, limited to where the density is 0: infinity has no scaled_tail.
-inline Vector normal_size(Vector x) {
-  constexpr real most = is_float ? 20 : 60;
-  return select(abs(x) > most, most, abs(x));
-}
+inline Vector normal_size(Vector x) { return min(broadcast(is_float ? 20 : 60), abs(x)); }
 
 /// v Phi(x)
 inline Vector times_normal_cdf(Vector v, Vector x) {
@@ -300,7 +299,7 @@ inline Vector erf(Vector x) {
 // ---------------------------------------------------------------------------------------------------------
 
 /// ln(1 + e^x) = max(x, 0) + ln(1 + e^-|x|)
-inline Vector softplus(Vector x) { return select(x > 0, x, 0) + log1p(exp(-abs(x))); }
+inline Vector softplus(Vector x) { return max(x, Vector{}) + log1p(exp(-abs(x))); }
 
 /// d/dx v sigmoid(u) for v = x and u' = slope
 inline Vector times_sigmoid_slope(Vector x, Vector u, Vector slope) {

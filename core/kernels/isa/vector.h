@@ -133,6 +133,42 @@ inline void stream(real* to, Vector v) {
 #endif
 }
 
+#if defined(__AVX512F__)
+using Floats = __m512;
+using Doubles = __m512d;
+#define BALLAST_INTRINSIC(name) _mm512_##name
+#elif defined(__AVX2__)
+using Floats = __m256;
+using Doubles = __m256d;
+#define BALLAST_INTRINSIC(name) _mm256_##name
+#elif defined(__SSE2__)
+using Floats = __m128;
+using Doubles = __m128d;
+#define BALLAST_INTRINSIC(name) _mm_##name
+#endif
+
+/// max: a > b ? a : b in each lane, min: a < b ? a : b; thus b where one of them is NaN. For a constant a or
+/// b, GCC makes a comparison and a blend of these expressions instead of one instruction.
+#ifdef __SSE2__
+#define BALLAST_EXTREME(name, compare)                                                               \
+  inline Vector name(Vector a, Vector b) {                                                           \
+    if constexpr (sizeof(real) == sizeof(float)) {                                                   \
+      return reinterpret_cast<Vector>(                                                               \
+          BALLAST_INTRINSIC(name##_ps)(reinterpret_cast<Floats>(a), reinterpret_cast<Floats>(b)));   \
+    } else {                                                                                         \
+      return reinterpret_cast<Vector>(                                                               \
+          BALLAST_INTRINSIC(name##_pd)(reinterpret_cast<Doubles>(a), reinterpret_cast<Doubles>(b))); \
+    }                                                                                                \
+  }
+#else
+#define BALLAST_EXTREME(name, compare) \
+  inline Vector name(Vector a, Vector b) { return a compare b ? a : b; }
+#endif
+BALLAST_EXTREME(max, >)
+BALLAST_EXTREME(min, <)
+#undef BALLAST_EXTREME
+#undef BALLAST_INTRINSIC
+
 /// Columns of a panel.
 constexpr int64_t panel = 2 * lanes;
 /// The number of valid lanes where all are: a compile-time constant.
