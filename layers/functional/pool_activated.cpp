@@ -1,7 +1,5 @@
 #include <ballast/layers/functional/detail/pool_activated.h>
 
-#include <ballast/core/detail/denormals.h>
-
 namespace ballast::inline BALLAST_PRECISION::detail {
 
 PoolActivated::PoolActivated(Then::Activation activation, int64_t windows, real* memory)
@@ -17,12 +15,10 @@ void PoolActivated::evaluate(int64_t count, real* x, real* y, bool keep) const {
 }
 
 void PoolActivated::forward(const PoolPlane& p, const real* x, real* y, uint8_t* argmax, real* kept) const {
-  const KeepDenormals denormals;
   const bool keep = kept != nullptr;
   const int64_t count = p.rows * p.columns;
   real *high = keep ? kept : y, *low = low_, *low_kept = low_kept_;
-  kernels().max_pool(p, x, false, high, argmax);
-  kernels().min_pool(p, x, low_kept, keep ? argmin_ : nullptr);
+  kernels().min_max_pool(p, x, low_kept, high, keep ? argmin_ : nullptr, argmax);
   evaluate(count, high, y, keep);
   evaluate(count, low_kept, low, keep);
   kernels().take_larger(count, low, low_kept, argmin_, y, kept, argmax);
@@ -30,7 +26,6 @@ void PoolActivated::forward(const PoolPlane& p, const real* x, real* y, uint8_t*
 
 void PoolActivated::backward(const PoolPlane& p, const real* dy, const uint8_t* argmax, const real* kept,
                              real* dx) const {
-  const DenormalMode denormals(f_.keep_denormals);
   f_.gradient(p.rows * p.columns, dy, kept, low_, 0, 0);
   kernels().max_pool_gradient(p, low_, argmax, dx);
 }

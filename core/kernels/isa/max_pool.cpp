@@ -90,44 +90,60 @@ inline auto wins(T v, T best) {
   return (Least ? v < best : v > best) | (v != v);
 }
 
-template <int64_t L, bool Least, bool Relu, bool Argmax>
-inline void pool(const real* above, const real* below, real* y, uint8_t* argmax) {
+// The elements of L windows, in the windows' permuted order. `first` is the number of the first of them.
+template <int64_t L>
+struct Windows {
   using G = Group<L>;
   using Real = typename G::Real;
   using Int = typename G::Int;
   static constexpr auto indices = std::make_integer_sequence<int, int{L}>();
-  const auto even = [](Real a, Real b) { return G::every_other(a, b, indices, Constant<0>()); };
-  const auto odd = [](Real a, Real b) { return G::every_other(a, b, indices, Constant<1>()); };
-  const Real a0 = G::template load<Real>(above), a1 = G::template load<Real>(above + L);
-  const Real b0 = G::template load<Real>(below), b1 = G::template load<Real>(below + L);
-  const Int right_above = wins<Least>(odd(a0, a1), even(a0, a1)),
-            right_below = wins<Least>(odd(b0, b1), even(b0, b1));
-  const Real top = right_above ? odd(a0, a1) : even(a0, a1),
-             bottom = right_below ? odd(b0, b1) : even(b0, b1);
-  const Int lower = wins<Least>(bottom, top);
-  Real best = lower ? bottom : top;
-  Int is_zero = {};
-  if constexpr (Relu) {
-    is_zero = best <= 0;
-    best = is_zero ? Real{} : best;
-  }
-  G::store(y, G::in_order(best, indices));
-  if constexpr (Argmax) {
-    const Int index = lower ? 2 - right_below : -right_above;  // true is -1
-    //~ const Int index = lower ? -right_above : 2 - right_below;  // true is -1
-    G::store_indices(argmax, is_zero ? Int{} + no_argmax : index, indices);
-  }
-}
+  static Real even(Real a, Real b) { return G::every_other(a, b, indices, Constant<0>()); }
+  static Real odd(Real a, Real b) { return G::every_other(a, b, indices, Constant<1>()); }
 
-template <bool Least, bool Relu, bool Argmax>
-inline void pool_one(const real* above, const real* below, real* y, uint8_t* argmax) {
-  const real values[] = {above[0], above[1], below[0], below[1]};
-  uint8_t index = 0;
-  for (uint8_t i = 1; i < 4; ++i) index = wins<Least>(values[i], values[index]) ? i : index;
-  const bool is_zero = Relu && values[index] <= 0;
-  *y = is_zero ? 0 : values[index];
-  if constexpr (Argmax) *argmax = is_zero ? no_argmax : index;
-}
+  Real above[2], below[2];
+
+  Windows(const real* row, const real* next) {
+    const Real a0 = G::template load<Real>(row), a1 = G::template load<Real>(row + L);
+    const Real b0 = G::template load<Real>(next), b1 = G::template load<Real>(next + L);
+    above[0] = even(a0, a1), above[1] = odd(a0, a1);
+    below[0] = even(b0, b1), below[1] = odd(b0, b1);
+  }
+
+  template <bool Least, bool Relu, bool Argmax>
+  void pool(int64_t first, real* y, uint8_t* argmax) const {
+    const Int right_above = wins<Least>(above[1], above[0]), right_below = wins<Least>(below[1], below[0]);
+    const Real top = right_above ? above[1] : above[0], bottom = right_below ? below[1] : below[0];
+    const Int lower = wins<Least>(bottom, top);
+    Real best = lower ? bottom : top;
+    Int is_zero = {};
+    if constexpr (Relu) {
+      is_zero = best <= 0;
+      best = is_zero ? Real{} : best;
+    }
+    G::store(y + first, G::in_order(best, indices));
+    if constexpr (Argmax) {
+      const Int index = lower ? 2 - right_below : -right_above;  // true is -1
+      //~ const Int index = lower ? -right_above : 2 - right_below;  // true is -1
+      G::store_indices(argmax + first, is_zero ? Int{} + no_argmax : index, indices);
+    }
+  }
+};
+
+// One window.
+template <>
+struct Windows<1> {
+  real values[4];
+  Windows(const real* row, const real* next) : values{row[0], row[1], next[0], next[1]} {}
+
+  template <bool Least, bool Relu, bool Argmax>
+  void pool(int64_t first, real* y, uint8_t* argmax) const {
+    uint8_t index = 0;
+    for (uint8_t i = 1; i < 4; ++i) index = wins<Least>(values[i], values[index]) ? i : index;
+    const bool is_zero = Relu && values[index] <= 0;
+    y[first] = is_zero ? 0 : values[index];
+    if constexpr (Argmax) argmax[first] = is_zero ? no_argmax : index;
+  }
+};
 
 // Groups of L columns; the last one covers some columns twice.
 template <int64_t L, class Groups, class Single>
@@ -141,21 +157,31 @@ inline void for_columns(int64_t columns, Groups several, Single one) {
   if (columns % L) several(columns - L, std::integral_constant<int64_t, L>());
 }
 
-template <bool Least, bool Relu, bool Argmax>
-void pool_plane(const PoolPlane& p, const real* x, real* y, uint8_t* argmax) {
-  for (int64_t row = 0; row < p.rows; ++row, x += 2 * p.width, y += p.columns) {
-    const real *above = x, *below = x + p.width;
-    uint8_t* of_row = Argmax ? argmax + row * p.columns : nullptr;
-    for_columns<group>(
-        p.columns,
-        [=](int64_t i, auto size) {
-          pool<size.value, Least, Relu, Argmax>(above + 2 * i, below + 2 * i, y + i,
-                                                Argmax ? of_row + i : nullptr);
-        },
-        [=](int64_t i) {
-          pool_one<Least, Relu, Argmax>(above + 2 * i, below + 2 * i, y + i, Argmax ? of_row + i : nullptr);
-        });
+// take(windows, first) gets the windows of the plane from number `first` on, some at a time.
+template <class Take>
+inline void for_windows(const PoolPlane& p, const real* x, Take take) {
+  for (int64_t row = 0; row < p.rows; ++row, x += 2 * p.width) {
+    const auto several = [=](int64_t i, auto size) {
+      take(Windows<size.value>(x + 2 * i, x + p.width + 2 * i), row * p.columns + i);
+    };
+    for_columns<group>(p.columns, several, [=](int64_t i) { several(i, Constant<1>()); });
   }
+}
+
+template <bool Relu, bool Argmax>
+void max_pool_plane(const PoolPlane& p, const real* x, real* y, uint8_t* argmax) {
+  for_windows(p, x, [=](const auto& windows, int64_t i) {
+    windows.template pool<false, Relu, Argmax>(i, y, argmax);
+  });
+}
+
+template <bool Argmax>
+void min_max_pool_plane(const PoolPlane& p, const real* x, real* low, real* high, uint8_t* argmin,
+                        uint8_t* argmax) {
+  for_windows(p, x, [=](const auto& windows, int64_t i) {
+    windows.template pool<true, false, Argmax>(i, low, argmin);
+    windows.template pool<false, false, Argmax>(i, high, argmax);
+  });
 }
 
 template <int64_t L>
@@ -179,15 +205,15 @@ inline void spread(const real* dy, const uint8_t* argmax, real* above, real* bel
 
 void max_pool(const PoolPlane& p, const real* x, bool relu, real* y, uint8_t* argmax) {
   if (argmax)
-    return relu ? pool_plane<false, true, true>(p, x, y, argmax)
-                : pool_plane<false, false, true>(p, x, y, argmax);
-  return relu ? pool_plane<false, true, false>(p, x, y, nullptr)
-              : pool_plane<false, false, false>(p, x, y, nullptr);
+    return relu ? max_pool_plane<true, true>(p, x, y, argmax) : max_pool_plane<false, true>(p, x, y, argmax);
+  return relu ? max_pool_plane<true, false>(p, x, y, nullptr)
+              : max_pool_plane<false, false>(p, x, y, nullptr);
 }
 
-void min_pool(const PoolPlane& p, const real* x, real* y, uint8_t* argmin) {
-  if (argmin) return pool_plane<true, false, true>(p, x, y, argmin);
-  pool_plane<true, false, false>(p, x, y, nullptr);
+void min_max_pool(const PoolPlane& p, const real* x, real* low, real* high, uint8_t* argmin,
+                  uint8_t* argmax) {
+  if (argmax) return min_max_pool_plane<true>(p, x, low, high, argmin, argmax);
+  min_max_pool_plane<false>(p, x, low, high, nullptr, nullptr);
 }
 
 void take_larger(int64_t count, const real* low, const real* low_kept, const uint8_t* argmin, real* y,
