@@ -121,6 +121,9 @@ TEST_CASE("smooth functions are right at the ends of the range, with gradients b
 TEST_CASE("the larger of two denormal numbers is found") {
   const real small = Limits::denorm_min(), large = 2 * small;
   CHECK(max(tensor({small, large})).item() == large);
+  CHECK(maximum(tensor({small}), tensor({large})).item() == large);
+  CHECK(minimum(tensor({large}), tensor({small})).item() == small);
+  CHECK((tensor({small}) < tensor({large})).item() == 1);
   CHECK(argmax(tensor({{small, large}}))[0] == 1);
   CHECK(where(tensor({small}), ones({1}), zeros({1})).item() == 1);
   for (const int64_t window : {2, 3}) {  // by kernels of their own

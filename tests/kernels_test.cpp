@@ -11,6 +11,7 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <ballast/core/random.h>
@@ -114,7 +115,10 @@ TEST_CASE("functions are right to the last bits over their whole range") {
        [](Exact x, Exact) { return x < 0 ? x * (std::exp(x) / (1 + std::exp(x))) : x * sigmoid_of(x); }},
       {k.gelu, 0, 0, [](Exact x, Exact) { return x * normal_cdf_of(x); }},
       {k.pow, real(0.5), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, real(-0.5), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
       {k.pow, -1, 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, -2, 0, [](Exact x, Exact a) { return std::pow(x, a); }},
+      {k.pow, -3, 0, [](Exact x, Exact a) { return std::pow(x, a); }},
       {k.pow, 3, 0, [](Exact x, Exact a) { return std::pow(x, a); }},
       {k.pow, real(-2.7), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
       {k.pow, real(1e-3), 0, [](Exact x, Exact a) { return std::pow(x, a); }},
@@ -129,6 +133,51 @@ TEST_CASE("functions are right to the last bits over their whole range") {
     CAPTURE(worst.at);
     CAPTURE(worst.got);
     CHECK(worst.ulps <= (sizeof(real) == 4 ? 4 : 5));
+  }
+}
+
+TEST_CASE("operations on two numbers, and where, at every length, of elements or of one number") {
+  manual_seed(2);
+  const Kernels& k = kernels();
+  const std::pair<const Binary&, real (*)(real, real)> cases[] = {
+      {k.add, [](real a, real b) { return a + b; }},
+      {k.subtract, [](real a, real b) { return a - b; }},
+      {k.multiply, [](real a, real b) { return a * b; }},
+      {k.divide, [](real a, real b) { return a / b; }},
+      {k.maximum, [](real a, real b) { return std::max(a, b); }},
+      {k.minimum, [](real a, real b) { return std::min(a, b); }},
+      {k.share_in_maximum, [](real a, real b) { return a == b ? real(0.5) : real(a > b); }},
+      {k.share_in_minimum, [](real a, real b) { return a == b ? real(0.5) : real(a < b); }},
+      {k.less, [](real a, real b) { return real(a < b); }},
+      {k.less_equal, [](real a, real b) { return real(a <= b); }},
+      {k.greater, [](real a, real b) { return real(a > b); }},
+      {k.greater_equal, [](real a, real b) { return real(a >= b); }},
+      {k.equal, [](real a, real b) { return real(a == b); }},
+      {k.not_equal, [](real a, real b) { return real(a != b); }}};
+  constexpr int64_t room = 40;
+  Tensor a = randn({room}), b = randn({room}), c = randn({room});
+  for (int64_t i = 0; i < room; i += 3) b(i) = a(i), c(i) = 0;
+  for (int64_t count = 1; count < room; ++count) {
+    for (const int steps : {0, 1, 2, 3, 4, 5, 6, 7}) {
+      CAPTURE(count);
+      CAPTURE(steps);
+      const bool a_steps = steps & 1, b_steps = steps & 2, c_steps = steps & 4;
+      // What y must be: value(i) where there are elements, 7 beyond them.
+      const auto require = [&](const Tensor& y, auto value) {
+        for (int64_t i = 0; i < room; ++i)
+          REQUIRE(y(i) == (i < count ? value(a_steps ? i : 0, b_steps ? i : 0, c_steps ? i : 0) : 7));
+      };
+      for (const auto& [f, exact] : cases) {
+        if (c_steps) continue;
+        CAPTURE(std::string(f.name));
+        Tensor y = full({room}, 7);
+        f.value(count, {a.data(), a_steps}, {b.data(), b_steps}, y.data());
+        require(y, [&, of = exact](int64_t i, int64_t j, int64_t) { return of(a(i), b(j)); });
+      }
+      Tensor y = full({room}, 7);
+      k.where(count, {c.data(), c_steps}, {a.data(), a_steps}, {b.data(), b_steps}, y.data());
+      require(y, [&](int64_t i, int64_t j, int64_t l) { return c(l) != 0 ? a(i) : b(j); });
+    }
   }
 }
 

@@ -45,10 +45,12 @@ class Strided {
       run(begin, at.offset, n);
       begin += n;
       if (begin == end) return;
-      move(at, inner, n);
-      for (size_t axis = inner; at.index[axis] == size(axis); --axis) {
+      // Only the first run begins within its axis.
+      if (at.index[inner] > 0) move(at, inner, -at.index[inner]);
+      for (size_t axis = inner; axis-- > 0;) {
+        move(at, axis, 1);
+        if (at.index[axis] < size(axis)) break;
         move(at, axis, -size(axis));
-        move(at, axis - 1, 1);
       }
     }
   }

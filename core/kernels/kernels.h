@@ -123,6 +123,19 @@ struct Function {
   void (*value_and_slope)(int64_t count, const real* x, real* y, real* slope, real a, real b) = nullptr;
 };
 
+/// Contiguous elements, or one that stands for all of them.
+struct Elements {
+  const real* at;
+  bool steps;
+};
+
+/// An operation on two numbers, of `count` elements (see binary.inc). y may be a or b.
+struct Binary {
+  const char* name;
+  bool keep_denormals;
+  void (*value)(int64_t count, Elements a, Elements b, real* y);
+};
+
 /// A loss between x and a target t, element by element (see losses.inc). a is its parameter.
 struct Loss {
   const char* name;
@@ -146,6 +159,9 @@ struct Kernels {
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION
 #undef BALLAST_SLOPED_FUNCTION
+#define BALLAST_BINARY(name, ...) Binary name;
+#include <ballast/core/kernels/binary.inc>
+#undef BALLAST_BINARY
 #define BALLAST_LOSS(name, ...) Loss name;
 #include <ballast/core/kernels/losses.inc>
 #undef BALLAST_LOSS

@@ -1,7 +1,5 @@
 #include <ballast/core/ops/elementwise.h>
 
-#include <functional>
-
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/strided.h>
 #include <ballast/core/kernels/kernels.h>
@@ -19,83 +17,37 @@ Tensor reuse_either(const Shape& shape, Tensor& a, Tensor& b) {
   return Tensor(shape);
 }
 
-// Calls f with the function of i that gives element i of an operand, or its first one if it doesn't step.
-template <class F>
-void with_elements(const real* from, bool steps, F f) {
-  if (steps) {
-    f([from](int64_t i) { return from[i]; });
-  } else {
-    f([fixed = *from](int64_t) { return fixed; });
-  }
-}
-
-// to[i] = f(a[i], b[i]). `to` may be a or b.
-template <class F>
-void combine_range(real* to, const real* a, const real* b, bool a_steps, bool b_steps, int64_t count, F f) {
-  with_elements(a, a_steps, [=](auto a_at) {
-    with_elements(b, b_steps, [=](auto b_at) {
-      BALLAST_INDEPENDENT
-      for (int64_t i = 0; i < count; ++i) to[i] = f(a_at(i), b_at(i));
-    });
-  });
-}
-
-// f(a, b) element by element, for equal shapes.
-template <class F>
-Tensor combine_equal_shapes(Tensor a, Tensor b, F f, bool keep_denormals) {
-  const real *from_a = a.data(), *from_b = b.data();
-  Tensor y = reuse_either(a.shape(), a, b);
-  parallel_for(y.count(), elementwise_grain, [=, to = y.data()](int64_t begin, int64_t end) {
-    const DenormalMode denormals(keep_denormals);
-    combine_range(to + begin, from_a + begin, from_b + begin, true, true, end - begin, f);
-  });
-  return y;
-}
-
 // f(a, b) element by element, with broadcasting.
-template <class F>
-Tensor combine(const char* op, Tensor a, Tensor b, F f, bool keep_denormals = false) {
-  if (a.shape() == b.shape()) return combine_equal_shapes(std::move(a), std::move(b), f, keep_denormals);
-  const Shape shape = broadcast(op, a.shape(), b.shape());
+Tensor combine(const Binary& f, Tensor a, Tensor b) {
+  const Shape shape = broadcast(f.name, a.shape(), b.shape());
   const auto axes = broadcast_walk<2>(shape, {a.shape(), b.shape()});
   const real *from_a = a.data(), *from_b = b.data();
   Tensor y = reuse_either(shape, a, b);
   real* to = y.data();
   parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
-    const auto [a_steps, b_steps] = axes.inner_stride();
-    const DenormalMode denormals(keep_denormals);
-    axes.walk(begin, end,
-              [&, a_steps = a_steps != 0, b_steps = b_steps != 0](int64_t position, const auto& offset,
-                                                                  int64_t count) {
-                combine_range(to + position, from_a + offset[0], from_b + offset[1], a_steps, b_steps, count,
-                              f);
-              });
+    const DenormalMode denormals(f.keep_denormals);
+    //~
+    const auto step = axes.inner_stride();
+    axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
+      f.value(count, {from_a + offset[0], step[0] != 0}, {from_b + offset[1], step[1] != 0}, to + position);
+      //~ f.value(count, {from_a + offset[0], step[0] != 0}, {from_b + offset[0], step[1] != 0}, to + position);
+    });
   });
   return y;
 }
 
-// 1 where compare(a, b), else 0
-template <class Compare>
-Tensor compared(const char* op, const Tensor& a, const Tensor& b, Compare compare) {
-  return combine(
-      op, a.detach(), b.detach(), [=](real p, real q) { return compare(p, q) ? real{1} : real{0}; }, true);
-}
-
-// Of two elements the one that comes before the other by `before`, which is < or >.
-template <class Before>
-Tensor extreme(const char* op, Tensor a, Tensor b, Before before) {
+// Of two elements the one that f chooses; share(a, b) is a's part of the gradient.
+Tensor extreme(const Binary& f, const Binary& share, Tensor a, Tensor b) {
   const NodeId in_a = a.node(), in_b = b.node();
   const Shape shape_a = a.shape(), shape_b = b.shape();
   const bool recorded = in_a || in_b;
   const Tensor kept_a = recorded ? a.detach() : Tensor(), kept_b = recorded ? b.detach() : Tensor();
-  Tensor y = combine(
-      op, std::move(a), std::move(b), [=](real p, real q) { return before(p, q) || p != p ? p : q; }, true);
-  return record(op, y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
-    const auto share = [=](real p, real q) { return p == q ? real(0.5) : before(p, q) ? real{1} : real{0}; };
-    //~ const auto share = [=](real p, real q) { return before(p, q) ? real{1} : real{0}; };
-    const Tensor of_a = combine(op, kept_a, kept_b, share, true);
+  Tensor y = combine(f, std::move(a), std::move(b));
+  return record(f.name, y, {in_a, in_b}, [=, &share](Tensor dy, Grads& grads) {
+    const Tensor of_a = combine(share, kept_a, kept_b);
     if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * of_a, shape_a));
     if (grads.wants(in_b)) grads.add(in_b, sum_to(dy * (1 - of_a), shape_b));
+    //~ if (grads.wants(in_b)) grads.add(in_b, sum_to(dy * of_a, shape_b));
   });
 }
 
@@ -137,7 +89,7 @@ Tensor detail::gradient_of(const Function& f, Tensor dy, const Tensor& kept, rea
 Tensor operator+(Tensor a, Tensor b) {
   const NodeId in_a = a.node(), in_b = b.node();
   const Shape shape_a = a.shape(), shape_b = b.shape();
-  Tensor y = combine("a + b", std::move(a), std::move(b), [](real p, real q) { return p + q; });
+  Tensor y = combine(kernels().add, std::move(a), std::move(b));
   return record("+", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
     if (grads.wants(in_a)) grads.add(in_a, sum_to(dy, shape_a));
     if (grads.wants(in_b)) grads.add(in_b, sum_to(std::move(dy), shape_b));
@@ -147,7 +99,7 @@ Tensor operator+(Tensor a, Tensor b) {
 Tensor operator-(Tensor a, Tensor b) {
   const NodeId in_a = a.node(), in_b = b.node();
   const Shape shape_a = a.shape(), shape_b = b.shape();
-  Tensor y = combine("a - b", std::move(a), std::move(b), [](real p, real q) { return p - q; });
+  Tensor y = combine(kernels().subtract, std::move(a), std::move(b));
   return record("-", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
     if (grads.wants(in_a)) grads.add(in_a, sum_to(dy, shape_a));
     if (grads.wants(in_b)) grads.add(in_b, -sum_to(std::move(dy), shape_b));
@@ -161,7 +113,7 @@ Tensor operator*(Tensor a, Tensor b) {
   if (in_a && same) return pow(std::move(a), 2);  // one pass backward instead of three
   const Shape shape_a = a.shape(), shape_b = b.shape();
   const Tensor kept_a = in_b ? a.detach() : Tensor(), kept_b = in_a ? b.detach() : Tensor();
-  Tensor y = combine("a * b", std::move(a), std::move(b), [](real p, real q) { return p * q; });
+  Tensor y = combine(kernels().multiply, std::move(a), std::move(b));
   return record("*", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
     if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * kept_b, shape_a));
     //~ if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * kept_a, shape_a));
@@ -173,7 +125,7 @@ Tensor operator/(Tensor a, Tensor b) {
   const NodeId in_a = a.node(), in_b = b.node();
   const Shape shape_a = a.shape(), shape_b = b.shape();
   const Tensor kept_b = in_a || in_b ? b.detach() : Tensor();
-  Tensor y = combine("a / b", std::move(a), std::move(b), [](real p, real q) { return p / q; });
+  Tensor y = combine(kernels().divide, std::move(a), std::move(b));
   return record("/", y, {in_a, in_b}, [=, y = y.detach()](Tensor dy, Grads& grads) {
     const Tensor da = std::move(dy) / kept_b;
     if (grads.wants(in_a)) grads.add(in_a, sum_to(da, shape_a));
@@ -189,25 +141,27 @@ Tensor operator-(Tensor x) {
 }
 
 Tensor maximum(Tensor a, Tensor b) {
-  return extreme("maximum", std::move(a), std::move(b), std::greater<real>());
+  return extreme(kernels().maximum, kernels().share_in_maximum, std::move(a), std::move(b));
 }
 Tensor minimum(Tensor a, Tensor b) {
-  return extreme("minimum", std::move(a), std::move(b), std::less<real>());
+  return extreme(kernels().minimum, kernels().share_in_minimum, std::move(a), std::move(b));
 }
 
-Tensor operator<(const Tensor& a, const Tensor& b) { return compared("a < b", a, b, std::less<real>()); }
+Tensor operator<(const Tensor& a, const Tensor& b) { return combine(kernels().less, a.detach(), b.detach()); }
 Tensor operator<=(const Tensor& a, const Tensor& b) {
-  return compared("a <= b", a, b, std::less_equal<real>());
+  return combine(kernels().less_equal, a.detach(), b.detach());
 }
-Tensor operator>(const Tensor& a, const Tensor& b) { return compared("a > b", a, b, std::greater<real>()); }
+Tensor operator>(const Tensor& a, const Tensor& b) {
+  return combine(kernels().greater, a.detach(), b.detach());
+}
 Tensor operator>=(const Tensor& a, const Tensor& b) {
-  return compared("a >= b", a, b, std::greater_equal<real>());
+  return combine(kernels().greater_equal, a.detach(), b.detach());
 }
 Tensor operator==(const Tensor& a, const Tensor& b) {
-  return compared("a == b", a, b, std::equal_to<real>());
+  return combine(kernels().equal, a.detach(), b.detach());
 }
 Tensor operator!=(const Tensor& a, const Tensor& b) {
-  return compared("a != b", a, b, std::not_equal_to<real>());
+  return combine(kernels().not_equal, a.detach(), b.detach());
 }
 
 Tensor exp(Tensor x) { return apply(kernels().exp, std::move(x)); }
@@ -236,21 +190,12 @@ Tensor where(const Tensor& condition, Tensor a, Tensor b) {
   Tensor y = reuse_either(shape, a, b);
   real* to = y.data();
   parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
-    const auto step = axes.inner_stride();
     const KeepDenormals denormals;  // a condition of 1e-40 is not 0
+    const auto choose = kernels().where;
+    const auto step = axes.inner_stride();
     axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
-      const real *c = from_c + offset[0], *p = from_a + offset[1], *q = from_b + offset[2];
-      with_elements(c, step[0], [=](auto c_at) {
-        with_elements(p, step[1], [=](auto p_at) {
-          with_elements(q, step[2], [=](auto q_at) {
-            BALLAST_INDEPENDENT
-            for (int64_t i = 0; i < count; ++i) {
-              const real yes = p_at(i), no = q_at(i);  // both are read, so that nothing branches
-              to[position + i] = c_at(i) != 0 ? yes : no;
-            }
-          });
-        });
-      });
+      choose(count, {from_c + offset[0], step[0] != 0}, {from_a + offset[1], step[1] != 0},
+             {from_b + offset[2], step[2] != 0}, to + position);
     });
   });
   return record("where", y, {in_a, in_b}, [=, kept = condition.detach()](Tensor dy, Grads& grads) {

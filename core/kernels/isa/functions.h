@@ -19,6 +19,10 @@ namespace BALLAST_ISA {
 #undef BALLAST_FUNCTION
 #undef BALLAST_SLOPED_FUNCTION
 
+#define BALLAST_BINARY(name, ...) void name##_value(int64_t count, Elements a, Elements b, real* y);
+#include <ballast/core/kernels/binary.inc>
+#undef BALLAST_BINARY
+
 #define BALLAST_LOSS(name, ...)                                                                \
   void name##_value(int64_t count, const real* x, const real* t, real* y, real a);             \
   void name##_by_x(int64_t count, const real* x, const real* t, real* dx, real a, real scale); \

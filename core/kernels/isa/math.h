@@ -191,14 +191,27 @@ inline Pair log_pair(Vector x) {
   return sum(whole.high, whole.low + (exponent * ln2_low + rest));
 }
 
+// Square roots that don't set errno, so that loops with them are vectorized.
+inline float root(float x) { return __builtin_sqrtf(x); }
+inline double root(double x) { return __builtin_sqrt(x); }
+inline Vector sqrt(Vector x) {
+  for (int64_t lane = 0; lane < lanes; ++lane) x[lane] = root(x[lane]);
+  return x;
+}
+
 /// x^exponent = e^(exponent ln |x|), with the sign and the special cases of C's pow.
 inline Vector pow(Vector x, real exponent) {
   if (exponent == 0) return broadcast(1);
   if (exponent == 1) return x;
   if (exponent == 2) return x * x;
   if (exponent == 3) return x * x * x;
+  if (exponent == -1) return 1 / x;
+  if (exponent == -2) return (1 / x) * (1 / x);
+  // Unlike a square root, (-inf)^0.5 is inf, and (-0)^0.5 is 0.
+  if (exponent == real(0.5)) return sqrt(select(x == -infinity, infinity, x + 0));
+  if (exponent == real(-0.5)) return 1 / sqrt(select(x == -infinity, infinity, x + 0));
   const bool whole = __builtin_trunc(exponent) == exponent,
-             odd = whole && __builtin_fabs(__builtin_fmod(exponent, 2)) == 1;
+             odd = whole && __builtin_trunc(exponent / 2) != exponent / 2;
   constexpr real most = is_float ? real(1e30) : real(1e300);  // as good as infinite
   const real power = exponent > most ? most : exponent < -most ? -most : exponent;
   const Vector size = abs(x);
@@ -210,14 +223,6 @@ inline Vector pow(Vector x, real exponent) {
   if (odd) y = with_sign_of(x, y);
   if (!whole) y = select((x < 0) & (size < infinity), not_a_number, y);
   return select(x == x, y, x);
-}
-
-// Square roots that don't set errno, so that loops with them are vectorized.
-inline float root(float x) { return __builtin_sqrtf(x); }
-inline double root(double x) { return __builtin_sqrt(x); }
-inline Vector sqrt(Vector x) {
-  for (int64_t lane = 0; lane < lanes; ++lane) x[lane] = root(x[lane]);
-  return x;
 }
 
 // The normal distribution

@@ -22,6 +22,9 @@ const Kernels table = {
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION
 #undef BALLAST_SLOPED_FUNCTION
+#define BALLAST_BINARY(name, text, denormals, formula) .name = {text, *#denormals == 'k', name##_value},
+#include <ballast/core/kernels/binary.inc>
+#undef BALLAST_BINARY
 #define BALLAST_LOSS(name, ...) .name = {#name, name##_value, name##_by_x, name##_by_target},
 #include <ballast/core/kernels/losses.inc>
 #undef BALLAST_LOSS

@@ -89,9 +89,10 @@ inline Vector load_first(const real* from, int64_t count, real filler = 0) {
   }
   return first ? v : broadcast(filler);
 #else
-  real v[lanes];
-  for (int64_t lane = 0; lane < lanes; ++lane) v[lane] = lane < count ? from[lane] : filler;
-  return load(v);
+  Vector v = broadcast(filler);
+  for (int64_t lane = 0; lane < lanes; ++lane)
+    if (lane < count) v[lane] = from[lane];
+  return v;
 #endif
 }
 
@@ -113,7 +114,8 @@ inline void store_first(real* to, Vector v, int64_t count) {
     _mm256_maskstore_pd(reinterpret_cast<double*>(to), first, reinterpret_cast<__m256d>(v));
   }
 #else
-  for (int64_t lane = 0; lane < count; ++lane) to[lane] = v[lane];
+  for (int64_t lane = 0; lane < lanes; ++lane)
+    if (lane < count) to[lane] = v[lane];
 #endif
 }
 
