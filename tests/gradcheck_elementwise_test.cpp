@@ -1,10 +1,12 @@
 // Gradients of arithmetic, functions of one element, activations and losses.
-#include "gradcheck.h"
-
 #include <doctest/doctest.h>
 
+#include <ballast/core/gradcheck.h>
 #include <ballast/core/ops.h>
+#include <ballast/core/random.h>
 #include <ballast/layers/functional.h>
+
+#include "distinct.h"
 
 using namespace ballast;
 

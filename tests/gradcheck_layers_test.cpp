@@ -1,9 +1,9 @@
 // Gradients of the layers, for their inputs and parameters.
-#include "gradcheck.h"
-
 #include <doctest/doctest.h>
 
+#include <ballast/core/gradcheck.h>
 #include <ballast/core/ops.h>
+#include <ballast/core/random.h>
 #include <ballast/layers/activation.h>
 #include <ballast/layers/batch_norm.h>
 #include <ballast/layers/conv1d.h>
@@ -18,6 +18,8 @@
 #include <ballast/layers/pooling.h>
 #include <ballast/layers/residual.h>
 #include <ballast/layers/sequential.h>
+
+#include "distinct.h"
 
 using namespace ballast;
 

@@ -1,10 +1,12 @@
 // Gradients of movements, reductions and matrix products.
-#include "gradcheck.h"
-
 #include <doctest/doctest.h>
 
+#include <ballast/core/gradcheck.h>
 #include <ballast/core/ops.h>
+#include <ballast/core/random.h>
 #include <ballast/layers/functional.h>
+
+#include "distinct.h"
 
 using namespace ballast;
 

@@ -1,14 +1,17 @@
 // Gradients of root mean square, weight and spectral normalization, and of the wrapped layers.
-#include "gradcheck.h"
-
 #include <doctest/doctest.h>
 
+#include <ballast/core/gradcheck.h>
+#include <ballast/core/ops/elementwise.h>
+#include <ballast/core/random.h>
 #include <ballast/layers/functional/norm.h>
 #include <ballast/layers/functional/weight_norm.h>
 #include <ballast/layers/instance_norm.h>
 #include <ballast/layers/rms_norm.h>
 #include <ballast/layers/spectral_norm.h>
 #include <ballast/layers/weight_norm.h>
+
+#include "distinct.h"
 
 using namespace ballast;
 

@@ -1,10 +1,13 @@
 // The gradient check itself: operations with a mistake must not pass.
-#include "gradcheck.h"
-
 #include <doctest/doctest.h>
 
 #include <ballast/core/detail/map.h>
+#include <ballast/core/gradcheck.h>
+#include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/reduce.h>
+#include <ballast/core/random.h>
+
+#include "same_bits.h"
 
 using namespace ballast;
 using namespace ballast::detail;
@@ -94,4 +97,35 @@ TEST_CASE("gradient check: another value on a tape than without doesn't pass") {
 TEST_CASE("gradient check: a reduction's 1/N") {
   manual_seed(5);
   CHECK(gradient_error([](Tensor x) { return mean(x); }, randn({4})) == "");
+}
+
+// x factor + offset, with a gradient of the factor that is `times` too large.
+struct Scale : Module {
+  Parameter factor{tensor({2, 3})}, offset{tensor({1, 1})};
+  real times = 1;
+  Tensor forward(Tensor x) override {
+    const NodeId of_x = x.node(), of_factor = factor.value().node();
+    Tensor y = x.detach() * factor.value().detach();
+    y = record(
+        "scale", std::move(y), {of_x, of_factor},
+        [=, x = x.detach(), f = factor.value().detach(), wrong = times](const Tensor& dy, Grads& grads) {
+          grads.add(of_x, dy * f);
+          grads.add(of_factor, sum_to(dy * x * wrong, f.shape()));
+        });
+    return std::move(y) + offset;
+  }
+  void visit(Visitor& v) override { v("factor", factor), v("offset", offset); }
+};
+
+TEST_CASE("gradient check: says which element is wrong, and leaves a layer as it was") {
+  manual_seed(4);
+  Scale layer;
+  layer.offset.set_trainable(false);  // a constant, without a gradient
+  const uint64_t tapes = random_state().tapes;
+  CHECK(gradient_error(layer, randn({4, 2})) == "");
+  CHECK(random_state().tapes == tapes);
+  CHECK(layer.factor.grad().empty());
+  CHECK(same_bits(layer.factor, tensor({2, 3})));
+  layer.times = 2;
+  CHECK(gradient_error(layer, randn({4, 2})).starts_with("d y[0] / d parameter 0[0] is "));
 }

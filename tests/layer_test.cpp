@@ -6,8 +6,8 @@
 #include <functional>
 
 #include <ballast/ballast.h>
+#include <ballast/core/gradcheck.h>
 
-#include "gradcheck.h"
 #include "layer_list.h"
 #include "same_bits.h"
 #include "temp_folder.h"
