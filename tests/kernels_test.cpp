@@ -188,16 +188,24 @@ TEST_CASE("a norm writes the same past the caches, wherever its memory begins") 
   for (const bool own : {false, true}) {
     for (int64_t start = 0; start < 17; ++start) {
       for (const int64_t count : {0, 1, 3, 16, 67, 140}) {
-        Run run = {.count = count, .high = real(0.25), .low = real(1e-9), .rstd = real(1.5), .relu = true};
-        run.weight = 2, run.bias = real(-0.5);
-        if (own) run.weights = weights.data() + start, run.biases = biases.data() + start;
+        const real high = real(0.25), low = real(1e-9), rstd = real(1.5), weight = 2, bias = real(-0.5),
+                   a = real(0.1), b = real(0.2);
+        Runs run = {.runs = 1,
+                    .count = count,
+                    .high = &high,
+                    .low = &low,
+                    .rstd = &rstd,
+                    .weight = &weight,
+                    .bias = &bias,
+                    .elementwise = own,
+                    .relu = true};
+        if (own) run.weight = weights.data() + start, run.bias = biases.data() + start;
         Tensor y[2], dx[2];
         for (const bool stream : {false, true}) {
           run.stream = stream;
           y[stream] = full({room}, 7), dx[stream] = full({room}, 7);
           kernels().normalize(run, x.data() + start, y[stream].data() + start);
-          kernels().gradient(run, x.data() + start, dy.data() + start, real(0.1), real(0.2),
-                             dx[stream].data() + start);
+          kernels().gradient(run, x.data() + start, dy.data() + start, &a, &b, dx[stream].data() + start);
         }
         CAPTURE(start);
         CAPTURE(count);
@@ -206,6 +214,69 @@ TEST_CASE("a norm writes the same past the caches, wherever its memory begins") 
           REQUIRE((y[1](i) == 7) == !inside);
           REQUIRE(y[0](i) == doctest::Approx(double{y[1](i)}).epsilon(10 * epsilon));
           REQUIRE(dx[0](i) == doctest::Approx(double{dx[1](i)}).epsilon(1e3 * epsilon));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("runs are normalized by the definition, however short") {
+  manual_seed(4);
+  for (const int64_t count : {1, 2, 5, 8, 15, 16, 17, 31, 49, 100, 270}) {
+    for (const int64_t number : {1, 3}) {
+      for (const bool own : {false, true}) {
+        CAPTURE(count);
+        CAPTURE(number);
+        CAPTURE(own);
+        const Shape matrix{number, count};
+        const Tensor x = randn(matrix), dy = randn(matrix), parameters = randn({2, own ? count : number});
+        const Tensor high = randn({number}), low = randn({number}), rstd = rand({number}, 1, 2);
+        const Tensor a = randn({number}), b = randn({number});
+        const real *weights = parameters.data(), *biases = weights + parameters.size(1);
+        const Runs runs = {.runs = number,
+                           .count = count,
+                           .high = high.data(),
+                           .low = low.data(),
+                           .rstd = rstd.data(),
+                           .weight = weights,
+                           .bias = biases,
+                           .elementwise = own,
+                           .relu = true};
+        const auto n = static_cast<size_t>(number);
+        std::vector<double> shift(n);
+        std::vector<Sums> of_d(n), of_g(n);
+        for (size_t r = 0; r < n; ++r) shift[r] = 0.01 * static_cast<double>(r);
+        Tensor y(matrix), dx(matrix), dweights = ones({count}), dbiases = ones({count});
+        kernels().deviations(number, count, x.data(), shift.data(), of_d.data());
+        kernels().normalize(runs, x.data(), y.data());
+        kernels().gradient_sums(runs, x.data(), dy.data(), of_g.data(), own ? dweights.data() : nullptr,
+                                own ? dbiases.data() : nullptr);
+        kernels().gradient(runs, x.data(), dy.data(), a.data(), b.data(), dx.data());
+        const auto near = [](double value, double right) {
+          return std::abs(value - right) <= 500 * epsilon * (1 + std::abs(right));
+        };
+        std::vector<double> of_weight(static_cast<size_t>(count), 1), of_bias(static_cast<size_t>(count), 1);
+        for (int64_t r = 0; r < number; ++r) {
+          Sums d, sums;
+          for (int64_t i = 0; i < count; ++i) {
+            const double from = double{x(r, i)} - shift[static_cast<size_t>(r)];
+            const double xh = (double{x(r, i)} - high(r) - low(r)) * rstd(r);
+            const double weight = weights[own ? i : r], value = weight * xh + biases[own ? i : r];
+            const double g = value > 0 ? double{dy(r, i)} : 0;
+            d.a += from, d.b += from * from;
+            sums.a += own ? weight * g : g, sums.b += (own ? weight * g : g) * xh;
+            of_weight[static_cast<size_t>(i)] += g * xh, of_bias[static_cast<size_t>(i)] += g;
+            REQUIRE(near(y(r, i), std::max(value, 0.0)));
+            REQUIRE(near(dx(r, i), (weight * g - a(r) - xh * b(r)) * rstd(r)));
+          }
+          REQUIRE(near(of_d[static_cast<size_t>(r)].a, d.a));
+          REQUIRE(near(of_d[static_cast<size_t>(r)].b, d.b));
+          REQUIRE(near(of_g[static_cast<size_t>(r)].a, sums.a));
+          REQUIRE(near(of_g[static_cast<size_t>(r)].b, sums.b));
+        }
+        for (int64_t i = 0; own && i < count; ++i) {
+          REQUIRE(near(dweights(i), of_weight[static_cast<size_t>(i)]));
+          REQUIRE(near(dbiases(i), of_bias[static_cast<size_t>(i)]));
         }
       }
     }

@@ -37,19 +37,20 @@ struct Sums {
 /// Prefetch distance of the norms' kernels, in elements: further than the hardware prefetcher reaches.
 inline constexpr int64_t prefetch_distance = 1024;
 
-/// `count` contiguous elements with one mean and variance: y = weight xhat + bias, where xhat = ((x - high) -
-/// low) rstd. The mean is high + low, so that a large one costs no precision: x - high is exact near it.
-struct Run {
-  int64_t count;
-  real high, low, rstd;
-  real weight = 1, bias = 0;                         // for all elements, unless there are
-  const real *weights = nullptr, *biases = nullptr;  // one of each per element
-  bool relu = false;                                 // y = max(0, ...)
-  bool stream = false;                               // non-temporal stores, with prefetching of x and dy
+/// Contiguous runs of `count` elements, each with one mean and variance: y = weight xhat + bias, where xhat =
+/// ((x - high) - low) rstd. The mean is high + low, so that a large one costs no precision: x - high is exact
+/// near it.
+struct Runs {
+  int64_t runs, count;
+  const real *high, *low, *rstd;  // one of each per run
+  const real *weight, *bias;      // one of each per run, or
+  bool elementwise = false;       // one of each per element, the same for all runs
+  bool relu = false;              // y = max(0, ...)
+  bool stream = false;            // non-temporal stores, with prefetching of x and dy
   int64_t x_ahead = prefetch_distance, dy_ahead = prefetch_distance;
 };
 
-/// Like Run for each column of a matrix whose rows are `stride` elements apart, with one value per column.
+/// Like Runs for the columns of a matrix whose rows are `stride` elements apart, with one value per column.
 struct Columns {
   int64_t rows, columns, stride;
   const real *high, *low, *rstd, *weight, *bias;

@@ -257,10 +257,18 @@ Tensor soft_cross_entropy(Tensor logits, const Tensor& probabilities, const Cros
   check<ShapeError>(logits.shape() == probabilities.shape() && logits.rank() >= 2,
                     "soft_cross_entropy: logits are {} and the probabilities {}; both must be (N, K, ...)",
                     logits.shape(), probabilities.shape());
-  const real classes = static_cast<real>(logits.size(1)), smoothing = options.label_smoothing;
-  const Tensor weights = weights_of("soft_cross_entropy", options, logits.size(1));
-  const Tensor q = classes_last(probabilities) * (1 - smoothing) + smoothing / classes;
-  const Tensor losses = -sum(q * weights * log_softmax(classes_last(std::move(logits))), {-1});
+  const int64_t classes = logits.size(1);
+  const real smoothing = options.label_smoothing;
+  const Tensor weights = weights_of("soft_cross_entropy", options, classes);
+  Tensor q = probabilities;
+  if (smoothing > 0) q = std::move(q) * (1 - smoothing) + smoothing / static_cast<real>(classes);
+  if (!options.weights.empty()) {
+    Shape of_class = logits.shape().without(0);
+    for (int axis = 1; axis < of_class.rank(); ++axis) of_class = of_class.with(axis, 1);
+    q = std::move(q) * reshape(weights, of_class);
+    //~
+  }
+  const Tensor losses = -sum(std::move(q) * log_softmax(std::move(logits), 1), {1});
   switch (options.reduction) {
     case Reduction::none:
       return losses;

@@ -18,43 +18,42 @@ inline Wide load_wide_as(const real* from) {
   return load_wide_as<Wide>(from, std::make_integer_sequence<int, int{sizeof(Wide) / sizeof(double)}>());
 }
 
-// The norms' formulas (see Run in kernels.h) for a vector V of elements. Statistics and parameters are
+/// Loads the first `count` lanes and reads nothing beyond them; the other lanes become 0.
+inline Doubles load_wide_first(const real* from, int64_t count) {
+  if (count == double_lanes) return load_wide_as<Doubles>(from);
+  const Vector v = load_first(from, count);
+  return load_wide_as<Doubles>(reinterpret_cast<const real*>(&v));
+}
+
+// The norms' formulas (see Runs in kernels.h) for a vector V of elements. Statistics and parameters are
 // scalars for a run, vectors for columns.
 
 template <class V, class Statistics>
-inline V xhat(const Statistics& s, const real* x) {
-  return ((load_as<V>(x) - s.high) - s.low) * s.rstd;
-}
-
-/// weight xhat + bias, before the ReLU
-template <class V, class Affine>
-inline V value(const Affine& affine, V xh, int64_t i) {
-  return xh * affine.template weights<V>(i) + affine.template biases<V>(i);
+inline V xhat(const Statistics& s, V x) {
+  return ((x - s.high) - s.low) * s.rstd;
 }
 
 /// dy where the ReLU passes it, else 0
-template <class V, bool Relu, class Affine>
-inline V passing(const Affine& affine, V xh, V dy, int64_t i) {
-  if constexpr (Relu) return value<V>(affine, xh, i) <= 0 ? V{} : dy;
+template <bool Relu, class V, class Parameter>
+inline V passing(Parameter weight, Parameter bias, V xh, V dy) {
+  if constexpr (Relu) return xh * weight + bias <= 0 ? V{} : dy;
   //~
   return dy;
 }
 
-template <bool Relu, class V, class Statistics, class Affine>
-[[gnu::always_inline]] inline V normalize_at(const Statistics& s, const Affine& affine, const real* x,
-                                             int64_t i) {
-  const V v = value<V>(affine, xhat<V>(s, x + i), i);
+template <bool Relu, class V, class Statistics, class Parameter>
+[[gnu::always_inline]] inline V normalized(const Statistics& s, Parameter weight, Parameter bias, V x) {
+  const V v = xhat(s, x) * weight + bias;
   return Relu ? (v < 0 ? V{} : v) : v;
 }
 
-template <bool Relu, class V, class Statistics, class Affine, class Mean>
-[[gnu::always_inline]] inline V gradient_at(const Statistics& s, const Affine& affine, const real* x,
-                                            const real* dy, Mean a, Mean b, int64_t i) {
-  const V xh = xhat<V>(s, x + i), g = passing<V, Relu>(affine, xh, load_as<V>(dy + i), i);
-  const V share = b - V{};
+template <bool Relu, class V, class Statistics, class Parameter, class Mean>
+[[gnu::always_inline]] inline V gradient_of(const Statistics& s, Parameter weight, Parameter bias, V x, V dy,
+                                            Mean a, Mean b) {
+  const V xh = xhat(s, x), g = passing<Relu>(weight, bias, xh, dy), share = b - V{};
   // Where b is 0, as for constant statistics, so is this term, even if xhat is infinite or NaN.
-  return (affine.template weights<V>(i) * g - a - (share == 0 ? V{} : xh) * share) * s.rstd;
-  //~ return (affine.template weights<V>(i) * g - (share == 0 ? V{} : xh) * share) * s.rstd;
+  return (weight * g - a - (share == 0 ? V{} : xh) * share) * s.rstd;
+  //~ return (weight * g - (share == 0 ? V{} : xh) * share) * s.rstd;
 }
 
 }  // namespace BALLAST_ISA

@@ -31,14 +31,6 @@ template <int64_t width, int64_t size = 64 / width, class Body>
 template <class V>
 struct ColumnValues {
   V high, low, rstd, weight, bias;
-  template <class>
-  V weights(int64_t) const {
-    return weight;
-  }
-  template <class>
-  V biases(int64_t) const {
-    return bias;
-  }
 };
 
 template <class V, int64_t size>
@@ -67,7 +59,8 @@ void normalize_columns_as(const Columns& c, const real* x, real* y) {
     for (int64_t row = 0; row < c.rows; ++row) {
       for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
-        store_as<V>(y + i, normalize_at<Relu, V>(strip.values[j], strip.values[j], x, i));
+        const ColumnValues<V>& v = strip.values[j];
+        store_as<V>(y + i, normalized<Relu>(v, v.weight, v.bias, load_as<V>(x + i)));
       }
     }
   });
@@ -87,9 +80,10 @@ void column_gradient_sums_as(const Columns& c, const real* x, const real* dy, do
         prefetch_range(dy + ahead, size * lanes_of<V>);
         for (int64_t j = 0; j < size; ++j) {
           const int64_t i = row * c.stride + first + j * lanes_of<V>;
-          const V xh = xhat<V>(strip.values[j], x + i),
-                  g = passing<V, Relu>(strip.values[j], xh, load_as<V>(dy + i), 0);
-          //~ g = passing<V, false>(strip.values[j], xh, load_as<V>(dy + i), 0);
+          const ColumnValues<V>& v = strip.values[j];
+          const V xh = xhat(v, load_as<V>(x + i));
+          const V g = passing<Relu>(v.weight, v.bias, xh, load_as<V>(dy + i));
+          //~ const V g = passing<false>(v.weight, v.bias, xh, load_as<V>(dy + i));
           sum_a[j] += g;
           sum_b[j] += g * xh;
         }
@@ -117,8 +111,9 @@ void column_gradient_as(const Columns& c, const real* x, const real* dy, const r
     for (int64_t row = 0; row < c.rows; ++row) {
       for (int64_t j = 0; j < size; ++j) {
         const int64_t i = row * c.stride + first + j * lanes_of<V>;
-        store_as<V>(dx + i,
-                    gradient_at<Relu, V>(strip.values[j], strip.values[j], x, dy, mean_a[j], mean_b[j], i));
+        const ColumnValues<V>& v = strip.values[j];
+        store_as<V>(dx + i, gradient_of<Relu>(v, v.weight, v.bias, load_as<V>(x + i), load_as<V>(dy + i),
+                                              mean_a[j], mean_b[j]));
       }
     }
   });

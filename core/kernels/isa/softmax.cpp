@@ -32,9 +32,7 @@ real largest(int64_t count, const real* x) {
     const Vector v = load_first(x + i, valid, -infinity);
     most = v > most ? v : most;
   });
-  real result = most[0];
-  for (int64_t lane = 1; lane < lanes; ++lane) result = most[lane] > result ? most[lane] : result;
-  return result;
+  return largest_of_lanes(most);
 }
 
 }  // namespace

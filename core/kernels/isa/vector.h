@@ -56,13 +56,16 @@ inline Vector broadcast(real v) { return v - Vector{}; }
 using Integers = decltype(Vector{} < Vector{});
 using Integer = std::remove_cvref_t<decltype(Integers{}[0])>;
 
-template <Integer... lane>
-inline Integers first_lanes(int64_t count, std::integer_sequence<Integer, lane...>) {
-  return Integers{lane...} < Integers{} + static_cast<Integer>(count);
+template <class Mask, class Lane, Lane... lane>
+inline Mask first_lanes(int64_t count, std::integer_sequence<Lane, lane...>) {
+  return Mask{lane...} < Mask{} + static_cast<Lane>(count);
 }
 /// -1 in the first `count` lanes, else 0.
-inline Integers first_lanes(int64_t count) {
-  return first_lanes(count, std::make_integer_sequence<Integer, lanes>());
+template <class V = Vector>
+inline auto first_lanes(int64_t count) {
+  using Mask = decltype(V{} < V{});
+  using Lane = std::remove_cvref_t<decltype(Mask{}[0])>;
+  return first_lanes<Mask>(count, std::make_integer_sequence<Lane, sizeof(V) / sizeof(Lane)>());
 }
 
 /// Loads the first `count` lanes and reads nothing beyond them; the other lanes become `filler`.
@@ -185,26 +188,36 @@ inline void prefetch_range(const real* from, int64_t count) {
   for (int64_t i = 0; i < count; i += elements_per_cache_line) prefetch(from + i);
 }
 
-template <class V, int... I>
-inline auto sum_of_lanes(V v, std::integer_sequence<int, I...>) {
+template <class V, class Combine, int... I>
+inline auto combined_lanes(V v, Combine combine, std::integer_sequence<int, I...>) {
   constexpr int half = sizeof...(I);
   if constexpr (half == 1) {
-    return v[0] + v[1];
+    return combine(v, __builtin_shufflevector(v, v, 1, 0))[0];
   } else {
-    return sum_of_lanes(__builtin_shufflevector(v, v, I...) + __builtin_shufflevector(v, v, (I + half)...),
-                        std::make_integer_sequence<int, half / 2>());
+    return combined_lanes(
+        combine(__builtin_shufflevector(v, v, I...), __builtin_shufflevector(v, v, (I + half)...)), combine,
+        std::make_integer_sequence<int, half / 2>());
   }
 }
 
-/// The sum of a vector's lanes, by adding one half to the other until one lane is left.
-template <class V>
-inline auto sum_of_lanes(V v) {
+/// combine(...) of a vector's lanes, combining one half with the other until one lane is left.
+template <class V, class Combine>
+inline auto combined_lanes(V v, Combine combine) {
   constexpr int count = sizeof(V) / sizeof(v[0]);
   if constexpr (count == 1) {
     return v[0];
   } else {
-    return sum_of_lanes(v, std::make_integer_sequence<int, count / 2>());
+    return combined_lanes(v, combine, std::make_integer_sequence<int, count / 2>());
   }
+}
+
+template <class V>
+inline auto sum_of_lanes(V v) {
+  return combined_lanes(v, [](auto a, auto b) { return a + b; });
+}
+/// The largest lane; NaN lanes may or may not count.
+inline real largest_of_lanes(Vector v) {
+  return combined_lanes(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
 /// The sum of a vector's lanes, in double.

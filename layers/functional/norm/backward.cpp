@@ -20,20 +20,19 @@ struct BackwardPass {
   void by_set() const;
 
   void column_gradient(int64_t begin, int64_t end) const;
-  Run run(int64_t segment) const;
+  void prepare(RunBlock& block) const;
   const real* gradient_of_norm(int64_t segment, const PoolMemory& memory) const;
-  Sums sums(int64_t segment, const PoolMemory& memory, real* dweights) const;
-  void gradient(int64_t segment, double sum_wg, double sum_wgx, const PoolMemory& memory) const;
+  void sums(int64_t begin, int64_t end, const PoolMemory& memory, Sums* sums, real* dweights) const;
+  template <class SumsOf>
+  void gradient(int64_t begin, int64_t end, const PoolMemory& memory, SumsOf sums_of) const;
   void add_up_chunks(const Scratch<double>& partial, int64_t chunks) const;
 };
 
 // The kernels undo the ReLU, unless the norm was pooled: then the argmax tells what the ReLU set to 0.
-Run BackwardPass::run(int64_t segment) const {
-  Run run = n.run(segment);
-  run.relu = n.then.relu() && !n.then.max_pool;
-  run.stream = dx && dx != x && leaves_caches(layout.segments * layout.length);
-  if (n.then.max_pool) run.dy_ahead = 0;  // `plane` is in cache
-  return run;
+void BackwardPass::prepare(RunBlock& block) const {
+  block.runs.relu = n.then.relu() && !n.then.max_pool;
+  block.runs.stream = dx && dx != x && leaves_caches(layout.segments * layout.length);
+  if (n.then.max_pool) block.runs.dy_ahead = 0;  // `plane` is in cache
 }
 
 // The gradient of the norm's result: dy, or, if the result was pooled, dy scattered to `plane`.
@@ -51,26 +50,40 @@ const real* BackwardPass::gradient_of_norm(int64_t segment, const PoolMemory& me
   return plane;
 }
 
-// Sums of g and g xhat. With one weight per element, sums of w g and w g xhat; g xhat and g are added to the
-// gradients of weights and biases, the second half of `dweights`.
-Sums BackwardPass::sums(int64_t segment, const PoolMemory& memory, real* dweights) const {
-  const real *from = x + segment * layout.length, *g = gradient_of_norm(segment, memory);
-  if (!layout.elementwise) return kernels().gradient_sums(run(segment), from, g, nullptr, nullptr);
-  dweights += layout.parameter_of(segment);
-  return kernels().gradient_sums(run(segment), from, g, dweights, dweights + layout.parameters);
+// Sums of g and g xhat of segments begin, ..., end-1. With one weight per element, sums of w g and w g xhat;
+// g xhat and g are added to the gradients of weights and biases, the second half of `dweights`.
+void BackwardPass::sums(int64_t begin, int64_t end, const PoolMemory& memory, Sums* sums,
+                        real* dweights) const {
+  for_run_blocks(n, begin, end, [&](int64_t first, int64_t last) {
+    RunBlock block(n, first, last);
+    prepare(block);
+    real *to = nullptr, *to_biases = nullptr;
+    if (layout.elementwise) to = dweights + layout.parameter_of(first), to_biases = to + layout.parameters;
+    kernels().gradient_sums(block.runs, x + first * layout.length, gradient_of_norm(first, memory),
+                            sums + (first - begin), to, to_biases);
+  });
 }
 
-void BackwardPass::gradient(int64_t segment, double sum_wg, double sum_wgx, const PoolMemory& memory) const {
+// dx of segments begin, ..., end-1; sums_of(i) are those of w g and w g xhat over the set of segment i.
+template <class SumsOf>
+void BackwardPass::gradient(int64_t begin, int64_t end, const PoolMemory& memory, SumsOf sums_of) const {
   if (dx == nullptr) return;
   const double share = n.constant_statistics ? 0 : 1 / static_cast<double>(layout.values_per_set());
   //~ const double share = n.constant_statistics ? 0 : 1;
-  const real mean_wg = layout.centred && share > 0 ? static_cast<real>(share * sum_wg) : 0;
-  //~ const real mean_wg = 0;
-  const real mean_wgx = share > 0 ? static_cast<real>(share * sum_wgx) : 0;
-  //~ const real mean_wgx = 0;
-  const int64_t start = segment * layout.length;
-  kernels().gradient(run(segment), x + start, gradient_of_norm(segment, memory), mean_wg, mean_wgx,
-                     dx + start);
+  for_run_blocks(n, begin, end, [&](int64_t first, int64_t last) {
+    RunBlock block(n, first, last);
+    prepare(block);
+    real mean_wg[RunBlock::size], mean_wgx[RunBlock::size];
+    for (int64_t i = first; i < last; ++i) {
+      const Sums sums = sums_of(i);
+      mean_wg[i - first] = layout.centred && share > 0 ? static_cast<real>(share * sums.a) : 0;
+      //~ mean_wg[i - first] = 0;
+      mean_wgx[i - first] = share > 0 ? static_cast<real>(share * sums.b) : 0;
+      //~ mean_wgx[i - first] = 0;
+    }
+    const int64_t start = first * layout.length;
+    kernels().gradient(block.runs, x + start, gradient_of_norm(first, memory), mean_wg, mean_wgx, dx + start);
+  });
 }
 
 void BackwardPass::column_gradient(int64_t begin, int64_t end) const {
@@ -92,18 +105,16 @@ void BackwardPass::over_batch() const {
   const Scratch<Sums> parts(layout.segments);
   PoolMemory::reserve(n, layout.segments);
   for_segments(layout, [&](int64_t begin, int64_t end) {
-    const PoolMemory memory(n);
-    for (int64_t i = begin; i < end; ++i) parts[i] = sums(i, memory, nullptr);
+    sums(begin, end, PoolMemory(n), parts.data() + begin, nullptr);
   });
   add_up_segments(parts, layout.segments, layout.parameters, dbias, dweight);
   if (dx == nullptr) return;
   for_segments(layout, [&](int64_t begin, int64_t end) {
-    const PoolMemory memory(n);
-    for (int64_t i = begin; i < end; ++i) {
+    gradient(begin, end, PoolMemory(n), [this](int64_t i) {
       const int64_t channel = i % layout.sets;
       const double w = n.weight.empty() ? 1 : double{n.weight.data()[channel]};
-      gradient(i, w * dbias[channel], w * dweight[channel], memory);
-    }
+      return Sums{w * dbias[channel], w * dweight[channel]};
+    });
     kernels().end_streams();
   });
 }
@@ -116,7 +127,7 @@ void BackwardPass::by_set() const {
   constexpr int64_t block = 128;  // sets
   const int64_t table = layout.elementwise ? 2 * layout.parameters : 0;
   const Scratch<double> partial(chunks * table);
-  const Scratch<Sums> parts(layout.elementwise ? 0 : layout.segments);
+  const Scratch<Sums> parts(layout.segments);
   PoolMemory::reserve(n, chunks);
   reserve_scratch<real>(table, chunks);
   parallel_for(layout.sets, grain, [&](int64_t begin, int64_t end) {
@@ -125,22 +136,26 @@ void BackwardPass::by_set() const {
     std::fill_n(of_block.data(), table, real{0});
     double* of_chunk = partial.data() + begin / grain * table;
     std::fill_n(of_chunk, table, 0.0);
-    for (int64_t set = begin; set < end; ++set) {
-      const int64_t first = set * segments, last = first + segments;
-      Sums total;  // of w g and w g xhat
-      for (int64_t i = first; i < last; ++i) {
-        const Sums part = sums(i, memory, of_block.data());
-        const double w =
-            layout.elementwise || n.weight.empty() ? 1 : double{n.weight.data()[layout.parameter_of(i)]};
-        total.a += w * part.a, total.b += w * part.b;
-        //~ total.a += part.a, total.b += part.b;
-        if (!layout.elementwise) parts[i] = part;
-      }
-      if ((set - begin) % block == block - 1 || set + 1 == end) {
+    int64_t added = 0;  // sets whose gradients are in of_block
+    for_set_blocks(layout, begin, end, [&](int64_t first, int64_t last) {
+      sums(first * segments, last * segments, memory, parts.data() + first * segments, of_block.data());
+      added += last - first;
+      if (added >= block || last == end) {
         for (int64_t i = 0; i < table; ++i) of_chunk[i] += std::exchange(of_block[i], real{0});
+        added = 0;
       }
-      for (int64_t i = first; i < last; ++i) gradient(i, total.a, total.b, memory);
-    }
+      Sums totals[Layout::most_per_block];  // of w g and w g xhat, of each set
+      for (int64_t set = first, i = first * segments; set < last; ++set) {
+        for (Sums& total = totals[set - first]; i < (set + 1) * segments; ++i) {
+          const double w =
+              layout.elementwise || n.weight.empty() ? 1 : double{n.weight.data()[i % layout.parameters]};
+          total.a += w * parts[i].a, total.b += w * parts[i].b;
+          //~ total.a += parts[i].a, total.b += parts[i].b;
+        }
+      }
+      gradient(first * segments, last * segments, memory,
+               [&](int64_t i) { return totals[i / segments - first]; });
+    });
     kernels().end_streams();
   });
   if (layout.elementwise) {

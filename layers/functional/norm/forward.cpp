@@ -19,42 +19,58 @@ void normalize_segments(const Normalization& n, const real* x, real* y, const Po
                         int64_t end, const PoolMemory& memory) {
   const int64_t length = n.layout.length, windows = n.pooled_length();
   const bool stream = leaves_caches(n.layout.segments * (n.then.max_pool ? windows : length));
-  for (int64_t i = begin; i < end; ++i) {
-    Run run = n.run(i);
+  for_run_blocks(n, begin, end, [&](int64_t first, int64_t last) {
+    RunBlock block(n, first, last);
     if (n.then.max_pool) {
       real* plane = memory.plane();
-      kernels().normalize(run, x + i * length, plane);
-      const Pooled of_plane = pooled.from(i * windows);
+      kernels().normalize(block.runs, x + first * length, plane);
+      const Pooled of_plane = pooled.from(first * windows);
       if (n.then.falls_and_rises()) {
-        memory.activated().forward(n.pooling(), plane, y + i * windows, of_plane.argmax, of_plane.kept);
+        memory.activated().forward(n.pooling(), plane, y + first * windows, of_plane.argmax, of_plane.kept);
       } else {
-        kernels().max_pool(n.pooling(), plane, n.then.relu(), y + i * windows, of_plane.argmax);
+        kernels().max_pool(n.pooling(), plane, n.then.relu(), y + first * windows, of_plane.argmax);
       }
     } else {
-      run.relu = n.then.relu(), run.stream = stream;
-      //~ run.stream = stream;
-      kernels().normalize(run, x + i * length, y + i * length);
+      block.runs.relu = n.then.relu(), block.runs.stream = stream;
+      //~ block.runs.stream = stream;
+      kernels().normalize(block.runs, x + first * length, y + first * length);
     }
-  }
+  });
 }
 
 }  // namespace
 
-Run Normalization::run(int64_t segment) const {
-  // With non-temporal stores the next set is prefetched, or of a large set only so far ahead that x and dy,
-  // read and prefetched, fit into L2.
+RunBlock::RunBlock(const Normalization& n, int64_t begin, int64_t end)
+    : runs{end - begin, n.layout.length, high, low, rstd, weight, bias, n.layout.elementwise} {
+  // With non-temporal stores the next block of sets is prefetched, or of a large set only so far ahead that x
+  // and dy, read and prefetched, fit into L2.
   constexpr int64_t far_ahead = (int64_t{1} << 16) / sizeof(real);
-  const int64_t set = layout.set_of(segment), parameter = layout.parameter_of(segment);
-  Run run = {.count = layout.length, .high = 0, .low = 0, .rstd = rstd[set]};
-  split(mean[set], run.high, run.low);
-  if (!layout.over_batch) run.x_ahead = run.dy_ahead = std::min(layout.values_per_set(), far_ahead);
+  const Layout& layout = n.layout;
+  const int64_t channels = layout.parameters;
+  if (!layout.over_batch)
+    runs.x_ahead = runs.dy_ahead = std::min(layout.sets_per_block() * layout.values_per_set(), far_ahead);
   if (layout.elementwise) {
-    run.weights = weight.data() + parameter, run.biases = bias.data() + parameter;
-  } else {
-    if (!weight.empty()) run.weight = weight.data()[parameter];
-    if (!bias.empty()) run.bias = bias.data()[parameter];
+    const int64_t parameter = layout.parameter_of(begin);
+    runs.weight = n.weight.data() + parameter, runs.bias = n.bias.data() + parameter;
   }
-  return run;
+  int64_t set = layout.set_of(begin), parameter = begin % channels;
+  // Segments of the same set that are left, this one included.
+  int64_t left = layout.over_batch ? 1 : layout.segments_per_set - begin % layout.segments_per_set;
+  for (int64_t i = 0; i < end - begin; ++i) {
+    split(n.mean[set], high[i], low[i]);
+    rstd[i] = n.rstd[set];
+    if (!layout.elementwise) {
+      weight[i] = n.weight.empty() ? 1 : n.weight.data()[parameter];
+      bias[i] = n.bias.empty() ? 0 : n.bias.data()[parameter];
+      if (++parameter == channels) parameter = 0;
+      //~ ++parameter;
+    }
+    if (--left == 0) {
+      //~ if (false) {
+      left = layout.over_batch ? 1 : layout.segments_per_set;
+      if (++set == layout.sets) set = 0;
+    }
+  }
 }
 
 ColumnBlock::ColumnBlock(const Normalization& n, int64_t begin, int64_t end)
@@ -93,11 +109,11 @@ void normalize(Normalization& n, const real* x, real* y, const Pooled& pooled) {
   parallel_for(layout.sets, row_grain(layout.values_per_set()), [&](int64_t begin, int64_t end) {
     const PoolMemory memory(n);
     const int64_t segments = layout.segments_per_set;
-    for (int64_t set = begin; set < end; ++set) {
-      set_statistics(n, x, set);
-      n.invert_deviations(set, set + 1);
-      normalize_segments(n, x, y, pooled, set * segments, (set + 1) * segments, memory);
-    }
+    for_set_blocks(layout, begin, end, [&](int64_t first, int64_t last) {
+      set_statistics(n, x, first, last);
+      n.invert_deviations(first, last);
+      normalize_segments(n, x, y, pooled, first * segments, last * segments, memory);
+    });
     kernels().end_streams();
   });
 }

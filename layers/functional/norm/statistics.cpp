@@ -7,22 +7,28 @@ namespace {
 // of the set: so the variance of a constant is exactly 0, and a large mean causes no cancellation (Chan,
 // Golub & LeVeque 1983, sec. 2). If that element is an outlier, ten standard deviations off, cancellation
 // costs more than two digits: only then a second pass shifts by the mean.
-//
-// mean[i] is the shift at first; add_up() leaves the sums of set i in sums[i] and variance[i].
+
+// Makes the mean of the shift, and the variance; returns whether a second pass is needed. `share` is 1 over
+// the number of values.
+bool find_moments(double share, double sum, double sum_of_squares, double& mean, double& variance) {
+  const double d = sum * share, squares = sum_of_squares * share;
+  mean += d;
+  variance = std::max(squares - d * d, 0.0);  // this order keeps a NaN
+  return d * d > 0.99 * squares;
+}
+
+// The statistics of `sets` sets. mean[i] is the shift at first; add_up() leaves the sums of set i in sums[i]
+// and variance[i].
 template <class AddUp>
 void find_statistics(int64_t sets, int64_t values, double* mean, double* variance, double* sums,
                      AddUp add_up) {
-  const auto count = static_cast<double>(values);
+  const double share = 1 / static_cast<double>(values);
   bool again = true;
   for (int pass = 0; pass < 2 && again; ++pass) {
     add_up();
     again = false;
-    for (int64_t i = 0; i < sets; ++i) {
-      const double d = sums[i] / count, squares = variance[i] / count;
-      again |= d * d > 0.99 * squares;
-      mean[i] += d;
-      variance[i] = std::max(squares - d * d, 0.0);  // this order keeps a NaN
-    }
+    for (int64_t i = 0; i < sets; ++i)
+      again |= find_moments(share, sums[i], variance[i], mean[i], variance[i]);
   }
 }
 
@@ -46,21 +52,28 @@ void Normalization::invert_deviations(int64_t begin, int64_t end) {
     rstd[set] = static_cast<real>(1 / std::sqrt(variance[set] + eps));
 }
 
-void set_statistics(Normalization& n, const real* x, int64_t set) {
+void set_statistics(Normalization& n, const real* x, int64_t begin, int64_t end) {
   const int64_t values = n.layout.values_per_set();
-  double *mean = n.mean.data() + set, *variance = n.variance.data() + set, sum = 0;
-  *mean = *variance = 0;
+  const bool centred = n.layout.centred;
+  double *mean = n.mean.data(), *variance = n.variance.data();
+  std::fill(mean + begin, mean + end, 0.0);
+  std::fill(variance + begin, variance + end, 0.0);
   if (values == 0) return;
-  x += set * values;
-  if (!n.layout.centred) {
-    *variance = kernels().deviations(x, values, 0).b / static_cast<double>(values);
-    return;
+  if (centred)
+    for (int64_t set = begin; set < end; ++set) mean[set] = shift_of(x[set * values]);
+  Sums sums[Layout::most_per_block];
+  kernels().deviations(end - begin, values, x + begin * values, mean + begin, sums);
+  const double share = 1 / static_cast<double>(values);
+  for (int64_t set = begin; set < end; ++set) {
+    Sums& d = sums[set - begin];
+    if (!centred) {
+      variance[set] = d.b * share;
+    } else if (find_moments(share, d.a, d.b, mean[set], variance[set])) {
+      kernels().deviations(1, values, x + set * values, mean + set, &d);
+      //~
+      find_moments(share, d.a, d.b, mean[set], variance[set]);
+    }
   }
-  *mean = shift_of(*x);
-  find_statistics(1, values, mean, variance, &sum, [&] {
-    const Sums d = kernels().deviations(x, values, *mean);
-    sum = d.a, *variance = d.b;
-  });
 }
 
 void batch_statistics(Normalization& n, const real* x) {
@@ -73,8 +86,11 @@ void batch_statistics(Normalization& n, const real* x) {
   const Scratch<Sums> parts(layout.segments);
   find_statistics(layout.sets, layout.values_per_set(), n.mean.data(), n.variance.data(), sums.data(), [&] {
     for_segments(layout, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i)
-        parts[i] = kernels().deviations(x + i * layout.length, layout.length, n.mean[i % layout.sets]);
+      for (int64_t first = begin, last; first < end; first = last) {  // the segments of one sample
+        last = std::min(end, first / layout.sets * layout.sets + layout.sets);
+        kernels().deviations(last - first, layout.length, x + first * layout.length,
+                             n.mean.data() + first % layout.sets, parts.data() + first);
+      }
     });
     add_up_segments(parts, layout.segments, layout.sets, sums.data(), n.variance.data());
   });

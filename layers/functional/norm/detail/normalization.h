@@ -28,6 +28,12 @@ struct Layout {
   int64_t parameter_of(int64_t segment) const {
     return elementwise ? segment % segments_per_set * length : segment % parameters;
   }
+  /// Sets whose x and dy fit into L1 together, at least one.
+  static constexpr int64_t most_per_block = 32;
+  int64_t sets_per_block() const {
+    constexpr int64_t elements = (int64_t{1} << 14) / sizeof(real);
+    return std::clamp<int64_t>(elements / std::max<int64_t>(values_per_set(), 1), 1, most_per_block);
+  }
   /// A batch of vectors, (N, C): each set is a column of a matrix.
   bool columns() const { return over_batch && length == 1; }
 };
@@ -45,9 +51,6 @@ struct Normalization {
 
   /// Compute rstd of sets begin, ..., end-1 from their variance.
   void invert_deviations(int64_t begin, int64_t end);
-
-  /// What kernels take for one segment.
-  Run run(int64_t segment) const;
 
   PoolPlane pooling() const { return {height / 2, width / 2, width}; }
   int64_t pooled_length() const { return (height / 2) * (width / 2); }
@@ -95,8 +98,32 @@ struct ColumnBlock {
   Columns columns;
 };
 
-/// Compute mean and variance of one set, of all sets over the batch, or of columns begin, ..., end-1.
-void set_statistics(Normalization& n, const real* x, int64_t set);
+/// Those of segments begin, ..., end-1.
+struct RunBlock {
+  static constexpr int64_t size = 64;  // segments per call of a kernel, at most
+  RunBlock(const Normalization& n, int64_t begin, int64_t end);
+  real high[size], low[size], rstd[size], weight[size], bias[size];
+  Runs runs;
+};
+
+/// Calls body(begin, end) for blocks of sets that stay in L1 from one kernel to the next. A call of a kernel
+/// for each set would take longer than the work on a short one.
+template <class Body>
+void for_set_blocks(const Layout& layout, int64_t begin, int64_t end, Body body) {
+  const int64_t sets = layout.sets_per_block();
+  for (int64_t first = begin; first < end; first += sets) body(first, std::min(first + sets, end));
+}
+
+/// Calls body(begin, end) for parts of the segments begin, ..., end-1 that kernels take in one call: a single
+/// segment where it is pooled next.
+template <class Body>
+void for_run_blocks(const Normalization& n, int64_t begin, int64_t end, Body body) {
+  const int64_t size = n.then.max_pool ? 1 : RunBlock::size;
+  for (int64_t first = begin; first < end; first += size) body(first, std::min(first + size, end));
+}
+
+/// Compute mean and variance of sets begin, ..., end-1, of all sets over the batch, or of columns.
+void set_statistics(Normalization& n, const real* x, int64_t begin, int64_t end);
 void batch_statistics(Normalization& n, const real* x);
 void column_statistics(Normalization& n, const real* x, int64_t begin, int64_t end);
 
