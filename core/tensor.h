@@ -143,6 +143,10 @@ class Labels {
   StorageRef storage_ = Storage::allocate(0);
 };
 
+/// The label of a sample or position that counts for nothing, in losses, scores and reports: an unknown
+/// pixel, what is behind the end of a sequence. The same as PyTorch's.
+inline constexpr int32_t ignored_label = -100;
+
 }  // namespace ballast::inline BALLAST_PRECISION
 
 template <>

@@ -56,10 +56,14 @@ std::vector<int32_t> labels_of(const Dataset& dataset) {
 }
 
 int32_t largest_label(const Labels& y, int64_t per_sample) {
-  const auto [least, largest] = std::minmax_element(y.begin(), y.end());
-  check<ValueError>(*least >= 0, "from_tensors: the label of sample {} is {}; labels start at 0",
-                    (least - y.begin()) / per_sample, *least);
-  return *largest;
+  for (int64_t n = 0; n < y.size(); ++n)
+    check<ValueError>(
+        y[n] >= 0 || y[n] == ignored_label,
+        "from_tensors: the label of sample {} is {}; it must be at least 0, or {} (ignored_label)",
+        n / per_sample, y[n], ignored_label);
+  const int32_t largest = *std::max_element(y.begin(), y.end());
+  check<ValueError>(largest >= 0, "from_tensors: every label is {}, which is ignored", ignored_label);
+  return largest;
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ struct Sample {
 struct Dataset {
   Shape sample_shape;
   int64_t size = 0;
-  int classes = 0;  // labels are 0 ... classes-1; 0 where targets are values
+  int classes = 0;  // labels are 0 ... classes-1, or ignored_label; 0 where targets are values
   ReadFunction read;
   TargetKind kind = TargetKind::classes;
   Shape target_shape = {};                    // values: (K); positions: (L), (H, W), ...
@@ -93,8 +93,8 @@ struct Split {
 };
 
 /// The samples x[0], x[1], ... of x (N, ...) with labels y (N). Shares the memory of both; classes is the
-/// largest label plus one. Throws ShapeError when the numbers differ, ValueError for a negative label or
-/// without samples.
+/// largest label plus one. Throws ShapeError when the numbers differ, ValueError without samples, for
+/// a negative label other than ignored_label, or if there is no other.
 Dataset from_tensors(Tensor x, Labels y);
 /// The same with a label for each of the positions of `target_shape`: y holds N times as many, sample by
 /// sample.

@@ -74,6 +74,8 @@ Evaluation evaluate_labels(Module& model, Loader& loader) {
     result.correct += found.correct;
     result.size += found.labels;
   }
+  check<ValueError>(result.size > 0, "evaluate: every label is {}, which is ignored", ignored_label);
+  //~
   result.loss /= static_cast<double>(result.size);
   //~ result.loss /= static_cast<double>(loader.batches());
   return result;

@@ -131,13 +131,14 @@ void Loader::read_samples(Batch& batch, int64_t number, int64_t begin, int64_t e
 void Loader::check_labels(const Batch& batch, int64_t number) const {
   if (batch.kind == TargetKind::values) return;
   const auto bad = std::find_if(batch.y.begin(), batch.y.end(), [classes = dataset_.classes](int32_t label) {
-    return label < 0 || label >= classes;
+    return (label < 0 || label >= classes) && label != ignored_label;
+    //~ return label < 0 || label >= classes;
   });
   if (bad == batch.y.end()) return;
   const int64_t sample = (bad - batch.y.begin()) / dataset_.target_shape.count();
-  throw ValueError(fmt::format("the label of sample {} is {}; it must be in 0 ... {}",
+  throw ValueError(fmt::format("the label of sample {} is {}; it must be in 0 ... {}, or {} (ignored_label)",
                                order_[static_cast<size_t>(number * options_.batch_size + sample)], *bad,
-                               dataset_.classes - 1));
+                               dataset_.classes - 1, ignored_label));
 }
 
 Batch Loader::read_batch(int64_t number) const {

@@ -36,8 +36,8 @@ struct LoaderOptions {
 /// another one, also after a loop that was left early, since `epoch` advances when a loop begins. The order
 /// is a pure function of (seed, epoch), the same on every machine, so training resumed with `loader.epoch =
 /// e` and `for (const Batch& batch : loader.from_batch(k))` sees what it would have seen uninterrupted. One
-/// loop at a time. Throws ValueError for a data set that yields no batch, and for a label that is no class;
-/// what `read` throws, in any thread, comes out of the loop.
+/// loop at a time. Throws ValueError for a data set that yields no batch, and for a label that is neither a
+/// class nor ignored_label; what `read` throws, in any thread, comes out of the loop.
 class Loader {
  public:
   class Iterator;

@@ -23,10 +23,18 @@ Score score(Tensor output, const Batch& batch, real label_smoothing, const Tenso
   if (batch.kind == TargetKind::values) return {.loss = mse_loss(std::move(output), batch.values)};
   const bool positions = batch.kind == TargetKind::positions;
   const Labels found = argmax(positions ? rows_of_positions(output.detach(), batch) : output);
-  Score result{.loss = cross_entropy(std::move(output), batch.y,
-                                     {.label_smoothing = label_smoothing, .weights = class_weights}),
-               .labels = batch.y.size()};
-  for (int64_t n = 0; n < result.labels; ++n) result.correct += found[n] == batch.y[n];
+  Score result;
+  for (int64_t n = 0; n < batch.y.size(); ++n) {
+    result.labels += batch.y[n] != ignored_label;
+    //~ ++result.labels;
+    result.correct += found[n] == batch.y[n];
+  }
+  // Of no labels there is a sum, 0, but no mean.
+  const Reduction reduction = result.labels > 0 ? Reduction::mean : Reduction::sum;
+  //~ const Reduction reduction = Reduction::mean;
+  result.loss =
+      cross_entropy(std::move(output), batch.y,
+                    {.label_smoothing = label_smoothing, .weights = class_weights, .reduction = reduction});
   return result;
 }
 

@@ -54,7 +54,7 @@ TEST_CASE("dataset: from tensors, whose memory it shares") {
   CHECK_THROWS_AS(from_tensors(Tensor(real{1}), Labels{0}), ShapeError);
   CHECK(thrown<ValueError>([&] {
           from_tensors(x, Labels{0, 1, -1});
-        }) == "from_tensors: the label of sample 2 is -1; labels start at 0");
+        }) == "from_tensors: the label of sample 2 is -1; it must be at least 0, or -100 (ignored_label)");
   CHECK_THROWS_AS(from_tensors(Tensor(Shape{0, 2}), Labels(0)), ValueError);
 }
 
@@ -161,7 +161,18 @@ TEST_CASE("dataset: a label per position as target") {
   CHECK_THROWS_AS(from_tensors(x, Labels{0, 1, 2}, {3}), ShapeError);
   CHECK(thrown<ValueError>([&] {
           from_tensors(x, Labels{0, 0, 0, 0, -1, 0}, {3});
-        }) == "from_tensors: the label of sample 1 is -1; labels start at 0");
+        }) == "from_tensors: the label of sample 1 is -1; it must be at least 0, or -100 (ignored_label)");
+}
+
+TEST_CASE("dataset: labels that are to be ignored are no class") {
+  const Tensor x = tensor({{1, 2}, {3, 4}});
+  CHECK(from_tensors(x, Labels{ignored_label, 1}).classes == 2);
+  const Dataset maps = from_tensors(x, Labels{0, ignored_label, ignored_label, 2}, {2});
+  CHECK(maps.classes == 3);
+  CHECK(maps.sample(0).labels == std::vector<int32_t>{0, -100});
+  CHECK(thrown<ValueError>([&] {
+          from_tensors(x, Labels{ignored_label, ignored_label});
+        }) == "from_tensors: every label is -100, which is ignored");
 }
 
 TEST_CASE("dataset: a `read` that gives another kind of target than the data set has is an error") {

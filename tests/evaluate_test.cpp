@@ -129,6 +129,35 @@ TEST_CASE("evaluate gives the mean over all positions of all samples") {
   CHECK(evaluate(identity, data, 1).loss == doctest::Approx(result.loss).epsilon(1e-6));
 }
 
+TEST_CASE("evaluate counts the labels that aren't ignored") {
+  // Logits (4 samples, 2 classes) of margin 0.5, -1, 2, 3 for class 0; the last two samples are a batch of
+  // ignored labels alone.
+  const Tensor x = tensor({{0.5, 0}, {0, 1}, {2, 0}, {3, 0}, {1, 0}, {0, 1}});
+  Same identity;
+  const auto check = [&](const Evaluation& found) {
+    CHECK(found.size == 3);
+    CHECK(found.correct == 2);
+    CHECK(found.accuracy() == doctest::Approx(2.0 / 3));
+    const double loss = (std::log1p(std::exp(-0.5)) + std::log1p(std::exp(-1)) + std::log1p(std::exp(3))) / 3;
+    CHECK(found.loss == doctest::Approx(loss).epsilon(1e-6));
+  };
+  const int32_t none = ignored_label;
+  for (const int64_t batch_size : {1, 2, 6}) {
+    CAPTURE(batch_size);
+    check(evaluate(identity, from_tensors(x, Labels{0, 1, none, 1, none, none}), batch_size));
+    // The same logits as those of 3 samples with 2 positions.
+    Tensor maps(Shape{3, 2, 2});
+    for (int64_t i = 0; i < 6; ++i)
+      for (int64_t k = 0; k < 2; ++k) maps.data()[i / 2 * 4 + k * 2 + i % 2] = x(i, k);
+    check(evaluate(identity, from_tensors(maps, Labels{0, 1, none, 1, none, none}, {2}), batch_size));
+  }
+  Dataset data = from_tensors(x, Labels{0, 1, none, 1, none, none});
+  CHECK_THROWS_WITH_AS(evaluate(identity, subset(data, 4, 2)),
+                       "evaluate: every label is -100, which is ignored", ValueError);
+  CHECK(accuracy(x, Labels{0, 1, none, 1, none, none}) == doctest::Approx(2.0 / 3));
+  CHECK_THROWS_AS(accuracy(x, Labels{none, none, none, none, none, none}), ValueError);
+}
+
 TEST_CASE("score: losses that train, by what the targets are") {
   const auto gradient_of = [](const Batch& batch, const Shape& shape) {
     Parameter p{zeros(shape)};

@@ -161,9 +161,11 @@ TEST_CASE("loader: bad labels, bad options and errors while reading") {
     Loader loader(std::move(dataset), {.batch_size = 4, .shuffle = false});
     for (const Batch& batch : loader) CHECK(batch.y.size() > 0);
   };
-  CHECK(thrown<ValueError>([&] { run(wrong); }) == "the label of sample 2 is 2; it must be in 0 ... 1");
+  CHECK(thrown<ValueError>([&] { run(wrong); }) ==
+        "the label of sample 2 is 2; it must be in 0 ... 1, or -100 (ignored_label)");
   wrong.read = [](int64_t n, real*) { return n == 9 ? -1 : 0; };
-  CHECK(thrown<ValueError>([&] { run(wrong); }) == "the label of sample 9 is -1; it must be in 0 ... 1");
+  CHECK(thrown<ValueError>([&] { run(wrong); }) ==
+        "the label of sample 9 is -1; it must be in 0 ... 1, or -100 (ignored_label)");
   wrong.read = [](int64_t n, real*) -> int32_t {
     return n < 40 ? 0 : throw std::runtime_error("no such sample");
   };
@@ -276,7 +278,7 @@ TEST_CASE(
   data.read = [](int64_t n, real*) { return n == 25 ? 3 : 0; };
   CHECK(thrown<ValueError>([&] {
           all_of(Loader(data, {.batch_size = 10, .shuffle = false, .workers = 2}));
-        }) == "the label of sample 25 is 3; it must be in 0 ... 2");
+        }) == "the label of sample 25 is 3; it must be in 0 ... 2, or -100 (ignored_label)");
 }
 
 TEST_CASE("loader: a loop with workers may end early, and none reads after it") {
@@ -319,7 +321,7 @@ TEST_CASE("loader: batches of values and of labels per position") {
   Dataset wrong = maps;
   wrong.classes = 2;
   CHECK(thrown<ValueError>([&] { all_of(Loader(wrong, {.shuffle = false})); }) ==
-        "the label of sample 2 is 2; it must be in 0 ... 1");
+        "the label of sample 2 is 2; it must be in 0 ... 1, or -100 (ignored_label)");
 }
 
 TEST_CASE("loader: data sets whose members contradict each other") {

@@ -34,9 +34,10 @@ std::string class_name(const Dataset& data, size_t label) {
 
 void print_classes(const Dataset& data) {
   std::vector<int64_t> counts(static_cast<size_t>(data.classes));
+  int64_t all = 0;
   for (int64_t n = 0; n < data.size; ++n)
-    for (const int32_t label : data.sample(n).labels) ++counts.at(static_cast<size_t>(label));
-  const int64_t all = data.size * data.target_shape.count();
+    for (const int32_t label : data.sample(n).labels)
+      if (label != ignored_label) ++counts.at(static_cast<size_t>(label)), ++all;
   for (size_t label = 0; label < counts.size(); ++label)
     say("  {:<24}{:>9}{:>8.2f} %\n", class_name(data, label), grouped(counts[label]),
         100 * static_cast<double>(counts[label]) / static_cast<double>(all));

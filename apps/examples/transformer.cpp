@@ -16,7 +16,6 @@
 using namespace ballast;
 
 constexpr int64_t longest = 10, width = 32, digits_ = 10;
-constexpr int32_t ignored = -100;
 
 struct Sorter : Module {
   Embedding words{digits_, width};
@@ -43,7 +42,7 @@ struct Sorter : Module {
 
 struct Sequences {
   Tensor x, key_padding;  // (N, L); key_padding is 1 behind the end
-  Labels sorted;          // (N L), `ignored` behind the end
+  Labels sorted;          // (N L), `ignored_label` behind the end
 };
 
 Sequences random_sequences(int64_t count) {
@@ -58,7 +57,7 @@ Sequences random_sequences(int64_t count) {
       if (i < length) sorted.push_back(static_cast<int32_t>(s.x(n, i)));
     }
     std::sort(sorted.begin(), sorted.end());
-    sorted.resize(longest, ignored);
+    sorted.resize(longest, ignored_label);
     std::copy(sorted.begin(), sorted.end(), s.sorted.data() + n * longest);
   }
   return s;
@@ -74,7 +73,7 @@ int main(int count, char** arguments) {
     const Sequences s = random_sequences(64);
     Tape tape;
     const Tensor logits = reshape(net(s.x, s.key_padding), {64 * longest, digits_});
-    const Tensor loss = cross_entropy(logits, s.sorted, {.ignore_index = ignored});
+    const Tensor loss = cross_entropy(logits, s.sorted);
     tape.backward(loss);
     optimizer.set_lr(rate(step - 1));
     optimizer.step();
@@ -84,7 +83,7 @@ int main(int count, char** arguments) {
   const Labels found = argmax(net(s.x, s.key_padding));
   int64_t right = 0, all = 0;
   for (int64_t i = 0; i < found.size(); ++i) {
-    all += s.sorted[i] != ignored;
+    all += s.sorted[i] != ignored_label;
     right += found[i] == s.sorted[i];
   }
   fmt::print("{:.2f} % of the places are right\n",

@@ -55,14 +55,15 @@ class Stepper {
   double operator()(double lr) {
     lr_ = lr;
     const double loss = run_.at.loss_sum;
-    const int64_t samples = run_.at.samples;
+    const int64_t labels = run_.at.labels;
     try {
-      while (!run_.train_on(next_batch())) {
+      while (!run_.train_on(next_batch()) ||
+             run_.at.labels == labels) {  // a batch may have only ignored labels
       }
     } catch (const Diverged&) {
       return std::numeric_limits<double>::infinity();
     }
-    return (run_.at.loss_sum - loss) / static_cast<double>(run_.at.samples - samples);
+    return (run_.at.loss_sum - loss) / static_cast<double>(run_.at.labels - labels);
   }
 
  private:

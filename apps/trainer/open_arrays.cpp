@@ -84,7 +84,9 @@ Dataset array_dataset(const Tensor& x, const NpyArray& y, const std::string& nam
   }
   const std::vector<int64_t> numbers = y.as_int();
   std::transform(numbers.begin(), numbers.end(), labels.data(), [&](int64_t label) {
-    check<ValueError>(label >= 0 && label < 1'000'000, "{}: a label of {}; they are 0, 1, ...", name, label);
+    check<ValueError>((label >= 0 && label < 1'000'000) || (label == ignored_label && width > 1),
+                      "{}: a label of {}; they are 0, 1, ..., or {} for a position that is ignored", name,
+                      label, ignored_label);
     return static_cast<int32_t>(label);
   });
   if (width == 1) return from_tensors(x, labels);

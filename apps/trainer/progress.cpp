@@ -37,7 +37,8 @@ std::string progress_bar(const Run& run, int width) {
   const double samples = static_cast<double>(std::max<int64_t>(at.samples, 1));
   const double share = static_cast<double>(at.batch) / static_cast<double>(run.loader.batches());
   const std::string title = fmt::format("epoch {}/{}", at.epoch + 1, run.options.training.epochs);
-  std::string figures = fmt::format("loss {:.3f}", at.loss_sum / samples);
+  std::string figures =
+      fmt::format("loss {:.3f}", at.loss_sum / static_cast<double>(std::max<int64_t>(at.labels, 1)));
   if (run.classifies()) figures += fmt::format("  accuracy {:.1f} %", 100 * run.train_accuracy());
   if (at.batch > 0 && at.epoch_seconds > 0)
     figures += fmt::format("  {:.0f} {}s/s  {} left", samples / at.epoch_seconds, unit_of(run.test),

@@ -104,7 +104,9 @@ ClassReport report_on(Module& model, const Dataset& dataset, int64_t batch_size)
                         report.classes, most_reported_classes);
       report.confusion.resize(static_cast<size_t>(report.classes * report.classes));
     }
-    for (int64_t n = 0; n < found.labels; ++n) {
+    for (int64_t n = 0; n < batch.y.size(); ++n) {
+      if (batch.y[n] == ignored_label) continue;
+      //~
       const Top top = top_of(logits.data() + n * report.classes, report.classes);
       calibration.add(top.probability, top.label == batch.y[n]);
       ++report.confusion[static_cast<size_t>(batch.y[n] * report.classes + top.label)];
@@ -118,6 +120,7 @@ ClassReport report_on(Module& model, const Dataset& dataset, int64_t batch_size)
     report.total.correct += found.correct;
     report.total.size += found.labels;
   }
+  check<ValueError>(report.total.size > 0, "every label is {}, which is ignored", ignored_label);
   report.total.loss /= static_cast<double>(report.total.size);
   report.calibration_error = calibration.error();
   return report;

@@ -74,7 +74,8 @@ std::vector<real> balanced_weights(const Dataset& train) {
   std::vector<int64_t> counts(static_cast<size_t>(train.classes));
   int64_t labels = 0;
   for (int64_t n = 0; n < train.size; ++n)
-    for (const int32_t label : train.sample(n).labels) ++counts.at(static_cast<size_t>(label)), ++labels;
+    for (const int32_t label : train.sample(n).labels)
+      if (label != ignored_label) ++counts.at(static_cast<size_t>(label)), ++labels;
   std::vector<real> weights;
   weights.reserve(counts.size());
   for (const int64_t count : counts)  // a class without samples has no effect

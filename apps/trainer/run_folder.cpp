@@ -83,7 +83,7 @@ Json json_of(const Evaluation& test, bool classifies, const Standardization& tar
 template <class P, class F>
 void for_each_count(P& at, F f) {
   f("epoch", at.epoch), f("batch", at.batch), f("step", at.step);
-  f("loss_sum", at.loss_sum), f("correct", at.correct), f("samples", at.samples);
+  f("loss_sum", at.loss_sum), f("correct", at.correct), f("samples", at.samples), f("labels", at.labels);
   f("epoch_seconds", at.epoch_seconds), f("seconds", at.seconds);
   f("random_seed", at.random.seed), f("random_tensors", at.random.tensors),
       f("random_tapes", at.random.tapes);
@@ -102,7 +102,7 @@ Position position_of(const Json& json) {
   for_each_count(at, [&](const char* name, auto& value) {
     if constexpr (std::is_same_v<decltype(value), uint64_t&>)
       json.at(name).get_to(value);
-    else
+    else if (json.contains(name) || name != std::string_view("labels"))
       read_metric(json.at(name), value);
   });
   for (const Json& line : json.at("history")) at.history.push_back(metrics_of(line));
@@ -320,6 +320,10 @@ std::unique_ptr<Run> RunFolder::resume(const TrainOptions& given) const {
   check<ValueError>(at.batch >= 0 && at.batch <= run.loader.batches() && at.epoch >= 0,
                     "{}: it has done {} batches of an epoch of {}", path, at.batch, run.loader.batches());
   load(path, run.state());
+  if (at.samples > 0 && at.labels == 0) {  // saved by a version that summed losses over samples
+    const int64_t each = run.classifies() ? run.loader.dataset().target_shape.count() : 1;
+    at.labels = at.samples * each, at.loss_sum *= static_cast<double>(each);
+  }
   run.at = std::move(at);
   random_state() = run.at.random;
   if (const std::string before = state.value("isa", ""); !before.empty() && before != detail::kernels().isa)

@@ -41,14 +41,15 @@ Histogram histogram_of(const ActivationStats& stats) {
 }  // namespace
 
 TensorBoard::TensorBoard(const Run& run, const std::string& path)
-    : file_(path, run.at.step), step_(run.at.step), samples_(run.at.samples), loss_sum_(run.at.loss_sum) {}
+    : file_(path, run.at.step), step_(run.at.step), labels_(run.at.labels), loss_sum_(run.at.loss_sum) {}
 
 void TensorBoard::step(const Run& run) {
   const Position& at = run.at;
   if (at.step == step_) return;  // more batches are to be accumulated
-  file_.scalar("step/loss", at.step, (at.loss_sum - loss_sum_) / static_cast<double>(at.samples - samples_));
+  if (at.labels > labels_)
+    file_.scalar("step/loss", at.step, (at.loss_sum - loss_sum_) / static_cast<double>(at.labels - labels_));
   file_.scalar("step/lr", at.step, run.last_lr());
-  step_ = at.step, samples_ = at.samples, loss_sum_ = at.loss_sum;
+  step_ = at.step, labels_ = at.labels, loss_sum_ = at.loss_sum;
 }
 
 void TensorBoard::epoch(Run& run, const EpochMetrics& m) {
@@ -62,7 +63,7 @@ void TensorBoard::epoch(Run& run, const EpochMetrics& m) {
   for_each_parameter(run.model, [&](const std::string& name, const Parameter& p) {
     file_.histogram("parameters/" + name, m.step, histogram_of(p.value()));
   });
-  samples_ = 0, loss_sum_ = 0;
+  labels_ = 0, loss_sum_ = 0;
   //~
 }
 

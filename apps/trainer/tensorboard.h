@@ -25,7 +25,7 @@ class TensorBoard {
 
  private:
   EventFile file_;
-  int64_t step_, samples_;  // of the run when its last step was written
+  int64_t step_, labels_;  // of the run when its last step was written
   double loss_sum_;
 };
 

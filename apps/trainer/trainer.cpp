@@ -134,7 +134,10 @@ void Trainer::add_gradients(const Batch& batch) {
   tape.backward(found.loss, full(found.loss.shape(), static_cast<real>(share_of_step(batch))));
   //~ tape.backward(found.loss);
   at.correct += found.correct;
-  at.loss_sum += mean_loss * static_cast<double>(batch.size());
+  const int64_t labels = classifies() ? found.labels : batch.size();
+  //~ const int64_t labels = batch.size();
+  at.loss_sum += mean_loss * static_cast<double>(labels);
+  at.labels += labels;
   at.samples += batch.size();
 }
 
@@ -182,8 +185,7 @@ bool Trainer::out_of_patience() const {
 
 double Trainer::train_accuracy() const {
   if (!classifies()) return std::numeric_limits<double>::quiet_NaN();
-  const int64_t labels = std::max<int64_t>(at.samples, 1) * loader.dataset().target_shape.count();
-  return static_cast<double>(at.correct) / static_cast<double>(labels);
+  return static_cast<double>(at.correct) / static_cast<double>(std::max<int64_t>(at.labels, 1));
 }
 
 }  // namespace ballast::app

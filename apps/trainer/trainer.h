@@ -31,8 +31,9 @@ struct EpochMetrics {
 /// Where training is, and what must be remembered to go on from here.
 struct Position {
   int64_t epoch = 0, batch = 0, step = 0;  // all of them done
-  double loss_sum = 0;                     // over this epoch's samples so far
+  double loss_sum = 0;                     // over this epoch's labels so far, or samples of a regression
   int64_t correct = 0, samples = 0;
+  int64_t labels = 0;  // that loss_sum is over: those that aren't ignored
   double epoch_seconds = 0, seconds = 0;
   RandomState random;
   std::vector<EpochMetrics> history;

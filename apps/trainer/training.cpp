@@ -91,6 +91,8 @@ class Training {
     if (const auto ended = diverged_weights()) return ended;
     //~
     const Position& at = trainer_.at;
+    check<ValueError>(at.labels > 0, "training: every label of the epoch is {}, which is ignored",
+                      ignored_label);
     double loss = none, accuracy = none;
     if (trainer_.validation.size > 0) {
       const Evaluation found = evaluate(trainer_.result(), trainer_.validation);
@@ -98,7 +100,7 @@ class Training {
       if (trainer_.classifies()) accuracy = found.accuracy();
     }
     trainer_.at.seconds += watch_.lap();
-    const double train_loss = at.loss_sum / static_cast<double>(at.samples);
+    const double train_loss = at.loss_sum / static_cast<double>(at.labels);
     if (trainer_.validation.size > 0 && !std::isfinite(loss))
       return diverged(at.step, train_loss, loss, fmt::format("the loss on the validation part is {}", loss));
     const EpochMetrics line = metrics(train_loss, loss, accuracy);
@@ -133,7 +135,7 @@ class Training {
     Position& at = trainer_.at;
     at.history.push_back(line);
     ++at.epoch;
-    at.batch = at.correct = at.samples = 0;
+    at.batch = at.correct = at.samples = at.labels = 0;
     at.loss_sum = at.epoch_seconds = 0;
   }
 

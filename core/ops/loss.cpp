@@ -86,8 +86,8 @@ void check_labels(const char* op, const Tensor& logits, const Labels& labels, in
                     labels.size(), logits.shape(), expected);
   for (int64_t n = 0; n < labels.size(); ++n)
     check<ValueError>((labels[n] >= 0 && labels[n] < logits.shape()[1]) || labels[n] == ignored,
-                      "{}: label {} of sample {} is not in 0 ... {}", op, labels[n], n,
-                      logits.shape()[1] - 1);
+                      "{}: label {} of sample {} is not in 0 ... {}, nor {}, which is ignored", op, labels[n],
+                      n, logits.shape()[1] - 1, ignored);
 }
 
 // (N, K, positions ...) -> (N, positions ..., K)
@@ -108,7 +108,7 @@ double divisor(const char* op, const Labels& labels, const Tensor& weights,
   double sum = 0;
   for (const int32_t label : labels) sum += label != options.ignore_index ? double{weights(label)} : 0;
   //~ for (const int32_t label : labels) sum += label != options.ignore_index;
-  check<ValueError>(sum > 0, "{}: no sample has a weight above 0, so there is no weighted mean", op);
+  check<ValueError>(sum > 0, "{}: every sample is ignored or has weight 0, so there is no mean", op);
   return sum;
 }
 
@@ -299,11 +299,13 @@ Tensor kl_div(Tensor x, const Tensor& target, Reduction reduction) {
 
 double accuracy(const Tensor& logits, const Labels& labels) {
   check<ShapeError>(logits.rank() == 2, "accuracy: logits are {}; they must be (N, K)", logits.shape());
-  check_labels("accuracy", logits, labels, -1);
+  check_labels("accuracy", logits, labels, ignored_label);
   const Labels found = argmax(logits);
-  int64_t right = 0;
-  for (int64_t n = 0; n < labels.size(); ++n) right += found[n] == labels[n];
-  return static_cast<double>(right) / static_cast<double>(labels.size());
+  int64_t right = 0, count = 0;
+  for (int64_t n = 0; n < labels.size(); ++n)
+    right += found[n] == labels[n], count += labels[n] != ignored_label;
+  check<ValueError>(count > 0, "accuracy: every label is {}, which is ignored", ignored_label);
+  return static_cast<double>(right) / static_cast<double>(count);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION

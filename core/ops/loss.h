@@ -10,8 +10,8 @@ enum class Reduction { mean, sum, none };
 
 struct CrossEntropyOptions {
   real label_smoothing = 0;
-  Tensor weights = {};          // one per class; none means 1 for each
-  int32_t ignore_index = -100;  // samples with this label count for nothing
+  Tensor weights = {};                   // one per class; none means 1 for each
+  int32_t ignore_index = ignored_label;  // samples with this label count for nothing
   Reduction reduction = Reduction::mean;
 };
 
@@ -45,7 +45,8 @@ Tensor huber_loss(Tensor x, const Tensor& target, real delta = 1, Reduction redu
 /// samples.
 Tensor kl_div(Tensor x, const Tensor& target, Reduction reduction = Reduction::mean);
 
-/// Share of the rows of logits (N, K) whose largest entry is at the label; not differentiable.
+/// Share of the rows of logits (N, K) whose largest entry is at the label, rows labelled ignored_label left
+/// out; not differentiable. Throws ValueError if none is left.
 double accuracy(const Tensor& logits, const Labels& labels);
 
 }  // namespace ballast::inline BALLAST_PRECISION

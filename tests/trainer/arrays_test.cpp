@@ -93,3 +93,13 @@ TEST_CASE("arrays: a target that isn't finite is named") {
         }).ends_with("y_train: entry 2 has a value of -inf"));
   CHECK(message_of([&] { opened(reals({3}, {1, nan, 2}), "classification"); }).ends_with("nan"));
 }
+
+TEST_CASE("arrays: a position of a sample may be ignored, another label below 0 and a whole sample may not") {
+  const Dataset data = opened(ints({3, 2}, {0, 1, -100, 1, 2, 0})).split.train;
+  CHECK(data.classes == 3);
+  CHECK(data.sample(1).labels == std::vector<int32_t>{ignored_label, 1});
+  CHECK(message_of([&] {
+          opened(ints({3, 2}, {0, 1, -1, 1, 2, 0}));
+        }).ends_with("y_train: a label of -1; they are 0, 1, ..., or -100 for a position that is ignored"));
+  CHECK(message_of([&] { opened(ints({3}, {0, 1, -100})); }).find("a label of -100") != std::string::npos);
+}

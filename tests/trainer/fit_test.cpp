@@ -76,6 +76,52 @@ TEST_CASE("fit: a module of one's own learns, gets the weights of its best epoch
   CHECK(weights[0] == weights[1]);
 }
 
+TEST_CASE("fit: labels that are ignored neither train nor count, of samples or of positions") {
+  // One step at rate 1 from weights of 0: the gradient is the mean over the labels that count.
+  struct Logits : Module {
+    Parameter weight{zeros({2})};  // the logits of every sample and position
+    int64_t positions;
+    explicit Logits(int64_t p) : positions(p) {}
+    Tensor forward(Tensor x) override {
+      if (positions == 0) return zeros({x.size(0), 2}) + weight;
+      return zeros({x.size(0), 2, positions}) + reshape(weight.value(), {2, 1});
+    }
+    void visit(Visitor& v) override { v("weight", weight); }
+  };
+  const int32_t none = ignored_label;
+  const Labels labels{0, none, 1, 0, none, none};
+  for (const int64_t positions : {0, 2}) {
+    CAPTURE(positions);
+    Dataset train = positions == 0 ? from_tensors(zeros({6, 1}), labels)
+                                   : from_tensors(zeros({3, 1}), labels, {positions});
+    const auto trained = [&](int64_t batch_size) {
+      Logits net(positions);
+      SGD optimizer(net, {.lr = 1});
+      const FitResult result = fit(net, {.train = train, .validation = train}, optimizer,
+                                   {.epochs = 1, .loader = {.batch_size = batch_size, .shuffle = false}});
+      return std::pair(result.history.at(0), net.weight.data()[0]);
+    };
+    const auto [line, weight] = trained(6);
+    CHECK(line.train_loss == doctest::Approx(std::log(2.0)));
+    CHECK(line.train_accuracy == doctest::Approx(2.0 / 3));
+    CHECK(weight == doctest::Approx((2 * 0.5 - 0.5) / 3));  // labels 0, 1, 0 at p = 0.5
+    // Logits w and -w.
+    const double w = double{weight},
+                 loss = (2 * std::log1p(std::exp(-2 * w)) + std::log1p(std::exp(2 * w))) / 3;
+    CHECK(line.val_loss == doctest::Approx(loss));
+    CHECK(line.val_accuracy == doctest::Approx(2.0 / 3));
+    CHECK(std::isfinite(trained(1).first.train_loss));  // some batches have nothing that counts
+
+    train = subset(train, positions == 0 ? 4 : 2, 1);
+    CHECK_THROWS_WITH_AS(trained(1), "training: every label of the epoch is -100, which is ignored",
+                         ValueError);
+    train.read = [](const Reading&, real* x, Target y) { x[0] = 0, y.labels()[0] = 255; };
+    CHECK_THROWS_WITH_AS(trained(1),
+                         "the label of sample 0 is 255; it must be in 0 ... 1, or -100 (ignored_label)",
+                         ValueError);
+  }
+}
+
 TEST_CASE("fit: a best epoch before the last comes back, running statistics included") {
   const Split data = small_digits();
   manual_seed(1);

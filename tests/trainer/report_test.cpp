@@ -51,6 +51,23 @@ TEST_CASE("report: confusion, precision, recall, F1 and calibration error, compu
   CHECK(text.find("a       1   0   1\nb       1   1   0\nc       0   0   0\n") != std::string::npos);
 }
 
+TEST_CASE("report: ignored labels are in no figure") {
+  // The samples are logits: of classes 0, 1, 1, 0 by their largest.
+  const Tensor x = tensor({{2, 0}, {0, 2}, {0, 3}, {1, 0}});
+  Sequential model{Dropout(0.5)};
+  const ClassReport some = report_on(model, from_tensors(x, Labels{0, ignored_label, 0, 1}), 2);
+  const ClassReport rest =
+      report_on(model, from_tensors(tensor({{2, 0}, {0, 3}, {1, 0}}), Labels{0, 0, 1}), 3);
+  CHECK(some.confusion == std::vector<int64_t>{1, 1, 1, 0});
+  CHECK(some.total.size == 3);
+  CHECK(some.total.correct == 1);
+  CHECK(some.total.loss == doctest::Approx(rest.total.loss));
+  CHECK(some.calibration_error == doctest::Approx(rest.calibration_error));
+  REQUIRE(some.mistakes.size() == 2);
+  CHECK(some.mistakes[0].index == 2);  // of the data set, ignored samples counted
+  CHECK(some.mistakes[1].index == 3);
+}
+
 TEST_CASE("report: intersection over union of a class for each position, computed by hand") {
   // Three samples of 2 x 2 positions; the logits are the samples. Of class 3 there is nothing.
   const std::vector<int> truth = {0, 0, 1, 1, 0, 1, 1, 2, 2, 2, 0, 0},

@@ -139,31 +139,31 @@ inline void stream(real* to, Vector v) {
 }
 
 #if defined(__AVX512F__)
-using Floats = __m512;
-using Doubles = __m512d;
+using FloatRegister = __m512;
+using DoubleRegister = __m512d;
 #define BALLAST_INTRINSIC(name) _mm512_##name
 #elif defined(__AVX2__)
-using Floats = __m256;
-using Doubles = __m256d;
+using FloatRegister = __m256;
+using DoubleRegister = __m256d;
 #define BALLAST_INTRINSIC(name) _mm256_##name
 #elif defined(__SSE2__)
-using Floats = __m128;
-using Doubles = __m128d;
+using FloatRegister = __m128;
+using DoubleRegister = __m128d;
 #define BALLAST_INTRINSIC(name) _mm_##name
 #endif
 
 /// max: a > b ? a : b in each lane, min: a < b ? a : b; thus b where one of them is NaN. For a constant a or
 /// b, GCC makes a comparison and a blend of these expressions instead of one instruction.
 #ifdef __SSE2__
-#define BALLAST_EXTREME(name, compare)                                                               \
-  inline Vector name(Vector a, Vector b) {                                                           \
-    if constexpr (sizeof(real) == sizeof(float)) {                                                   \
-      return reinterpret_cast<Vector>(                                                               \
-          BALLAST_INTRINSIC(name##_ps)(reinterpret_cast<Floats>(a), reinterpret_cast<Floats>(b)));   \
-    } else {                                                                                         \
-      return reinterpret_cast<Vector>(                                                               \
-          BALLAST_INTRINSIC(name##_pd)(reinterpret_cast<Doubles>(a), reinterpret_cast<Doubles>(b))); \
-    }                                                                                                \
+#define BALLAST_EXTREME(name, compare)                                                                    \
+  inline Vector name(Vector a, Vector b) {                                                                \
+    if constexpr (sizeof(real) == sizeof(float)) {                                                        \
+      return reinterpret_cast<Vector>(BALLAST_INTRINSIC(name##_ps)(reinterpret_cast<FloatRegister>(a),    \
+                                                                   reinterpret_cast<FloatRegister>(b)));  \
+    } else {                                                                                              \
+      return reinterpret_cast<Vector>(BALLAST_INTRINSIC(name##_pd)(reinterpret_cast<DoubleRegister>(a),   \
+                                                                   reinterpret_cast<DoubleRegister>(b))); \
+    }                                                                                                     \
   }
 #else
 #define BALLAST_EXTREME(name, compare) \
