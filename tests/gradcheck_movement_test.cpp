@@ -117,6 +117,13 @@ TEST_CASE("gradient: concat and stack") {
             randn({90, 200}), randn({90, 100})) == "");
 }
 
+TEST_CASE("gradient: flip") {
+  manual_seed(5);
+  for (const Shape& shape : {Shape{4}, Shape{1, 3}, Shape{2, 3, 2}, Shape{2, 1, 2, 3, 1}})
+    for (int axis = 0; axis < shape.rank(); ++axis)
+      CHECK(gradient_error([=](Tensor x) { return flip(std::move(x), axis); }, randn(shape)) == "");
+}
+
 TEST_CASE("gradient: gather") {
   manual_seed(5);
   struct Case {

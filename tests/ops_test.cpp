@@ -421,6 +421,21 @@ TEST_CASE("gather repeats slices and adds their gradients") {
         }) == "gather: position 3 at index 1 is not in 0 ... 2");
 }
 
+TEST_CASE("flip reverses the positions of an axis, and their gradients") {
+  const Tensor x = tensor({{1, 2, 3}, {4, 5, 6}});
+  CHECK(same(flip(x, 0), tensor({{4, 5, 6}, {1, 2, 3}})));
+  CHECK(same(flip(x, -1), tensor({{3, 2, 1}, {6, 5, 4}})));
+  CHECK(same(gradient(x, tensor({{1, 2, 3}, {0, 0, 1}}), [](const Tensor& t) { return flip(t, 1); }),
+             tensor({{3, 2, 1}, {1, 0, 0}})));
+  CHECK(flip(Tensor(Shape{0, 3}), 0).shape() == Shape{0, 3});
+  CHECK_THROWS_AS(flip(x, 2), ShapeError);
+  const Tensor y = flip(counted({70, 3, 333}), 1), z = flip(counted({3, 40'001}), 1);  // more than one chunk
+  for (int64_t n = 0; n < 70; ++n)
+    for (int64_t c = 0; c < 3; ++c)
+      for (int64_t i = 0; i < 333; i += 83) CHECK(y(n, c, i) == static_cast<real>((n * 3 + 2 - c) * 333 + i));
+  for (int64_t i = 0; i < 40'001; i += 997) CHECK(z(1, i) == static_cast<real>(80'001 - i));
+}
+
 TEST_CASE("rows of every length are padded, cut out and gathered") {
   // Rows of 1 to 4 elements, and of more; paddings that are few elements and many, of 0 and of another value.
   for (const int64_t inner : {1, 2, 3, 4, 5, 70}) {

@@ -184,6 +184,36 @@ Tensor permute(Tensor x, const Order& order) {
   });
 }
 
+// The slices of x along `axis` at position(p), for p = 0, ..., count-1.
+template <class Position>
+Tensor picked(const Tensor& x, int axis, int64_t count, Position position) {
+  const Shape& shape = x.shape();
+  const int64_t size = shape[axis], outer = shape.count(0, axis), inner = shape.count(axis + 1, shape.rank());
+  Tensor y(shape.with(axis, count));
+  const real* from = x.data();
+  real* to = y.data();
+  parallel_for(outer * count, row_grain(inner), [=](int64_t begin, int64_t end) {
+    with_length(inner, [=](auto length) {
+      for (int64_t row = begin; row < end;) {
+        const int64_t block = row / count, first = row - block * count;
+        const int64_t last = std::min(count, first + end - row);
+        const real* source = from + block * size * length;
+        real* target = to + block * count * length;
+        BALLAST_INDEPENDENT
+        for (int64_t p = first; p < last; ++p)
+          std::copy_n(source + position(p) * length, length, target + p * length);
+        row += last - first;
+      }
+    });
+  });
+  return y;
+}
+
+Tensor flipped(const Tensor& x, int axis) {
+  const int64_t size = x.size(axis);
+  return picked(x, axis, size, [=](int64_t p) { return size - 1 - p; });
+}
+
 // Concatenates the parts along an axis. `outer` is the product of the sizes before that axis; for each of
 // these indices, the elements of a part are contiguous.
 Tensor join(const char* op, std::span<const Tensor> parts, const Shape& shape, int64_t outer) {
@@ -373,6 +403,14 @@ Tensor pad(Tensor x, int axis, int64_t before, int64_t after, real value) {
   });
 }
 
+Tensor flip(Tensor x, int axis) {
+  axis = x.shape().axis(axis, "flip");
+  const NodeId in = x.node();
+  Tensor y = flipped(x, axis);
+  return record("flip", y, {in}, [=](Tensor dy, Grads& grads) { grads.add(in, flipped(dy, axis)); });
+  //~ return record("flip", y, {in}, [=](Tensor dy, Grads& grads) { grads.add(in, dy); });
+}
+
 Tensor one_hot(const Labels& labels, int64_t classes) {
   Tensor y = zeros({labels.size(), classes});
   for (int64_t n = 0; n < labels.size(); ++n) {
@@ -392,19 +430,7 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
     check<ValueError>(positions[p] >= 0 && positions[p] < size,
                       "gather: position {} at index {} is not in 0 ... {}", positions[p], p, size - 1);
   const NodeId in = x.node();
-  Tensor y(shape.with(axis, found));
-  const real* from = x.data();
-  real* to = y.data();
-  parallel_for(outer * found, row_grain(inner), [=, &positions](int64_t begin, int64_t end) {
-    with_length(inner, [=, &positions](auto length) {
-      for (int64_t row = begin; row < end;) {
-        const int64_t block = row / found, first = row - block * found;
-        const int64_t last = std::min(found, first + end - row);
-        for (int64_t p = first; p < last; ++p, ++row)
-          std::copy_n(from + (block * size + positions[p]) * length, length, to + row * length);
-      }
-    });
-  });
+  Tensor y = picked(x, axis, found, [at = positions.data()](int64_t p) { return at[p]; });
   return record("gather", y, {in}, [=, positions = positions](Tensor dy, Grads& grads) {
     grads.write(in, shape, [&](real* g, real beta) {
       // Partitioned by columns, so that the gradients of one element are added in the order of the positions.
@@ -417,10 +443,10 @@ Tensor gather(Tensor x, const Labels& positions, int axis) {
           real* target = g + block / across * size * inner + column;
           if (beta == 0) clear_rows(target, inner, size, columns);
           //~ clear_rows(target, inner, size, columns);
-          with_length(columns, [=, &positions](auto length) {
+          with_length(columns, [=, at = positions.data()](auto length) {
             for (int64_t p = 0; p < found; ++p) {
-              for (int64_t i = 0; i < length; ++i) target[positions[p] * inner + i] += source[p * inner + i];
-              //~ for (int64_t i = 0; i < length; ++i) target[positions[p] * inner + i] = source[p * inner + i];
+              for (int64_t i = 0; i < length; ++i) target[at[p] * inner + i] += source[p * inner + i];
+              //~ for (int64_t i = 0; i < length; ++i) target[at[p] * inner + i] = source[p * inner + i];
             }
           });
         }

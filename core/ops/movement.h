@@ -32,6 +32,8 @@ Tensor stack(std::initializer_list<Tensor> parts, int axis = 0);
 std::vector<Tensor> split(const Tensor& x, int64_t size, int axis = 0);
 /// `before` and `after` positions of `value` added at the ends of an axis.
 Tensor pad(Tensor x, int axis, int64_t before, int64_t after, real value = 0);
+/// The positions of an axis in reverse order.
+Tensor flip(Tensor x, int axis);
 /// A row for each label with a 1 at its place and 0 elsewhere: (N) -> (N, classes).
 Tensor one_hot(const Labels& labels, int64_t classes);
 /// The slices of x along `axis` at the given positions, in their order, repeats allowed (PyTorch's
