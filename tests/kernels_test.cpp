@@ -167,12 +167,13 @@ TEST_CASE("operations on two numbers, and where, at every length, of elements or
         for (int64_t i = 0; i < room; ++i)
           REQUIRE(y(i) == (i < count ? value(a_steps ? i : 0, b_steps ? i : 0, c_steps ? i : 0) : 7));
       };
-      for (const auto& [f, exact] : cases) {
+      for (const auto& each : cases) {
         if (c_steps) continue;
+        const Binary& f = each.first;
         CAPTURE(std::string(f.name));
         Tensor y = full({room}, 7);
         f.value(count, {a.data(), a_steps}, {b.data(), b_steps}, y.data());
-        require(y, [&, of = exact](int64_t i, int64_t j, int64_t) { return of(a(i), b(j)); });
+        require(y, [&, of = each.second](int64_t i, int64_t j, int64_t) { return of(a(i), b(j)); });
       }
       Tensor y = full({room}, 7);
       k.where(count, {c.data(), c_steps}, {a.data(), a_steps}, {b.data(), b_steps}, y.data());

@@ -95,7 +95,6 @@ template <class Element, class Ahead>
     constexpr int64_t step = 4 * lanes;
     const auto past = static_cast<int64_t>(reinterpret_cast<uintptr_t>(y) % sizeof(Vector) / sizeof(real));
     if (past > 0 && count > 0) {
-      //~ if (false) {
       i = least(lanes - past, count);
       store_first(y, element(0, i), i);
     }
