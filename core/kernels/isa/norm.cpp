@@ -183,7 +183,8 @@ void normalize(const Runs& given, const real* x, real* y) {
           return normalized<relu.value>(s, affine.weights(i, valid), affine.biases(i, valid),
                                         load_first(from + i, valid));
         },
-        [&](int64_t i, int64_t count) { prefetch_range(from + runs.x_ahead + i, count); });
+        [&](int64_t i, int64_t count)
+            BALLAST_ALWAYS_INLINE { prefetch_range(from + runs.x_ahead + i, count); });
   });
 }
 
@@ -218,7 +219,7 @@ void gradient(const Runs& given, const real* x, const real* dy, const real* a, c
           return gradient_of<relu.value>(s, affine.weights(i, valid), affine.biases(i, valid),
                                          load_first(from + i, valid), load_first(of + i, valid), of_a, of_b);
         },
-        [&](int64_t i, int64_t count) {
+        [&](int64_t i, int64_t count) BALLAST_ALWAYS_INLINE {  // a call without effect would be deleted
           prefetch_range(from + runs.x_ahead + i, count);
           prefetch_range(of + runs.dy_ahead + i, count);
         });
