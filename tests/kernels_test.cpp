@@ -258,7 +258,7 @@ TEST_CASE("runs are normalized by the definition, however short") {
         };
         std::vector<double> of_weight(static_cast<size_t>(count), 1), of_bias(static_cast<size_t>(count), 1);
         for (int64_t r = 0; r < number; ++r) {
-          Sums d, sums;
+          Sums d = {0, 0}, sums = {0, 0};
           for (int64_t i = 0; i < count; ++i) {
             const double from = double{x(r, i)} - shift[static_cast<size_t>(r)];
             const double xh = (double{x(r, i)} - high(r) - low(r)) * rstd(r);

@@ -31,7 +31,7 @@ struct Product {
 
 /// Two sums that are formed in one pass.
 struct Sums {
-  double a = 0, b = 0;
+  double a, b;
 };
 
 /// Prefetch distance of the norms' kernels, in elements: further than the hardware prefetcher reaches.

@@ -113,7 +113,7 @@ template <class Element, class Ahead>
 template <class Pair>
 [[gnu::always_inline]] inline Sums sum_in_blocks(int64_t count, Pair terms) {
   constexpr int64_t block = 16 * chains;  // vectors
-  Sums total;
+  Sums total = {0, 0};
   int64_t i = 0;
   do {
     Vector a[chains] = {}, b[chains] = {};

@@ -146,7 +146,8 @@ void BackwardPass::by_set() const {
       }
       Sums totals[Layout::most_per_block];  // of w g and w g xhat, of each set
       for (int64_t set = first, i = first * segments; set < last; ++set) {
-        for (Sums& total = totals[set - first]; i < (set + 1) * segments; ++i) {
+        Sums& total = totals[set - first] = {0, 0};
+        for (; i < (set + 1) * segments; ++i) {
           const double w =
               layout.elementwise || n.weight.empty() ? 1 : double{n.weight.data()[i % layout.parameters]};
           total.a += w * parts[i].a, total.b += w * parts[i].b;
