@@ -36,6 +36,7 @@ GradientCheck::GradientCheck(Function f, std::vector<Tensor> inputs, Mode mode,
 Tensor GradientCheck::twice(const std::vector<Tensor>& x) const {
   Tensor y = f_(x);  // recorded first: its backward is the last one, which has to add
   std::vector<Tensor> owned;
+  owned.reserve(x.size());
   for (const Tensor& input : x) owned.push_back(input * real(1));
   return std::move(y) + f_(std::move(owned)) * real(2);
 }
@@ -64,6 +65,7 @@ std::vector<double> GradientCheck::gradient(Tape& tape, const std::vector<Tensor
   for (Parameter* p : parameters_) p->zero_grad();
   tape.backward(y, dy, Keep{});
   std::vector<Tensor> parts;
+  parts.reserve(variables_.size());
   for (const Tensor& input : x) parts.push_back(tape.grad(input));
   for (Parameter* p : parameters_) parts.push_back(p->grad());
   std::vector<double> all;

@@ -199,6 +199,7 @@ void write_run_page(const std::vector<SavedRun>& runs, const std::string& path) 
   constexpr size_t most_named = 4;
   if (groups.size() > 1 && groups.size() <= most_named) {
     std::vector<std::string> names;
+    names.reserve(groups.size());
     for (const RunGroup& group : groups) names.push_back(group.name);
     title += fmt::format(": {}", fmt::join(names, "; "));
   }
