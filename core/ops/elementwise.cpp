@@ -2,6 +2,7 @@
 
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/strided.h>
+#include <ballast/core/detail/sum_of_products.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/reduce.h>
 
@@ -115,9 +116,9 @@ Tensor operator*(Tensor a, Tensor b) {
   const Tensor kept_a = in_b ? a.detach() : Tensor(), kept_b = in_a ? b.detach() : Tensor();
   Tensor y = combine(kernels().multiply, std::move(a), std::move(b));
   return record("*", y, {in_a, in_b}, [=](Tensor dy, Grads& grads) {
-    if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * kept_b, shape_a));
-    //~ if (grads.wants(in_a)) grads.add(in_a, sum_to(dy * kept_a, shape_a));
-    if (grads.wants(in_b)) grads.add(in_b, sum_to(std::move(dy) * kept_a, shape_b));
+    if (grads.wants(in_a)) grads.add(in_a, sum_of_products_to(dy, kept_b, shape_a));
+    //~ if (grads.wants(in_a)) grads.add(in_a, sum_of_products_to(dy, kept_a, shape_a));
+    if (grads.wants(in_b)) grads.add(in_b, sum_of_products_to(std::move(dy), kept_a, shape_b));
   });
 }
 
@@ -129,7 +130,7 @@ Tensor operator/(Tensor a, Tensor b) {
   return record("/", y, {in_a, in_b}, [=, y = y.detach()](Tensor dy, Grads& grads) {
     const Tensor da = std::move(dy) / kept_b;
     if (grads.wants(in_a)) grads.add(in_a, sum_to(da, shape_a));
-    if (grads.wants(in_b)) grads.add(in_b, -sum_to(da * y, shape_b));
+    if (grads.wants(in_b)) grads.add(in_b, -sum_of_products_to(da, y, shape_b));
     //~ if (grads.wants(in_b)) grads.add(in_b, -sum_to(da, shape_b));
   });
 }

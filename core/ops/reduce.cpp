@@ -6,6 +6,7 @@
 #include <ballast/core/detail/map.h>
 #include <ballast/core/detail/scratch.h>
 #include <ballast/core/detail/strided.h>
+#include <ballast/core/detail/sum_of_products.h>
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/ops/elementwise.h>
 #include <ballast/core/ops/movement.h>
@@ -58,8 +59,10 @@ Tensor reduce_axes(const char* op, Tensor x, std::initializer_list<int> axes, bo
 }
 
 // Sum over the middle axis, divided by `divisor`. The work is partitioned into blocks of rows and columns,
-// whose sums are then added in order.
-Tensor add_up_middle(const Tensor& x, const Extent& e, const Shape& shape, double divisor) {
+// whose sums are then added in order. With a factor, which takes e.inner = 1, it is the sum of x times
+// factor.
+Tensor add_up_middle(const Tensor& x, const Extent& e, const Shape& shape, double divisor,
+                     const Tensor& factor = {}) {
   if (x.count() == 0) return full(shape, static_cast<real>(0 / divisor));
   const int64_t width = std::min<int64_t>(e.inner, 256), height = std::min(e.n, elementwise_grain / width);
   const int64_t across = divide_up(e.inner, width), down = divide_up(e.n, height);
@@ -71,7 +74,10 @@ Tensor add_up_middle(const Tensor& x, const Extent& e, const Shape& shape, doubl
       const int64_t rows = std::min(height, e.n - row), columns = std::min(width, e.inner - column);
       const real* from = x.data() + (outer * e.n + row) * e.inner + column;
       double* to = &parts[(block / across) * e.inner + column];
-      if (e.inner == 1) {
+      if (!factor.empty()) {
+        *to = kernels().dot(from, factor.data() + (from - x.data()), rows);
+        //~ *to = kernels().dot(from, factor.data(), rows);
+      } else if (e.inner == 1) {
         *to = kernels().sum(from, rows);
       } else {
         kernels().column_sums(rows, columns, e.inner, from, to);
@@ -247,6 +253,18 @@ Tensor sum_to(Tensor x, const Shape& shape) {
     return add_up_middle(y, e, reduced, 1);
   };
   return reduce_runs(std::move(x), chosen, reduce).viewed_as(shape);
+}
+
+Tensor detail::sum_of_products_to(Tensor a, const Tensor& b, const Shape& shape) {
+  const int added = a.rank() - shape.rank();
+  int first = a.rank();  // of the axes at the end that are summed
+  while (first > 0 && (first <= added || shape[first - 1 - added] == 1)) --first;
+  if (a.shape() != b.shape() || a.shape() == shape || first == a.rank())
+    return sum_to(std::move(a) * b, shape);
+  Shape reduced = a.shape();
+  for (int axis = first; axis < a.rank(); ++axis) reduced = reduced.with(axis, 1);
+  const Extent e = {a.shape().count(0, first), a.shape().count(first, a.rank()), 1};
+  return sum_to(add_up_middle(a, e, reduced, 1, b), shape);
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION
