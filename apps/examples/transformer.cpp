@@ -4,7 +4,7 @@
 //
 //   transformer [STEPS]
 //
-// Measured: 100 % of the places right (8 s of processor time, 21 MB).
+// Measured: 99.98 % of the places right (8 s of processor time, 21 MB).
 #include <ballast/ballast.h>
 #include <fmt/format.h>
 
