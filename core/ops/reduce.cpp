@@ -259,11 +259,10 @@ Tensor detail::sum_of_products_to(Tensor a, const Tensor& b, const Shape& shape)
   const int added = a.rank() - shape.rank();
   int first = a.rank();  // of the axes at the end that are summed
   while (first > 0 && (first <= added || shape[first - 1 - added] == 1)) --first;
-  if (a.shape() != b.shape() || a.shape() == shape || first == a.rank())
-    return sum_to(std::move(a) * b, shape);
+  const Extent e = {a.shape().count(0, first), a.shape().count(first, a.rank()), 1};
+  if (a.shape() != b.shape() || e.n == 1) return sum_to(std::move(a) * b, shape);
   Shape reduced = a.shape();
   for (int axis = first; axis < a.rank(); ++axis) reduced = reduced.with(axis, 1);
-  const Extent e = {a.shape().count(0, first), a.shape().count(first, a.rank()), 1};
   return sum_to(add_up_middle(a, e, reduced, 1, b), shape);
 }
 
