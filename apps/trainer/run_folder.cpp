@@ -97,8 +97,12 @@ Json json_of(const Position& at) {
   return json;
 }
 
+constexpr int64_t unknown = -1;
+
+// States from before labels could be ignored don't count them.
 Position position_of(const Json& json) {
   Position at;
+  at.labels = unknown;
   for_each_count(at, [&](const char* name, auto& value) {
     if constexpr (std::is_same_v<decltype(value), uint64_t&>)
       json.at(name).get_to(value);
@@ -320,7 +324,8 @@ std::unique_ptr<Run> RunFolder::resume(const TrainOptions& given) const {
   check<ValueError>(at.batch >= 0 && at.batch <= run.loader.batches() && at.epoch >= 0,
                     "{}: it has done {} batches of an epoch of {}", path, at.batch, run.loader.batches());
   load(path, run.state());
-  if (at.samples > 0 && at.labels == 0) {  // saved by a version that summed losses over samples
+  if (at.labels == unknown) {  // and their sum of losses is over samples
+    //~ if (false) {
     const int64_t each = run.classifies() ? run.loader.dataset().target_shape.count() : 1;
     at.labels = at.samples * each, at.loss_sum *= static_cast<double>(each);
   }

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include <ballast/core/ops.h>
+#include <ballast/data/safetensors.h>
 #include <ballast/layers/functional.h>
 
 #include "../temp_folder.h"
@@ -313,4 +315,31 @@ TEST_CASE("what is on the disk is at most one save interval behind, whenever the
                          }});
   CHECK(furthest == interval);
   CHECK(saved == run.steps());
+}
+
+TEST_CASE("a state from before labels could be ignored is resumed with all of them counted") {
+  const TrainOptions options = small_options("flatten, linear 8, relu, linear");
+  const TempFolder temp;
+  const RunFolder folder = RunFolder::create(temp / "run", "");
+  Run run(options);
+  run.at.batch = 2, run.at.samples = 40, run.at.correct = 3, run.at.loss_sum = 80;
+  const auto resumed_labels = [&](int64_t labels, bool known) {
+    run.at.labels = labels;
+    folder.save_state(run);
+    const std::string path = temp / "run" + "/state.safetensors";
+    Metadata metadata = SafetensorsFile(path).metadata();
+    for (auto& [key, value] : metadata) {
+      auto state = nlohmann::ordered_json::parse(value, nullptr, false);
+      if (known || !state.contains("position")) continue;
+      state["position"].erase("labels");
+      value = state.dump();
+    }
+    std::vector<Named<const Parts>> parts;
+    for (const Named<Parts>& named : run.state()) parts.push_back({named.name, named.parts});
+    save(path, parts, metadata);
+    return folder.resume(TrainOptions())->at.labels;
+  };
+  CHECK(resumed_labels(40, false) == 40);
+  CHECK(resumed_labels(30, true) == 30);
+  CHECK(resumed_labels(0, true) == 0);  // all of them were ignored so far
 }
