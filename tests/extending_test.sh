@@ -77,7 +77,25 @@ for folder in core layers optim data; do ln -s "$tree/$folder" "$work/include/ba
 ln -s "$tree/ballast.h" "$work/include/ballast/ballast.h"
 suffix=_f64
 [ -f "$build/libballast_core$suffix.a" ] || suffix=
-sources="$tree/tests/main.cpp $tree/tests/layer_test.cpp $tree/tests/gradcheck_elementwise_test.cpp"
+# The operation of a project of one's own, which brings no test of all shapes.
+cat >"$work/snake_test.cpp" <<'CPP'
+#include <doctest/doctest.h>
+
+#include <ballast/core/gradcheck.h>
+
+#include "distinct.h"
+#include "snake.h"
+
+TEST_CASE("gradient: snake") {
+  for (const ballast::Shape& shape : {ballast::Shape{3}, ballast::Shape{4, 3}, ballast::Shape{2, 2, 3}}) {
+    Snake layer(3);
+    layer.a.assign(ballast::tensor({0.5, 1, 2}));
+    CHECK(ballast::check_of(layer, ballast::distinct(shape), ballast::Mode::train).full() == "");
+  }
+  CHECK_THROWS_AS(Snake(3)(ballast::zeros({3, 4})), ballast::ShapeError);
+}
+CPP
+sources="$work/snake_test.cpp $tree/tests/main.cpp $tree/tests/layer_test.cpp $tree/tests/gradcheck_elementwise_test.cpp"
 while read -r mark; do
   case $mark in 'new file user/'* | 'new file apps/'*) ;; 'new file '*.cpp) sources="$sources $tree/${mark#new file }" ;; esac
 done <"$work/marks"
@@ -92,7 +110,7 @@ for pid in "${compiling[@]}"; do wait "$pid" || fail "a step of docs/extending.m
   -lfmt -ljpeg -lpng -lzip -lz -lopenblas -pthread -o "$work/tests"
 "$work/tests" | tee "$work/output"
 "$work/tests" --list-test-cases >"$work/cases"
-for case in 'gradient: softsign' 'Lion moves' 'number_table: refuses'; do
+for case in 'gradient: snake' 'gradient: softsign' 'Lion moves' 'number_table: refuses'; do
   grep -q "$case" "$work/cases" || fail "the test '$case' didn't run"
 done
 
