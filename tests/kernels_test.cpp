@@ -78,7 +78,7 @@ struct Worst {
 Worst worst_error(const Function& f, real a, real b, Exact (*exact)(Exact x, Exact a)) {
   const std::vector<real> x = numbers();
   std::vector<real> y(x.size());
-  f.value(static_cast<int64_t>(x.size()), x.data(), y.data(), a, b);
+  f.value(static_cast<int64_t>(x.size()), x.data(), {y.data()}, a, b);
   Worst worst;
   for (size_t i = 0; i < x.size(); ++i) {
     const double error = ulps(y[i], exact(x[i], a));
@@ -172,12 +172,46 @@ TEST_CASE("operations on two numbers, and where, at every length, of elements or
         const Binary& f = each.first;
         CAPTURE(std::string(f.name));
         Tensor y = full({room}, 7);
-        f.value(count, {a.data(), a_steps}, {b.data(), b_steps}, y.data());
+        f.value(count, {a.data(), a_steps}, {b.data(), b_steps}, {y.data()});
         require(y, [&, of = each.second](int64_t i, int64_t j, int64_t) { return of(a(i), b(j)); });
       }
       Tensor y = full({room}, 7);
-      k.where(count, {c.data(), c_steps}, {a.data(), a_steps}, {b.data(), b_steps}, y.data());
+      k.where(count, {c.data(), c_steps}, {a.data(), a_steps}, {b.data(), b_steps}, {y.data()});
       require(y, [&](int64_t i, int64_t j, int64_t l) { return c(l) != 0 ? a(i) : b(j); });
+    }
+  }
+}
+
+TEST_CASE("functions and operations write the same past the caches, wherever their memory begins") {
+  const Kernels& k = kernels();
+  constexpr int64_t room = 160;
+  const Tensor a = randn({room}), b = randn({room});
+  for (int64_t start = 0; start < 17; ++start) {
+    for (const int64_t count : {0, 1, 3, 16, 67, 140}) {
+      CAPTURE(start);
+      CAPTURE(count);
+      std::vector<Tensor> written[2];
+      for (const bool stream : {false, true}) {
+        const auto destination = [&] {
+          return Destination{written[stream].emplace_back(full({room}, 7)).data() + start, stream};
+        };
+        const real *from_a = a.data() + start, *from_b = b.data() + start;
+        k.tanh.value(count, from_a, destination(), 0, 0);
+        k.tanh.gradient(count, from_a, from_b, destination(), 0, 0);
+        const Destination y = destination(), slope = destination();
+        k.gelu.value_and_slope(count, from_a, y, slope, 0, 0);
+        k.add.value(count, {from_a, true}, {from_b, true}, destination());
+        k.where(count, {from_a, true}, {from_a, false}, {from_b, true}, destination());
+      }
+      k.end_streams();
+      for (size_t n = 0; n < written[0].size(); ++n) {
+        CAPTURE(n);
+        for (int64_t i = 0; i < room; ++i) {
+          const bool inside = i >= start && i < start + count;
+          REQUIRE((written[1][n](i) == 7) == !inside);
+          REQUIRE(written[0][n](i) == written[1][n](i));
+        }
+      }
     }
   }
 }

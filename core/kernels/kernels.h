@@ -110,6 +110,13 @@ struct RMSpropStep {
   real l2, alpha, one_minus_alpha, eps, momentum, rate;
 };
 
+/// Where elements are written. With `stream`, the stores are non-temporal, but only if `at` is aligned to a
+/// cache line: they are fast where they write whole lines.
+struct Destination {
+  real* at;
+  bool stream = false;
+};
+
 /// A function of one number, of `count` elements (see functions.inc). a and b are its parameters.
 struct Function {
   enum class Kept { x, y, slope };
@@ -117,11 +124,12 @@ struct Function {
   Kept kept;            // what the gradient is a formula of
   bool keep_denormals;  // in the gradient
   /// y may be x.
-  void (*value)(int64_t count, const real* x, real* y, real a, real b);
+  void (*value)(int64_t count, const real* x, Destination y, real a, real b);
   /// dx may be dy.
-  void (*gradient)(int64_t count, const real* dy, const real* kept, real* dx, real a, real b);
+  void (*gradient)(int64_t count, const real* dy, const real* kept, Destination dx, real a, real b);
   /// Of sloped functions, else null. y or slope may be x.
-  void (*value_and_slope)(int64_t count, const real* x, real* y, real* slope, real a, real b) = nullptr;
+  void (*value_and_slope)(int64_t count, const real* x, Destination y, Destination slope, real a,
+                          real b) = nullptr;
 };
 
 /// Contiguous elements, or one that stands for all of them.
@@ -134,7 +142,7 @@ struct Elements {
 struct Binary {
   const char* name;
   bool keep_denormals;
-  void (*value)(int64_t count, Elements a, Elements b, real* y);
+  void (*value)(int64_t count, Elements a, Elements b, Destination y);
 };
 
 /// A loss between x and a target t, element by element (see losses.inc). a is its parameter.

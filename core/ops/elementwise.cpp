@@ -1,6 +1,7 @@
 #include <ballast/core/ops/elementwise.h>
 
 #include <ballast/core/detail/map.h>
+#include <ballast/core/detail/stream.h>
 #include <ballast/core/detail/strided.h>
 #include <ballast/core/detail/sum_of_products.h>
 #include <ballast/core/kernels/kernels.h>
@@ -24,14 +25,13 @@ Tensor combine(const Binary& f, Tensor a, Tensor b) {
   const auto axes = broadcast_walk<2>(shape, {a.shape(), b.shape()});
   const real *from_a = a.data(), *from_b = b.data();
   Tensor y = reuse_either(shape, a, b);
-  real* to = y.data();
-  parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
-    const DenormalMode denormals(f.keep_denormals);
-    //~
+  write_result(y, {from_a, from_b}, f.keep_denormals, [&](int64_t begin, int64_t end, Destination to) {
+    //~ write_result(y, {from_a, from_b}, false, [&](int64_t begin, int64_t end, Destination to) {
     const auto step = axes.inner_stride();
     axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
-      f.value(count, {from_a + offset[0], step[0] != 0}, {from_b + offset[1], step[1] != 0}, to + position);
-      //~ f.value(count, {from_a + offset[0], step[0] != 0}, {from_b + offset[0], step[1] != 0}, to + position);
+      f.value(count, {from_a + offset[0], step[0] != 0}, {from_b + offset[1], step[1] != 0},
+              //~ f.value(count, {from_a + offset[0], step[0] != 0}, {from_b + offset[0], step[1] != 0},
+              {to.at + (position - begin), to.stream});
     });
   });
   return y;
@@ -62,13 +62,12 @@ Tensor detail::apply(const Function& f, Tensor x, real a, real b) {
                                               : Tensor();
   const real* from = x.data();
   Tensor y = reuse(x);
-  parallel_for(y.count(), elementwise_grain, [=, &f, &kept, to = y.data()](int64_t begin, int64_t end) {
-    const KeepDenormals denormals;
+  write_result(y, {from}, /*keep_denormals=*/true, [&](int64_t begin, int64_t end, Destination to) {
     if (in && f.kept == Kept::slope) {
-      f.value_and_slope(end - begin, from + begin, to + begin, kept.data() + begin, a, b);
-      //~ f.value(end - begin, from + begin, to + begin, a, b);
+      f.value_and_slope(end - begin, from + begin, to, {kept.data() + begin, to.stream}, a, b);
+      //~ f.value(end - begin, from + begin, to, a, b);
     } else {
-      f.value(end - begin, from + begin, to + begin, a, b);
+      f.value(end - begin, from + begin, to, a, b);
     }
   });
   if (f.kept == Kept::y) kept = y.detach();
@@ -80,9 +79,8 @@ Tensor detail::apply(const Function& f, Tensor x, real a, real b) {
 Tensor detail::gradient_of(const Function& f, Tensor dy, const Tensor& kept, real a, real b) {
   const real *from = dy.data(), *of = kept.data();
   Tensor dx = reuse(dy);
-  parallel_for(dx.count(), elementwise_grain, [=, &f, to = dx.data()](int64_t begin, int64_t end) {
-    const DenormalMode denormals(f.keep_denormals);
-    f.gradient(end - begin, from + begin, of + begin, to + begin, a, b);
+  write_result(dx, {from}, f.keep_denormals, [&](int64_t begin, int64_t end, Destination to) {
+    f.gradient(end - begin, from + begin, of + begin, to, a, b);
   });
   return dx;
 }
@@ -189,14 +187,13 @@ Tensor where(const Tensor& condition, Tensor a, Tensor b) {
   const auto axes = broadcast_walk<3>(shape, {condition.shape(), shape_a, shape_b});
   const real *from_c = condition.data(), *from_a = a.data(), *from_b = b.data();
   Tensor y = reuse_either(shape, a, b);
-  real* to = y.data();
-  parallel_for(shape.count(), elementwise_grain, [&](int64_t begin, int64_t end) {
-    const KeepDenormals denormals;  // a condition of 1e-40 is not 0
+  const bool keep_denormals = true;  // a condition of 1e-40 is not 0
+  write_result(y, {from_a, from_b}, keep_denormals, [&](int64_t begin, int64_t end, Destination to) {
     const auto choose = kernels().where;
     const auto step = axes.inner_stride();
     axes.walk(begin, end, [&](int64_t position, const auto& offset, int64_t count) {
       choose(count, {from_c + offset[0], step[0] != 0}, {from_a + offset[1], step[1] != 0},
-             {from_b + offset[2], step[2] != 0}, to + position);
+             {from_b + offset[2], step[2] != 0}, {to.at + (position - begin), to.stream});
     });
   });
   return record("where", y, {in_a, in_b}, [=, kept = condition.detach()](Tensor dy, Grads& grads) {

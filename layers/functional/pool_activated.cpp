@@ -10,8 +10,8 @@ PoolActivated::PoolActivated(Then::Activation activation, int64_t windows, real*
 
 // y = f(x); with `keep`, x becomes what the gradient is a formula of.
 void PoolActivated::evaluate(int64_t count, real* x, real* y, bool keep) const {
-  if (keep && f_.kept == Function::Kept::slope) return f_.value_and_slope(count, x, y, x, 0, 0);
-  f_.value(count, x, y, 0, 0);
+  if (keep && f_.kept == Function::Kept::slope) return f_.value_and_slope(count, x, {y}, {x}, 0, 0);
+  f_.value(count, x, {y}, 0, 0);
 }
 
 void PoolActivated::forward(const PoolPlane& p, const real* x, real* y, uint8_t* argmax, real* kept) const {
@@ -26,7 +26,7 @@ void PoolActivated::forward(const PoolPlane& p, const real* x, real* y, uint8_t*
 
 void PoolActivated::backward(const PoolPlane& p, const real* dy, const uint8_t* argmax, const real* kept,
                              real* dx) const {
-  f_.gradient(p.rows * p.columns, dy, kept, low_, 0, 0);
+  f_.gradient(p.rows * p.columns, dy, kept, {low_}, 0, 0);
   kernels().max_pool_gradient(p, low_, argmax, dx);
 }
 

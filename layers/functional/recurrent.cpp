@@ -60,7 +60,7 @@ struct Sequence {
       if (cell == RecurrentCell::lstm) std::copy_n(c(before(p), n), units, c(after(p), n));
       //~
     } else if (cell == RecurrentCell::tanh) {
-      kernels().tanh.value(units, gates(p, n), to, 0, 0);
+      kernels().tanh.value(units, gates(p, n), {to}, 0, 0);
     } else if (cell == RecurrentCell::gru) {
       kernels().gru(units, gates(p, n), h_gates(p, n), from, to);
     } else {
@@ -83,7 +83,7 @@ struct SequenceGradient {
       std::fill_n(of_gates, gates.columns, real{0});
       std::fill_n(h_gates(p, n), h_gates.columns, real{0});
     } else if (s.cell == RecurrentCell::tanh) {
-      kernels().tanh.gradient(s.units, from, s.h(s.after(p), n), of_gates, 0, 0);
+      kernels().tanh.gradient(s.units, from, s.h(s.after(p), n), {of_gates}, 0, 0);
     } else if (s.cell == RecurrentCell::gru) {
       kernels().gru_gradient(s.units, s.gates(p, n), s.h_gates(p, n), s.h(s.before(p), n), from, of_gates,
                              h_gates(p, n), to);

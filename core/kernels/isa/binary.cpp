@@ -26,23 +26,25 @@ template <class F>
 
 }  // namespace
 
-#define BALLAST_BINARY(name, text, denormals, formula)                         \
-  void name##_value(int64_t count, Elements of_a, Elements of_b, real* y) {    \
-    with_vectors(of_a, of_b, [=](auto a_at, auto b_at) BALLAST_ALWAYS_INLINE { \
-      for_vectors(count, [=](int64_t i, auto valid) BALLAST_ALWAYS_INLINE {    \
-        const Vector a = a_at(i, valid), b = b_at(i, valid);                   \
-        store_first(y + i, formula, valid);                                    \
-      });                                                                      \
-    });                                                                        \
+#define BALLAST_BINARY(name, text, denormals, formula)                            \
+  void name##_value(int64_t count, Elements of_a, Elements of_b, Destination y) { \
+    const Writer to(y);                                                           \
+    with_vectors(of_a, of_b, [=](auto a_at, auto b_at) BALLAST_ALWAYS_INLINE {    \
+      for_vectors(count, [=](int64_t i, auto valid) BALLAST_ALWAYS_INLINE {       \
+        const Vector a = a_at(i, valid), b = b_at(i, valid);                      \
+        to.put(i, formula, valid);                                                \
+      });                                                                         \
+    });                                                                           \
   }
 #include <ballast/core/kernels/binary.inc>
 #undef BALLAST_BINARY
 
-void where(int64_t count, Elements condition, Elements of_a, Elements of_b, real* y) {
+void where(int64_t count, Elements condition, Elements of_a, Elements of_b, Destination y) {
+  const Writer to(y);
   with_vectors(condition, [=](auto c) BALLAST_ALWAYS_INLINE {
     with_vectors(of_a, of_b, [=](auto a, auto b) BALLAST_ALWAYS_INLINE {
       for_vectors(count, [=](int64_t i, auto valid) BALLAST_ALWAYS_INLINE {
-        store_first(y + i, select(c(i, valid) != 0, a(i, valid), b(i, valid)), valid);
+        to.put(i, select(c(i, valid) != 0, a(i, valid), b(i, valid)), valid);
       });
     });
   });

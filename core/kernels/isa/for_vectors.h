@@ -5,6 +5,20 @@
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
+/// Stores vectors as the destination asks for.
+class Writer {
+ public:
+  explicit Writer(Destination y)
+      : y_(y.at), stream_(y.stream && reinterpret_cast<uintptr_t>(y.at) % cache_line == 0) {}
+
+  void put(int64_t i, Vector v, AllLanes = {}) const { stream_ ? stream(y_ + i, v) : store(y_ + i, v); }
+  void put(int64_t i, Vector v, int64_t valid) const { store_first(y_ + i, v, valid); }
+
+ private:
+  real* y_;
+  bool stream_;
+};
+
 /// Calls body(i, valid) for vectors of the elements from i on, of which `valid` are within `count`.
 template <class Body>
 [[gnu::always_inline]] inline void for_vectors(int64_t count, Body body) {

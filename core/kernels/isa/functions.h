@@ -9,17 +9,17 @@ namespace BALLAST_ISA {
 #include <ballast/core/kernels/kernels.inc>
 #undef BALLAST_KERNEL
 
-#define BALLAST_FUNCTION(name, ...)                                         \
-  void name##_value(int64_t count, const real* x, real* y, real a, real b); \
-  void name##_gradient(int64_t count, const real* dy, const real* kept, real* dx, real a, real b);
+#define BALLAST_FUNCTION(name, ...)                                               \
+  void name##_value(int64_t count, const real* x, Destination y, real a, real b); \
+  void name##_gradient(int64_t count, const real* dy, const real* kept, Destination dx, real a, real b);
 #define BALLAST_SLOPED_FUNCTION(name, ...) \
   BALLAST_FUNCTION(name)                   \
-  void name##_value_and_slope(int64_t count, const real* x, real* y, real* slope, real a, real b);
+  void name##_value_and_slope(int64_t count, const real* x, Destination y, Destination slope, real a, real b);
 #include <ballast/core/kernels/functions.inc>
 #undef BALLAST_FUNCTION
 #undef BALLAST_SLOPED_FUNCTION
 
-#define BALLAST_BINARY(name, ...) void name##_value(int64_t count, Elements a, Elements b, real* y);
+#define BALLAST_BINARY(name, ...) void name##_value(int64_t count, Elements a, Elements b, Destination y);
 #include <ballast/core/kernels/binary.inc>
 #undef BALLAST_BINARY
 

@@ -179,7 +179,7 @@ constexpr int64_t panel = 2 * lanes;
 /// The number of valid lanes where all are: a compile-time constant.
 using AllLanes = std::integral_constant<int64_t, lanes>;
 
-constexpr int64_t elements_per_cache_line = 64 / sizeof(real);
+constexpr int64_t cache_line = 64, elements_per_cache_line = cache_line / sizeof(real);
 
 /// Prefetch one cache line, or those of `count` elements, into L2 for reading. The address may be past the
 /// end of the data: prefetching doesn't fault.

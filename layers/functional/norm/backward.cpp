@@ -1,5 +1,6 @@
 #include <utility>
 
+#include <ballast/core/detail/stream.h>
 #include <ballast/layers/functional/norm/detail/normalization.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {

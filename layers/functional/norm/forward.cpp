@@ -1,3 +1,4 @@
+#include <ballast/core/detail/stream.h>
 #include <ballast/layers/functional/norm/detail/normalization.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {

@@ -138,13 +138,6 @@ void normalize_by_known(const Normalization& n, const real* x, real* y, const Po
 void normalize_backward(const Normalization& n, const real* x, const real* dy, const Pooled& pooled, real* dx,
                         double* dweight, double* dbias);
 
-/// Whether a result of `count` elements is so large that its beginning is evicted from the caches before it
-/// is read again. Non-temporal stores then save reading it into the caches, and evict nothing else.
-inline bool leaves_caches(int64_t count) {
-  constexpr int64_t most = int64_t{12} << 20;  // bytes
-  return count * int64_t{sizeof(real)} > most;
-}
-
 /// Calls body(begin, end) for blocks of columns, enough of them per chunk to be worth a thread.
 template <class Body>
 void for_column_blocks(const Layout& layout, Body body) {
