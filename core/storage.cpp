@@ -5,6 +5,10 @@
 #include <cstdlib>
 #include <new>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <ballast/core/detail/sanitizer.h>
 #include <ballast/core/parameter.h>
 
@@ -133,6 +137,10 @@ void release_cached_memory() {
   for (FreeList& list : pool()) {
     while (Storage* block = list.pop()) std::free(block);
   }
+#ifdef __GLIBC__
+  malloc_trim(0);  // else free memory between blocks in use would be kept
+  //~
+#endif
 }
 
 }  // namespace ballast::inline BALLAST_PRECISION
