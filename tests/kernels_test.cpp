@@ -182,6 +182,19 @@ TEST_CASE("operations on two numbers, and where, at every length, of elements or
   }
 }
 
+TEST_CASE("rows are copied whole, and nothing beside them is written") {
+  constexpr int64_t rows = 3, room = 80;
+  const Tensor x = randn({rows, room});
+  for (int64_t columns = 0; columns <= 70; ++columns) {
+    CAPTURE(columns);
+    Tensor y = full({rows, room}, 7);
+    kernels().copy_rows(rows, columns, x.data() + 1, room, y.data() + 2, room);
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t i = 0; i < room; ++i)
+        REQUIRE(y(row, i) == (i >= 2 && i < columns + 2 ? x(row, i - 1) : 7));
+  }
+}
+
 TEST_CASE("functions and operations write the same past the caches, wherever their memory begins") {
   const Kernels& k = kernels();
   constexpr int64_t room = 160;

@@ -10,11 +10,6 @@
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace {
 
-void copy_rows(int64_t rows, int64_t columns, const real* from, int64_t from_step, real* to,
-               int64_t to_step) {
-  for (int64_t row = 0; row < rows; ++row) std::copy_n(from + row * from_step, columns, to + row * to_step);
-}
-
 // One axis of the padded input, whose positions oh stride + kh dilation are told by phase, the remainder by
 // the stride, and index, the quotient. In the phase of a tap, consecutive outputs see consecutive indices.
 struct Phases {
@@ -80,7 +75,7 @@ struct Layout {
           const real* from = x + first;
           real* at = to + p * batch + offset;
           if (s.w.stride == 2) return kernels().copy_every_second(rows, columns, from, step, at, pitch);
-          if (s.w.stride == 1) return copy_rows(rows, columns, from, step, at, pitch);
+          if (s.w.stride == 1) return kernels().copy_rows(rows, columns, from, step, at, pitch);
           for (int64_t row = 0; row < rows; ++row, from += step, at += pitch)
             for (int64_t i = 0; i < columns; ++i) at[i] = from[i * s.w.stride];
         });
@@ -96,12 +91,14 @@ struct Layout {
   void gather_outputs(const real* from, real beta, real* y) const {
     put(from, s.h.out, s.w.out, beta, y, s.w.out, 1);
   }
-  void spread_outputs(const real* y, real* to) const { copy_rows(s.h.out, s.w.out, y, s.w.out, to, pitch); }
+  void spread_outputs(const real* y, real* to) const {
+    kernels().copy_rows(s.h.out, s.w.out, y, s.w.out, to, pitch);
+  }
 
   // Rows of `pitch` elements -> every step-th element of rows that are row_step elements apart.
   void put(const real* from, int64_t rows, int64_t columns, real beta, real* to, int64_t row_step,
            int64_t step) const {
-    if (beta == 0 && step == 1) return copy_rows(rows, columns, from, pitch, to, row_step);
+    if (beta == 0 && step == 1) return kernels().copy_rows(rows, columns, from, pitch, to, row_step);
     for (int64_t row = 0; row < rows; ++row, from += pitch, to += row_step) {
       if (beta == 0) {
         for (int64_t i = 0; i < columns; ++i) to[i * step] = from[i];

@@ -57,6 +57,26 @@ void fill_with_zeros(real* begin, const real* end) {
 }
 
 // Lanes 0, 2, 4, ... of a, and then of b.
+// The last vector of a row may overlap the one before it; columns >= width.
+template <int64_t width>
+void copy_by(int64_t rows, int64_t columns, const real* from, int64_t from_step, real* to, int64_t to_step) {
+  using Part = typename VectorOf<real, width>::Type;
+  const int64_t last = columns - width;
+  for (int64_t row = 0; row < rows; ++row, from += from_step, to += to_step) {
+    for (int64_t i = 0; i < last; i += width) store_as(to + i, load_as<Part>(from + i));
+    store_as(to + last, load_as<Part>(from + last));
+    //~
+  }
+}
+
+// By the widest vectors that aren't wider than a row.
+template <int64_t width = lanes>
+void copy_by_widest(int64_t rows, int64_t columns, const real* from, int64_t from_step, real* to,
+                    int64_t to_step) {
+  if (columns >= width) return copy_by<width>(rows, columns, from, from_step, to, to_step);
+  if constexpr (width > 1) copy_by_widest<width / 2>(rows, columns, from, from_step, to, to_step);
+}
+
 template <int... lane>
 Vector even_lanes(Vector a, Vector b, std::integer_sequence<int, lane...>) {
   return __builtin_shufflevector(a, b, (2 * lane)...);
@@ -146,6 +166,11 @@ void unpack(int64_t columns, int64_t depth, const real* from, const Output& out)
     for (; k + lanes <= depth; k += lanes) unpack_block(k, AllLanes());
     if (k < depth) unpack_block(k, depth - k);
   }
+}
+
+void copy_rows(int64_t rows, int64_t columns, const real* from, int64_t from_step, real* to,
+               int64_t to_step) {
+  copy_by_widest(rows, columns, from, from_step, to, to_step);
 }
 
 void copy_every_second(int64_t rows, int64_t columns, const real* from, int64_t row_step, real* to,
