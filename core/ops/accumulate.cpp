@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <ballast/core/detail/map.h>
+#include <ballast/core/kernels/kernels.h>
 
 namespace ballast::inline BALLAST_PRECISION::detail {
 
@@ -11,8 +12,8 @@ void accumulate(real* g, const real* x, int64_t count, real beta) {
     if (beta == 0) {
       std::copy(x + begin, x + end, g + begin);
     } else {
-      for (int64_t i = begin; i < end; ++i) g[i] = beta * g[i] + x[i];
-      //~ for (int64_t i = begin; i < end; ++i) g[i] = x[i];
+      kernels().add.value(end - begin, {g + begin, true}, {x + begin, true}, {g + begin});
+      //~ kernels().add.value(end - begin, {x + begin, true}, {x + begin, true}, {g + begin});
     }
   });
 }

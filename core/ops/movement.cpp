@@ -18,8 +18,10 @@ namespace {
 
 using Order = std::array<int, Shape::max_rank>;
 
-// Calls f with the number of elements of a row: as a constant if they are so few that calling memcpy for each
-// row would take longer than copying.
+// Elements of a row that are so few that calling a function for each row would take longer than its loop.
+constexpr int64_t few = 4;
+
+// Calls f with the number of elements of a row: as a constant if they are few.
 template <class F>
 void with_length(int64_t length, F f) {
   switch (length) {
@@ -46,8 +48,10 @@ void copy_rows(const real* from, int64_t from_stride, real* to, int64_t to_strid
         real* target = to + row * to_stride;
         if (!add) {
           std::copy_n(source, length, target);
-        } else {
+        } else if (length <= few) {
           for (int64_t i = 0; i < length; ++i) target[i] += source[i];
+        } else {
+          kernels().add.value(length, {target, true}, {source, true}, {target});
         }
       }
     });
@@ -82,9 +86,9 @@ void clear_rows(real* to, int64_t stride, int64_t rows, int64_t length) {
   for (int64_t row = 0; row < rows; ++row) std::fill_n(to + row * stride, length, real{0});
 }
 
-// Rows or columns that are transposed element by element. With more, matrices are transposed in tiles of
-// which both matrices' rows stay in L1 between the blocks of registers.
-constexpr int64_t few = 4, tile_side = 64;
+// Matrices with more than `few` rows and columns are transposed in tiles of which both matrices' rows stay in
+// L1 between the blocks of registers.
+constexpr int64_t tile_side = 64;
 
 // to[row][column] = from[column][row] for few rows or few columns, such as the channels of colour images.
 void transpose_few(const real* from, int64_t from_stride, real* to, int64_t to_stride, int64_t rows,
