@@ -10,6 +10,7 @@
 #include <ballast/core/kernels/kernels.h>
 #include <ballast/core/parallel.h>
 #include <ballast/layers/functional/detail/depthwise.h>
+#include <ballast/layers/functional/detail/dilated.h>
 #include <ballast/layers/functional/detail/unfold.h>
 #include <ballast/layers/functional/detail/winograd.h>
 
@@ -104,6 +105,11 @@ void unfolded_convolve(const Convolution& s, const real* x, const real* weight, 
 }
 
 bool by_winograd(const Convolution& s) { return s.groups == 1 && winograd(s).pays(); }
+
+// Whether Winograd's algorithm pays for the phases of a dilated convolution.
+bool by_phases(const Convolution& s) {
+  return s.h.dilation * s.w.dilation > 1 && s.h.stride * s.w.stride == 1 && by_winograd(Dilated(s).phases);
+}
 
 // The sizes of the convolution, with stride 1, that computes the input gradient from dy.
 Convolution reversed(const Convolution& s) {
@@ -223,6 +229,14 @@ void detail::convolve(const Convolution& s, const real* x, const real* weight, c
                       bool relu, real* y) {
   if (is_depthwise(s)) return depthwise_convolve(s, x, weight, bias, beta, relu, y);
   if (by_winograd(s)) return winograd(s).convolve(x, weight, bias, beta, relu, y);
+  if (by_phases(s)) {
+    const Dilated dilated(s);
+    const Convolution& phases = dilated.phases;
+    const Scratch<real> of_x(phases.x().count()), of_y(phases.y().count());
+    dilated.split_inputs(x, of_x.data());
+    convolve(phases, of_x.data(), weight, bias, 0, relu, of_y.data());
+    return dilated.join_outputs(of_y.data(), beta, y);
+  }
   unfolded_convolve(s, x, weight, bias, beta, relu, y);
 }
 
@@ -241,6 +255,14 @@ void detail::weight_gradient(const Convolution& s, const real* x, const real* dy
     return;
   }
   if (is_depthwise(s)) return depthwise_weight_gradient(s, x, dy, beta, dw);
+  if (by_phases(s)) {
+    const Dilated dilated(s);
+    const Convolution& phases = dilated.phases;
+    const Scratch<real> of_x(phases.x().count()), of_dy(phases.y().count());
+    dilated.split_inputs(x, of_x.data());
+    dilated.split_outputs(dy, of_dy.data());
+    return weight_gradient(phases, of_x.data(), of_dy.data(), beta, dw);
+  }
   const WeightSums sums =
       by_winograd(s) ? winograd(s).weight_gradient(x, dy) : unfolded_weight_gradient(s, x, dy);
   const int64_t panel = kernels().panel, panels = divide_up(s.filters, panel), table = s.depth * panel;

@@ -21,7 +21,7 @@ struct Convolution {
   Shape weight() const { return {o, channels, h.taps, w.taps}; }
 };
 
-/// y = beta y + conv(x) + bias, then a ReLU if `relu`; bias may be null.
+/// y = beta y + conv(x) + bias, then a ReLU if `relu`, which goes with a beta of 0 only; bias may be null.
 void convolve(const Convolution& s, const real* x, const real* weight, const real* bias, real beta, bool relu,
               real* y);
 /// dx = beta dx + the gradient of x, and so on.
