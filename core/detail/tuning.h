@@ -16,6 +16,8 @@ namespace ballast::inline BALLAST_PRECISION::detail::tuning {
 /// Elements per chunk of an elementwise loop: 128 KB of float, which take much longer than the microsecond of
 /// handing a chunk to another thread.
 inline constexpr int64_t elementwise_grain = 32768;
+/// Bytes above which the beginning of a result is evicted from the caches before it is read again.
+inline constexpr int64_t cached_bytes = int64_t{12} << 20;
 /// Most chunks of a loop whose chunks are large: more than threads, so that others can steal work from a late
 /// one, but few enough to amortise what each chunk prepares for itself (packing, partial sums).
 inline constexpr int64_t most_tasks = 16;

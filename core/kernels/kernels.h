@@ -110,8 +110,8 @@ struct RMSpropStep {
   real l2, alpha, one_minus_alpha, eps, momentum, rate;
 };
 
-/// Where elements are written. With `stream`, the stores are non-temporal, but only if `at` is aligned to a
-/// cache line: they are fast where they write whole lines.
+/// Where elements are written. With `stream`, whole cache lines are written by non-temporal stores, and the
+/// thread must call end_streams() before another one reads them.
 struct Destination {
   real* at;
   bool stream = false;

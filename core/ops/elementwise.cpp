@@ -62,9 +62,10 @@ Tensor detail::apply(const Function& f, Tensor x, real a, real b) {
                                               : Tensor();
   const real* from = x.data();
   Tensor y = reuse(x);
+  const bool stream_slope = leaves_caches(y.count());
   write_result(y, {from}, /*keep_denormals=*/true, [&](int64_t begin, int64_t end, Destination to) {
     if (in && f.kept == Kept::slope) {
-      f.value_and_slope(end - begin, from + begin, to, {kept.data() + begin, to.stream}, a, b);
+      f.value_and_slope(end - begin, from + begin, to, {kept.data() + begin, stream_slope}, a, b);
       //~ f.value(end - begin, from + begin, to, a, b);
     } else {
       f.value(end - begin, from + begin, to, a, b);

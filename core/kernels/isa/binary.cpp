@@ -28,7 +28,7 @@ template <class F>
 
 #define BALLAST_BINARY(name, text, denormals, formula)                            \
   void name##_value(int64_t count, Elements of_a, Elements of_b, Destination y) { \
-    const Writer to(y);                                                           \
+    const Writer to(y, count);                                                    \
     with_vectors(of_a, of_b, [=](auto a_at, auto b_at) BALLAST_ALWAYS_INLINE {    \
       for_vectors(count, [=](int64_t i, auto valid) BALLAST_ALWAYS_INLINE {       \
         const Vector a = a_at(i, valid), b = b_at(i, valid);                      \
@@ -40,7 +40,7 @@ template <class F>
 #undef BALLAST_BINARY
 
 void where(int64_t count, Elements condition, Elements of_a, Elements of_b, Destination y) {
-  const Writer to(y);
+  const Writer to(y, count);
   with_vectors(condition, [=](auto c) BALLAST_ALWAYS_INLINE {
     with_vectors(of_a, of_b, [=](auto a, auto b) BALLAST_ALWAYS_INLINE {
       for_vectors(count, [=](int64_t i, auto valid) BALLAST_ALWAYS_INLINE {

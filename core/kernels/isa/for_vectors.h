@@ -5,11 +5,14 @@
 namespace ballast::inline BALLAST_PRECISION::detail {
 namespace BALLAST_ISA {
 
-/// Stores vectors as the destination asks for.
+/// Stores vectors to a destination, with non-temporal stores if it is a number of whole cache lines: a line
+/// that is written in part by other stores would be slower.
 class Writer {
  public:
-  explicit Writer(Destination y)
-      : y_(y.at), stream_(y.stream && reinterpret_cast<uintptr_t>(y.at) % cache_line == 0) {}
+  Writer(Destination y, int64_t count)
+      : y_(y.at),
+        stream_(y.stream && reinterpret_cast<uintptr_t>(y.at) % cache_line == 0 &&
+                count % elements_per_cache_line == 0) {}
 
   void put(int64_t i, Vector v, AllLanes = {}) const { stream_ ? stream(y_ + i, v) : store(y_ + i, v); }
   void put(int64_t i, Vector v, int64_t valid) const { store_first(y_ + i, v, valid); }

@@ -12,7 +12,7 @@ namespace {
 // function is defined there.
 template <class F, class... From>
 [[gnu::always_inline]] inline void map(int64_t count, Destination y, F f, const From*... from) {
-  const Writer to(y);
+  const Writer to(y, count);
   int64_t i = 0;
   for (; i + 2 * lanes <= count; i += 2 * lanes) {
     const Vector first = f(load(from + i)...), second = f(load(from + i + lanes)...);
@@ -29,7 +29,7 @@ template <class F, class... From>
 template <class F>
 [[gnu::always_inline]] inline void map_to_two(int64_t count, const real* from, Destination y,
                                               Destination also, F f) {
-  const Writer to(y), also_to(also);
+  const Writer to(y, count), also_to(also, count);
   int64_t i = 0;
   for (; i + 2 * lanes <= count; i += 2 * lanes) {
     const std::pair<Vector, Vector> first = f(load(from + i)), second = f(load(from + i + lanes));

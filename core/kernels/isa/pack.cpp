@@ -56,7 +56,6 @@ void fill_with_zeros(real* begin, const real* end) {
   for (; begin < end; begin += lanes) store(begin, Vector{});
 }
 
-// Lanes 0, 2, 4, ... of a, and then of b.
 // The last vector of a row may overlap the one before it; columns >= width.
 template <int64_t width>
 void copy_by(int64_t rows, int64_t columns, const real* from, int64_t from_step, real* to, int64_t to_step) {
@@ -77,6 +76,7 @@ void copy_by_widest(int64_t rows, int64_t columns, const real* from, int64_t fro
   if constexpr (width > 1) copy_by_widest<width / 2>(rows, columns, from, from_step, to, to_step);
 }
 
+// Lanes 0, 2, 4, ... of a, and then of b.
 template <int... lane>
 Vector even_lanes(Vector a, Vector b, std::integer_sequence<int, lane...>) {
   return __builtin_shufflevector(a, b, (2 * lane)...);
