@@ -78,6 +78,9 @@ inline constexpr int64_t image_channels = 32;
 /// Least channels, and least tiles in the batch, for Winograd's algorithm. With fewer, its transforms aren't
 /// amortised; with more, it is 1.3 to 2.4 times as fast as unfolding.
 inline constexpr int64_t winograd_channels = 16, winograd_tiles = 8;
+/// Multiply-adds in whose time a point is transformed for one channel or filter, and those in whose time an
+/// element is copied to or from a phase of a dilated convolution.
+inline constexpr int64_t winograd_transform_work = 8, phase_copy_work = 28;
 /// Channels times tiles that are transformed together, so that their frequencies stay in L2, and the least
 /// and most tiles.
 inline constexpr int64_t winograd_batch = 2560, winograd_least_tiles = 12, winograd_most_tiles = 48;

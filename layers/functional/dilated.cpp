@@ -22,7 +22,8 @@ struct PhasedAxis {
   int64_t at(int64_t phase, int64_t i) const { return i * dilation + phase - padding; }
 };
 
-// Calls body(image, channel, phase of the rows, phase of the columns, plane number among the phases).
+// Calls body(plane, p, q, phase) for all planes and their phases p of the rows and q of the columns; `plane`
+// and `phase` are positions in the memory of images and of phases.
 template <class Body>
 void for_each_phase(int64_t images, int64_t channels, const PhasedAxis& h, const PhasedAxis& w, Body body) {
   parallel_for(images * channels, row_grain(h.size * w.size), [&](int64_t begin, int64_t end) {

@@ -81,8 +81,7 @@ bool Winograd::pays() const {
     return (a.taps == 3 || a.taps == 5) && a.stride == 1 && a.dilation == 1;
   };
   return fits(h) && fits(w) && h.taps == w.taps && std::min(c, o) >= tuning::winograd_channels &&
-         n * image_tiles() >= tuning::winograd_tiles &&
-         2 * points_of(h.out) * points_of(w.out) < weights() * h.out * w.out;
+         n * image_tiles() >= tuning::winograd_tiles && 2 * image_points() < weights() * h.out * w.out;
 }
 
 // The points of all tiles along a side of `outputs` outputs.

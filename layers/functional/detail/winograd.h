@@ -23,6 +23,8 @@ struct Winograd {
   /// Whether it applies and is faster: 3 x 3 or 5 x 5 taps, stride 1, and enough channels and tiles to
   /// amortise the transforms.
   bool pays() const;
+  /// Points of all tiles of an image: so many multiply-adds per channel and filter.
+  int64_t image_points() const { return points_of(h.out) * points_of(w.out); }
   /// y = relu(beta y + conv(x) + bias)
   void convolve(const real* x, const real* weight, const real* bias, real beta, bool relu, real* y) const;
   /// By the transposed algorithm.
